@@ -1,0 +1,72 @@
+"""Files are written whole or not at all: under a temporary name beside the target, flushed to disk, then renamed."""
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from vqnp.validation import Array
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears at ``path`` when the ``with`` ends well, and leaves what was there untouched when it does not."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)  # reading it means setting it
+    os.umask(mask)
+    return mask
+
+
+def writable_directory(path: Path) -> Path:
+    """Make the directory ``path`` and prove that files can be written there; raises ``OSError`` naming it when they cannot."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise OSError(f"cannot write to the directory {path}: {error.strerror or error}") from error
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8."""
+    with whole(path) as file:
+        file.write(text.encode())
+
+
+def save_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON; raises ``ValueError`` for NaN or infinity, which JSON does not have."""
+    save_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def save_arrays(path: Path, arrays: dict[str, Array]) -> None:
+    """Write named arrays as an uncompressed ``.npz``; nothing in it is pickled."""
+    with whole(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def load_arrays(path: Path) -> dict[str, Array]:
+    """Read what ``save_arrays`` wrote; raises ``ValueError`` naming the file when it is truncated or not such a file."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} is not a whole .npz file of arrays: {error}") from error

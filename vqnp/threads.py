@@ -1,0 +1,27 @@
+"""The one place that owns thread counts.
+
+BLAS always runs on one thread: the parallel work is in Numba's blocks, whose number and order do not depend on the number of
+threads, so the same seed gives the same bits on any machine width, and the two pools never multiply.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numba
+from threadpoolctl import threadpool_limits
+
+
+@contextmanager
+def limit(numba_threads: int | None = None) -> Iterator[None]:
+    """Hold BLAS to one thread, and Numba to ``numba_threads`` (default: leave it), inside the ``with``.
+
+    Raises ``ValueError`` when ``numba_threads`` is not between 1 and the number of threads Numba was started with.
+    """
+    before = numba.get_num_threads()
+    with threadpool_limits(limits=1, user_api="blas"):
+        try:
+            if numba_threads is not None:
+                numba.set_num_threads(numba_threads)
+            yield
+        finally:
+            numba.set_num_threads(before)
