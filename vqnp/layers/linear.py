@@ -1,0 +1,76 @@
+"""The linear layer: y = x W + b, for a batch of rows.
+
+With dL/dy known for every output, the chain rule gives dL/dx = dL/dy Wᵀ, dL/dW = xᵀ dL/dy and dL/db = the sum of dL/dy
+over the batch. Shapes: x ``(N, I)``, W ``(I, O)``, b ``(O,)``, y ``(N, O)``.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from vqnp.jit import kernel
+from vqnp.layers.layer import Array, Cache, Gradients
+
+
+def linear_forward(x: Array, weight: Array, bias: Array) -> tuple[Array, Cache]:
+    """Return ``x @ weight + bias`` of shape ``(N, O)`` and the cache.
+
+    The cache keeps the input, for the weight's gradient, and the weight, for the input's.
+    """
+    out = x @ weight  # (N, O)
+    add_bias(out, bias)
+    return out, (x, weight)
+
+
+def linear_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
+    """Return the gradients of the input ``(N, I)``, the weight ``(I, O)`` and the bias ``(O,)`` for ``dout`` ``(N, O)``."""
+    x, weight = cache
+    return dout @ weight.T, x.T @ dout, sum_rows(dout)
+
+
+@kernel
+def add_bias(out: Array, bias: Array) -> None:
+    """Add ``bias`` ``(O,)`` to each row of ``out`` ``(N, O)``, in place."""
+    rows, columns = out.shape
+    for i in range(rows):
+        for j in range(columns):
+            out[i, j] += bias[j]
+
+
+@kernel
+def sum_rows(dout: Array) -> Array:
+    """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64."""
+    rows, columns = dout.shape
+    total = np.zeros(columns)
+    for i in range(rows):
+        for j in range(columns):
+            total[j] += dout[i, j]
+    return total.astype(dout.dtype)
+
+
+class Linear:
+    """Owns a weight ``(in_features, out_features)`` and a bias ``(out_features,)``.
+
+    Both start uniform in ±1/sqrt(in_features), the default of the common frameworks.
+    """
+
+    def __init__(self, in_features: int, out_features: int, rng: np.random.Generator, dtype: Any = np.float32) -> None:
+        bound = in_features**-0.5
+        self.params = {
+            "weight": rng.uniform(-bound, bound, (in_features, out_features)).astype(dtype),
+            "bias": rng.uniform(-bound, bound, out_features).astype(dtype),
+        }
+
+    def forward(self, x: Array) -> tuple[Array, Cache]:
+        """Map ``(N, in_features)`` to ``(N, out_features)``; raises ``ValueError`` for another shape."""
+        weight = self.params["weight"]
+        if x.ndim != 2 or x.shape[1] != len(weight):
+            raise ValueError(
+                f"a linear layer of {len(weight)} inputs takes x of shape (N, {len(weight)}), got {x.shape}"
+            )
+        return linear_forward(x, weight, self.params["bias"])
+
+    def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
+        """Return the gradient of the input and, by parameter name, of the weight and the bias."""
+        dx, dweight, dbias = linear_backward(dout, cache)
+        return dx, {"weight": dweight, "bias": dbias}
