@@ -1,0 +1,20 @@
+"""Quantization by hand: the nearest-token search, k-means, the moving-average update and the straight-through quantizer."""
+
+from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update
+from vqnp.quantize.kmeans import Clustering, kmeans
+from vqnp.quantize.nearest import nearest
+from vqnp.quantize.quantizer import Quantizer, QuantizerSettings, quantize_backward, quantize_forward
+
+__all__ = [
+    "DIALECTS",
+    "Clustering",
+    "Codebook",
+    "Dialect",
+    "Quantizer",
+    "QuantizerSettings",
+    "ema_update",
+    "kmeans",
+    "nearest",
+    "quantize_backward",
+    "quantize_forward",
+]

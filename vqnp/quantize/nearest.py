@@ -1,0 +1,106 @@
+"""The nearest token (eq. 1): code(z) = argmin_k ‖z − t_k‖², the lowest k when several are equally near.
+
+The squared distance is summed over the dimensions in order, Σ_d (z_d − t_kd)², in the dtype of the points, and by all three
+versions alike: they agree to the last bit, whatever the block size and the number of threads. The shorter ‖z‖² − 2 z·t + ‖t‖²
+would cancel when points lie far from the origin and close to each other, and then names the wrong token. No square root is
+taken: it is monotone, but rounds different distances to the same number.
+
+Shapes: points ``(N, D)``, tokens ``(K, D)``, codes ``(N,)`` int64, squared distances ``(N,)``.
+"""
+
+import numpy as np
+from numba import prange
+
+from vqnp.jit import kernel, parallel_kernel
+from vqnp.validation import Array, require_points
+
+BLOCK = 64  # points searched together: with their running distances they stay in the first-level cache
+PARALLEL_FROM = 1 << 16  # differences; a smaller search is over before a second thread has woken up
+
+
+def nearest_loop(points: Array, tokens: Array) -> tuple[Array, Array]:
+    """The definition: look at every token for every point, keep the first that is nearer than all before it."""
+    codes = np.zeros(len(points), np.int64)
+    distances = np.full(len(points), np.inf, points.dtype)
+    for i, point in enumerate(points):
+        for k, token in enumerate(tokens):
+            distance = points.dtype.type(0)
+            for d in range(len(token)):
+                difference = point[d] - token[d]
+                distance += difference * difference
+            if distance < distances[i]:
+                codes[i], distances[i] = k, distance
+    return codes, distances
+
+
+def nearest_numpy(points: Array, tokens: Array, block: int = 1024) -> tuple[Array, Array]:
+    """The same in NumPy, a block of points at a time so that memory is O(block · K) and not O(N · K)."""
+    codes = np.empty(len(points), np.int64)
+    distances = np.empty(len(points), points.dtype)
+    for start in range(0, len(points), block):
+        rows = slice(start, start + block)
+        squared = np.zeros((len(points[rows]), len(tokens)), points.dtype)  # (block, K)
+        for d in range(points.shape[1]):
+            squared += np.square(points[rows, d, None] - tokens[:, d])
+        codes[rows] = squared.argmin(axis=1)
+        distances[rows] = squared.min(axis=1)
+    return codes, distances
+
+
+def nearest(points: Array, tokens: Array) -> tuple[Array, Array]:
+    """Return the codes ``(N,)`` int64 of the nearest tokens and the squared distances ``(N,)`` to them.
+
+    Needs no memory beyond the answer and a few kilobytes a thread. Raises ``TypeError`` or ``ValueError`` when ``points``
+    ``(N, D)`` and ``tokens`` ``(K, D)`` are not finite, non-empty float arrays of one dtype and one D.
+    """
+    tokens = require_points(tokens, "tokens")
+    points = require_points(points, "points", dim=tokens.shape[1])
+    if points.dtype != tokens.dtype:
+        raise TypeError(f"points and tokens must have one dtype, got {points.dtype} and {tokens.dtype}")
+    codes = np.empty(len(points), np.int64)
+    distances = np.empty(len(points), points.dtype)
+    if points.size * len(tokens) < PARALLEL_FROM:
+        _search_rows(points, tokens, 0, len(points), codes, distances)
+    else:
+        _search_blocks(points, tokens, codes, distances)
+    return codes, distances
+
+
+@parallel_kernel
+def _search_blocks(points: Array, tokens: Array, codes: Array, distances: Array) -> None:
+    blocks = (len(points) + BLOCK - 1) // BLOCK
+    for b in prange(blocks):
+        _search_rows(points, tokens, b * BLOCK, min((b + 1) * BLOCK, len(points)), codes, distances)
+
+
+@kernel
+def _search_rows(points: Array, tokens: Array, start: int, stop: int, codes: Array, distances: Array) -> None:
+    """Search rows ``start`` to ``stop``. A block of points is turned on its side, dimension by dimension, so that the
+    innermost loops run along the points: contiguous, one token's coordinate at a time, which the compiler vectorises."""
+    dims = points.shape[1]
+    block = np.zeros((dims, BLOCK), points.dtype)  # (D, BLOCK)
+    distance = np.empty(BLOCK, points.dtype)
+    least = np.empty(BLOCK, points.dtype)
+    code = np.empty(BLOCK, np.int32)  # as wide as a float32, so that one vector holds as many of either
+    for first in range(start, stop, BLOCK):
+        rows = min(BLOCK, stop - first)
+        for b in range(rows):
+            for d in range(dims):
+                block[d, b] = points[first + b, d]
+        for b in range(BLOCK):
+            least[b], code[b] = np.inf, 0
+        for k in range(len(tokens)):
+            for b in range(BLOCK):
+                distance[b] = 0
+            for d in range(dims):
+                coordinate = tokens[k, d]
+                for b in range(BLOCK):
+                    difference = block[d, b] - coordinate
+                    distance[b] += difference * difference
+            for b in range(BLOCK):
+                nearer = distance[b] < least[b]
+                least[b] = distance[b] if nearer else least[b]
+                code[b] = np.int32(k) if nearer else code[b]
+        for b in range(rows):
+            codes[first + b] = code[b]
+            distances[first + b] = least[b]
