@@ -38,6 +38,7 @@ class Dataset:
 def standardise(points: Array) -> Array:
     """Return ``points`` ``(N, D)`` as float32 with mean 0 and standard deviation 1 in every column; a constant column becomes 0."""
     points = points.astype(np.float64)
-    deviation = points.std(axis=0)
-    deviation[deviation == 0] = 1
-    return ((points - points.mean(axis=0)) / deviation).astype(np.float32)
+    mean, deviation = points.mean(axis=0), points.std(axis=0)
+    constant = (points == points[0]).all(axis=0)  # after rounding, its deviation need not be 0
+    mean[constant], deviation[constant] = points[0, constant], 1
+    return ((points - mean) / deviation).astype(np.float32)

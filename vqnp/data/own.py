@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import open_memmap, read_array
 
 from vqnp.data.dataset import Dataset, standardise
 from vqnp.validation import Array, require_finite, require_labels
@@ -26,9 +27,9 @@ def load_points(path: str | Path, labels: str | Path | None = None) -> Dataset:
 def load_array(path: str | Path, mmap: bool = False) -> Array:
     """Return the array in a ``.npy`` file, never unpickling; with ``mmap`` it stays on disk until it is read."""
     try:
-        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+        if mmap:
+            return open_memmap(path, mode="r")
+        with Path(path).open("rb") as file:
+            return read_array(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} is not a whole .npy file of numbers: {error}") from error
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{path} must be a .npy file, got an archive of several arrays")
-    return array
