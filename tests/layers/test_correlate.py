@@ -1,0 +1,51 @@
+import numba
+import numpy as np
+import pytest
+
+from vqnp.layers.correlate import correlate, correlate_backward_input, correlate_backward_weight
+from vqnp.layers.im2col import col2im_numpy, im2col_numpy
+from vqnp.threads import limit
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    import scipy.linalg.cython_blas  # noqa: F401  what numpy.dot calls inside Numba: load it, that the limit may hold it
+
+    with limit(1):
+        yield
+
+
+def three_products(x, weight, dout, stride, padding):
+    return (
+        correlate(x, weight, stride, padding),
+        correlate_backward_input(dout, weight, x.shape[1:3], stride, padding),
+        correlate_backward_weight(x, dout, weight.shape[:2], stride, padding),
+    )
+
+
+@pytest.mark.parametrize(
+    ("batch", "size"),
+    [(1, 12), (15, 4), (50, 17), (150, 8)],  # parts without an image; parts of one block; of several; of unequal blocks
+)
+def test_a_batch_in_parts_and_blocks_is_the_whole_batch(batch, size):
+    rng = np.random.default_rng(0)
+    shapes = (batch, size, size, 1), (2, 3, 1, 2), (batch, size + 1, size, 2)
+    x, weight, dout = (rng.integers(-9, 10, shape).astype(np.float64) for shape in shapes)  # sums of these are exact
+    out, dx, dweight = three_products(x, weight, dout, (1, 1), (1, 1))
+    columns, matrix, rows = im2col_numpy(x, (2, 3), 1, 1), weight.reshape(6, 2), dout.reshape(-1, 2)
+    np.testing.assert_array_equal(out.reshape(-1, 2), columns @ matrix)
+    np.testing.assert_array_equal(dx, col2im_numpy(rows @ matrix.T, x.shape, (2, 3), 1, 1))
+    np.testing.assert_array_equal(dweight.reshape(6, 2), columns.T @ rows)
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+def test_any_number_of_threads_gives_the_same_bits():
+    rng = np.random.default_rng(0)
+    shapes = (37, 9, 7, 4), (3, 3, 4, 5), (37, 9, 7, 5)
+    arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    with limit(1):
+        alone = three_products(*arrays, (1, 1), (1, 1))
+    with limit(2):
+        shared = three_products(*arrays, (1, 1), (1, 1))
+    for one, other in zip(alone, shared, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -1,0 +1,251 @@
+"""im2col: every window a kernel sees becomes a row of one matrix, so that a convolution becomes a matrix product.
+
+A 2×2 kernel moves over a 3×3 image (stride 1, no padding) and stops at four places; each stop is a row of the columns::
+
+    image          stop 1    stop 2    stop 3    stop 4         columns (4, 4)       kernel (4, 1)     output
+    a b c          a b .     . b c     . . .     . . .          a b d e              w                 a·w + b·x + d·y + e·z
+    d e f          d e .     . e f     d e .     . e f          b c e f       @      x          =      b·w + c·x + e·y + f·z
+    g h i          . . .     . . .     g h .     . h i          d e g h              y                 d·w + e·x + g·y + h·z
+                                                                e f h i              z                 e·w + f·x + h·y + i·z
+
+col2im is its adjoint, not its inverse: it adds every entry back to the pixel it was copied from, so ``e`` above returns
+four times itself. That is what a gradient asks for, because ``e`` had a part in four outputs.
+
+With channels last, a pixel is a run of C numbers and a window's row of pixels a run of kw·C. The columns keep that order,
+``(B·Ho·Wo, kh·kw·C)``, so the fast versions copy whole runs and see an image as ``(H, W·C)`` with no channels at all.
+Padding with zeros first makes every window lie inside the image.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numba import prange
+
+from vqnp.jit import kernel, parallel_kernel
+from vqnp.validation import Array, require_float, require_integer
+
+Pair = tuple[int, int]  # (height, width)
+Taps = Iterator[tuple[tuple[int, int, int], Pair, tuple[int, int, int]]]
+
+
+def im2col_loop(images: Array, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0) -> Array:
+    """The definition of :func:`im2col`: entry ``(stop, tap)`` is the pixel seen there, or zero outside the image."""
+    kernel_size, stride, padding = window(kernel_size, stride, padding)
+    stops = count_stops(images, kernel_size, stride, padding)
+    columns = np.zeros((len(images), *stops, *kernel_size, images.shape[3]), images.dtype)  # (B, Ho, Wo, kh, kw, C)
+    for stop, tap, pixel in taps(images, kernel_size, stride, padding):
+        columns[stop + tap] = images[pixel]
+    return _join_columns(columns)
+
+
+def im2col_numpy(images: Array, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0) -> Array:
+    """:func:`im2col` in NumPy: a view of all windows of the padded images, copied once."""
+    kernel_size, (sh, sw), (ph, pw) = window(kernel_size, stride, padding)
+    count_stops(images, kernel_size, (sh, sw), (ph, pw))
+    padded = np.pad(images, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel_size, axis=(1, 2))[:, ::sh, ::sw]
+    columns = windows.transpose(0, 1, 2, 4, 5, 3)  # (B, Ho, Wo, kh, kw, C)
+    return _join_columns(columns)
+
+
+def im2col(images: Array, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0) -> Array:
+    """Return the columns ``(B·Ho·Wo, kh·kw·C)`` of float ``images`` ``(B, H, W, C)``, zeros outside the image.
+
+    Kernel, stride and padding are integers or ``(height, width)`` pairs; Ho = (H + 2·padding - kernel) // stride + 1.
+    Raises ``TypeError`` for another dtype, ``ValueError`` for another rank, a stride or kernel below 1, a negative
+    padding, or a kernel larger than the padded image.
+    """
+    kernel_size, stride, padding = window(kernel_size, stride, padding)
+    stops = count_stops(images, kernel_size, stride, padding)
+    step, margin, run = in_runs(images.shape[3], kernel_size, stride, padding)
+    columns = np.empty((len(images), *stops, kernel_size[0], run), images.dtype)
+    _gather_images(as_rows(images), step, margin, columns)
+    return _join_columns(columns)
+
+
+def col2im_loop(
+    columns: Array,
+    shape: tuple[int, int, int, int],
+    kernel_size: int | Pair,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+) -> Array:
+    """The definition of :func:`col2im`: each entry is added to the pixel it was copied from."""
+    kernel_size, stride, padding = window(kernel_size, stride, padding)
+    images = np.zeros(shape, columns.dtype)
+    columns = _split_columns(columns, images, kernel_size, stride, padding)
+    for stop, tap, pixel in taps(images, kernel_size, stride, padding):
+        images[pixel] += columns[stop + tap]
+    return images
+
+
+def col2im_numpy(
+    columns: Array,
+    shape: tuple[int, int, int, int],
+    kernel_size: int | Pair,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+) -> Array:
+    """:func:`col2im` in NumPy: one strided addition for each tap of the kernel, then the padding is cut off."""
+    kernel_size, (sh, sw), (ph, pw) = window(kernel_size, stride, padding)
+    images = np.zeros(shape, columns.dtype)
+    columns = _split_columns(columns, images, kernel_size, (sh, sw), (ph, pw))
+    (rows, cols), (_, height, width, _) = columns.shape[1:3], shape
+    padded = np.pad(images, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+    for i, j in np.ndindex(kernel_size):
+        padded[:, i : i + sh * rows : sh, j : j + sw * cols : sw] += columns[:, :, :, i, j]
+    return padded[:, ph : ph + height, pw : pw + width]
+
+
+def col2im(
+    columns: Array,
+    shape: tuple[int, int, int, int],
+    kernel_size: int | Pair,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+) -> Array:
+    """Return the images of ``shape`` ``(B, H, W, C)`` whose pixels sum the entries im2col copies from them.
+
+    The adjoint of :func:`im2col` with the same arguments: <im2col(x), c> = <x, col2im(c)> for every x and c. The shape is
+    asked for because a stride may leave pixels at the edge unseen. Raises like :func:`im2col`, and ``ValueError`` for
+    columns that do not have the shape im2col gives.
+    """
+    kernel_size, stride, padding = window(kernel_size, stride, padding)
+    images = np.empty(shape, columns.dtype)
+    columns = _split_columns(columns, images, kernel_size, stride, padding)
+    step, margin, run = in_runs(shape[3], kernel_size, stride, padding)
+    _scatter_images(columns.reshape(*columns.shape[:4], run), step, margin, as_rows(images))
+    return images
+
+
+@parallel_kernel
+def _gather_images(images: Array, step: Pair, margin: Pair, columns: Array) -> None:
+    for b in prange(len(images)):
+        padded = padded_zeros(images, margin)
+        gather_windows(images[b], step, margin, padded, columns[b])
+
+
+@parallel_kernel
+def _scatter_images(columns: Array, step: Pair, margin: Pair, images: Array) -> None:
+    for b in prange(len(images)):
+        padded = padded_zeros(images, margin)
+        scatter_windows(columns[b], step, margin, padded, images[b])
+
+
+@kernel
+def gather_windows(image: Array, step: Pair, margin: Pair, padded: Array, columns: Array) -> None:
+    """Copy every window of ``image`` ``(H, W·C)`` into ``columns`` ``(Ho, Wo, kh, kw·C)``.
+
+    ``padded`` ``(H + 2ph, (W + 2pw)·C)`` is room to work in: its margin must hold zeros.
+    """
+    height, width = image.shape
+    for row in range(height):
+        inside = padded[margin[0] + row, margin[1] : margin[1] + width]
+        for k in range(width):
+            inside[k] = image[row, k]
+    rows, cols, kernel_height, run = columns.shape
+    for y in range(rows):
+        for x in range(cols):
+            for i in range(kernel_height):
+                start = x * step[1]
+                source = padded[y * step[0] + i, start : start + run]
+                target = columns[y, x, i]
+                for k in range(run):  # over two plain runs, so that this loop vectorises
+                    target[k] = source[k]
+
+
+@kernel
+def scatter_windows(columns: Array, step: Pair, margin: Pair, padded: Array, image: Array) -> None:
+    """Overwrite ``image`` ``(H, W·C)`` with the sum of the windows in ``columns`` ``(Ho, Wo, kh, kw·C)``.
+
+    ``padded`` ``(H + 2ph, (W + 2pw)·C)`` is room to work in; what it holds does not matter.
+    """
+    padded.fill(0)
+    rows, cols, kernel_height, run = columns.shape
+    for y in range(rows):
+        for x in range(cols):
+            for i in range(kernel_height):
+                start = x * step[1]
+                target = padded[y * step[0] + i, start : start + run]
+                source = columns[y, x, i]
+                for k in range(run):
+                    target[k] += source[k]
+    height, width = image.shape
+    for row in range(height):
+        inside = padded[margin[0] + row, margin[1] : margin[1] + width]
+        for k in range(width):
+            image[row, k] = inside[k]
+
+
+@kernel
+def padded_zeros(images: Array, margin: Pair) -> Array:
+    """Return zeros ``(H + 2ph, (W + 2pw)·C)`` for one of ``images`` ``(B, H, W·C)`` and its margin ``(ph, pw·C)``."""
+    _, height, width = images.shape
+    return np.zeros((height + 2 * margin[0], width + 2 * margin[1]), images.dtype)
+
+
+def as_rows(images: Array) -> Array:
+    """Return ``images`` ``(B, H, W, C)`` as contiguous ``(B, H, W·C)``; a view where they are contiguous already."""
+    batch, height, width, channels = images.shape
+    return np.ascontiguousarray(images).reshape(batch, height, width * channels)
+
+
+def in_runs(channels: int, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[Pair, Pair, int]:
+    """Return step ``(sh, sw·C)``, margin ``(ph, pw·C)`` and run ``kw·C``: the geometry in numbers instead of pixels."""
+    return (stride[0], stride[1] * channels), (padding[0], padding[1] * channels), kernel_size[1] * channels
+
+
+def taps(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Taps:
+    """Walk a kernel over images: yield the stop ``(b, y, x)``, the tap ``(i, j)`` and the pixel ``(b, row, col)`` under it."""
+    rows, cols = count_stops(images, kernel_size, stride, padding)
+    batch, height, width, _ = images.shape
+    for b in range(batch):
+        for y in range(rows):
+            for x in range(cols):
+                for i in range(kernel_size[0]):
+                    for j in range(kernel_size[1]):
+                        row = y * stride[0] + i - padding[0]
+                        col = x * stride[1] + j - padding[1]
+                        if 0 <= row < height and 0 <= col < width:
+                            yield (b, y, x), (i, j), (b, row, col)
+
+
+def count_stops(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Pair:
+    """Return (Ho, Wo): how often the kernel stops along each axis of ``images``; raises as :func:`im2col` says."""
+    require_images(images, "images")
+    height, width = (size + 2 * pad for size, pad in zip(images.shape[1:3], padding, strict=True))
+    if height < kernel_size[0] or width < kernel_size[1]:
+        raise ValueError(f"a kernel of size {kernel_size} is larger than the padded images {(height, width)}")
+    return (height - kernel_size[0]) // stride[0] + 1, (width - kernel_size[1]) // stride[1] + 1
+
+
+def require_images(images: Array, name: str) -> None:
+    """Raise ``TypeError`` unless ``images`` is a float array, ``ValueError`` unless its shape is ``(B, H, W, C)``."""
+    require_float(images, name)
+    if images.ndim != 4:
+        raise ValueError(f"{name} must have shape (B, H, W, C), got {images.shape}")
+
+
+def window(kernel_size: int | Pair, stride: int | Pair, padding: int | Pair) -> tuple[Pair, Pair, Pair]:
+    """Return the three as ``(height, width)`` pairs; raises ``TypeError`` or ``ValueError`` naming the one at fault."""
+    return _pair(kernel_size, "kernel_size", 1), _pair(stride, "stride", 1), _pair(padding, "padding", 0)
+
+
+def _pair(value: int | Pair, name: str, least: int) -> Pair:
+    height, width = value if isinstance(value, tuple) and len(value) == 2 else (value, value)
+    return require_integer(height, name, least=least), require_integer(width, name, least=least)
+
+
+def _join_columns(columns: Array) -> Array:
+    return columns.reshape(math.prod(columns.shape[:3]), math.prod(columns.shape[3:]))
+
+
+def _split_columns(columns: Array, images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
+    """View columns as ``(B, Ho, Wo, kh, kw, C)`` once they are known to be those of ``images``."""
+    stops = count_stops(images, kernel_size, stride, padding)
+    batch, _, _, channels = images.shape
+    expected = (batch * stops[0] * stops[1], kernel_size[0] * kernel_size[1] * channels)
+    if columns.shape != expected:
+        raise ValueError(f"columns must have shape {expected} for images of shape {images.shape}, got {columns.shape}")
+    return np.ascontiguousarray(columns).reshape(batch, *stops, *kernel_size, channels)
