@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vqnp.files import load_arrays, save_arrays
+from vqnp.files import load_arrays, save_arrays, writable_directory
 from vqnp.quantize import Codebook
 from vqnp.validation import Array
 
@@ -34,6 +34,8 @@ class Saver:
 
     def __init__(self, path: Path | None, seconds: float) -> None:
         self.path, self.seconds = path, seconds
+        if path is not None:
+            writable_directory(path.parent)
         self.last = time.monotonic()
 
     def after_step(self, run: Run, asked_to_stop: bool) -> None:
@@ -88,7 +90,7 @@ def save(path: Path, run: Run) -> None:
         codebook = run.model.quantizer.codebook
         arrays |= {f"codebook.{name}": getattr(codebook, name) for name in ("tokens", "counts", "sums")}
         meta["codebook_steps"] = codebook.steps
-    save_arrays(path, arrays | {"meta": np.array(json.dumps(meta))})
+    save_arrays(path, arrays | {"meta": np.array(json.dumps(meta, default=np.generic.item))})
 
 
 def restore(path: Path, run: Run) -> None:

@@ -24,7 +24,7 @@ from vqnp.checkpoints import Saver, ctrl_c_waits
 from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.models import VQVAE
 from vqnp.optim import Adam, AdamW
-from vqnp.validation import Array, require_finite, require_float, require_integer
+from vqnp.validation import Array, NotFiniteError, require_finite, require_float, require_integer
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,7 @@ def train(
     *,
     seed: int = 0,
     on_epoch: Callable[[Run], Any] | None = None,
+    on_phase: Callable[[Run], Any] | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 60.0,
     resume: bool = False,
@@ -164,7 +165,8 @@ def train(
 ) -> list[EpochRecord]:
     """Train ``model`` in place on ``data`` ``(N, ...)`` by ``schedule`` and return one record an epoch.
 
-    ``on_epoch(run)`` is called after every epoch, with the new record last in ``run.history``. ``checkpoint`` is a file written
+    ``on_epoch(run)`` is called after every epoch, with the new record last in ``run.history``, and ``on_phase(run)`` after every
+    phase, with ``run.schedule[run.phase]`` the phase that has ended. ``checkpoint`` is a file written
     every ``checkpoint_seconds`` and on Ctrl-C, which takes effect between two steps; ``resume`` continues from it if it is there.
     ``progress`` shows a bar. Raises ``TypeError`` or ``ValueError`` for data or a checkpoint that do not fit,
     ``FloatingPointError`` when a loss is no longer finite, ``KeyboardInterrupt`` after Ctrl-C.
@@ -175,11 +177,19 @@ def train(
     if data.ndim < 2 or data.size == 0:
         raise ValueError(f"data must have shape (N, ...) and not be empty, got {data.shape}")
     require_finite(data, "data")
+    for phase in schedule:
+        if not isinstance(phase, Phase):
+            raise TypeError(f"schedule must hold Pretrain, InitialiseCodebook and FineTune phases, got {phase!r}")
     run = Run(model, data, tuple(schedule), settings, seed, settings.make_optimizer(model.params))
     saver = Saver(None if checkpoint is None else Path(checkpoint), checkpoint_seconds)
     if resume:
         saver.restore(run)
-    with threads.limit(), ctrl_c_waits() as asked_to_stop, progress_bar(run, shown=progress) as advance_bar:
+    with (
+        threads.limit(),
+        divergence_named(),
+        ctrl_c_waits() as asked_to_stop,
+        progress_bar(run, shown=progress) as advance_bar,
+    ):
         hooks = Hooks(
             lambda: saver.after_step(run, asked_to_stop.is_set()), [advance_bar, *([on_epoch] if on_epoch else [])]
         )
@@ -191,16 +201,19 @@ def train(
                     initialise_codebook(run, sample)
                 case FineTune(epochs):
                     run_epochs(run, epochs, vq_step, hooks)
+            if on_phase is not None:
+                on_phase(run)
             run.phase, run.epoch = run.phase + 1, 0
+            hooks.after_step()
     return run.history
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What is called between steps and between epochs."""
+    """What is called between steps and phases, and between epochs."""
 
-    after_step: Callable[[], None] = lambda: None
-    after_epoch: Sequence[Callable[[Run], Any]] = ()
+    after_step: Callable[[], None]
+    after_epoch: Sequence[Callable[[Run], Any]]
 
 
 def run_epochs(run: Run, epochs: int, train_step: Callable[[Run, Array], None], hooks: Hooks) -> None:
@@ -237,9 +250,20 @@ def initialise_codebook(run: Run, sample: int | None) -> None:
     data = run.data if sample is None or sample >= len(run.data) else run.data[rng.permutation(len(run.data))[:sample]]
     embeddings = encode_in_batches(run.model, data, run.settings.batch_size)
     per_example = len(embeddings) // len(data)
-    run.model.quantizer.initialise(embeddings, run.settings.batch_size * per_example, rng)
+    batch = min(run.settings.batch_size, len(run.data)) * per_example
+    run.model.quantizer.initialise(embeddings, batch, rng)
     if not run.settings.carry_optimizer:
         run.optimizer = run.settings.make_optimizer(run.model.params)
+
+
+@contextmanager
+def divergence_named() -> Iterator[None]:
+    """Let numbers overflow without a warning until a loss or an embedding is not finite; then raise ``FloatingPointError``."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        try:
+            yield
+        except NotFiniteError as error:
+            raise FloatingPointError(f"training diverged: {error}; try a smaller learning rate") from error
 
 
 def encode_in_batches(model: VQVAE, data: Array, batch_size: int) -> Array:

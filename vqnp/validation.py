@@ -7,6 +7,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+BLOCK = 1 << 20  # elements looked at together, so that an array larger than memory can be checked
+
+
+class NotFiniteError(ValueError):
+    """Numbers that are NaN or infinite."""
+
 
 def require_points(array: Array, name: str, *, dim: int | None = None) -> Array:
     """Return ``array`` C-contiguous once it is known to be a non-empty, finite float ``(N, D)`` array.
@@ -33,10 +39,13 @@ def require_float(array: Array, name: str) -> None:
 
 
 def require_finite(array: Array, name: str) -> None:
-    """Raise ``ValueError`` naming the first row that holds NaN or infinity."""
-    finite = np.isfinite(array)
-    if not finite.all():
-        raise ValueError(f"{name} holds NaN or infinity, first at index {tuple(map(int, np.argwhere(~finite)[0]))}")
+    """Raise ``NotFiniteError``, a ``ValueError``, naming the first place that holds NaN or infinity; a block of rows at a time."""
+    rows = max(1, BLOCK * len(array) // max(1, array.size))
+    for start in range(0, len(array), rows):
+        finite = np.isfinite(array[start : start + rows])
+        if not finite.all():
+            row, *place = map(int, np.argwhere(~finite)[0])
+            raise NotFiniteError(f"{name} holds NaN or infinity, first at index {(start + row, *place)}")
 
 
 def require_labels(labels: Array, name: str, count: int) -> Array:

@@ -1,0 +1,235 @@
+import json
+import tracemalloc
+from dataclasses import asdict, fields, replace
+
+import numpy as np
+import pytest
+
+from vqnp.diagnostics import Diagnosis, blocks, diagnose, neighbours, readings, side_by_side, verdict
+from vqnp.diagnostics.reading import expected_spread, signs
+
+rng = np.random.default_rng(0)
+CENTRES = np.array([[x, y] for x in (-9, -3, 3, 9) for y in (-5, 5)], float)  # eight clusters
+LABELS = np.arange(1600) % 8
+EMBEDDINGS = CENTRES[LABELS] + rng.standard_normal((1600, 2))
+HEALTHY = EMBEDDINGS[:32]  # four tokens a class
+CROWDED = CENTRES[0] + 0.05 * rng.standard_normal((32, 2))  # all in one cluster
+NEEDS_LABELS = {"n_classes", "class_divergence"}
+NEEDS_DATA = {"data_modes"}
+NEEDS_RECONSTRUCTION = {"reconstruction_outside", "energy_distance"}
+NEEDS_ALL = {"class_spread_ratio"}
+
+
+@pytest.fixture(scope="module")
+def healthy():
+    return diagnose(EMBEDDINGS, HEALTHY, LABELS, data=EMBEDDINGS, reconstruction=EMBEDDINGS * 0.99)
+
+
+@pytest.fixture(scope="module")
+def crowded():
+    return diagnose(EMBEDDINGS, CROWDED, LABELS)
+
+
+def missing(diagnosis):
+    return {name for name, value in asdict(diagnosis).items() if value is None}
+
+
+def test_a_healthy_codebook(healthy):
+    assert (healthy.n_embeddings, healthy.n_tokens, healthy.dimension, healthy.n_classes) == (1600, 32, 2, 8)
+    assert healthy.codes_used == 32
+    assert healthy.embedding_modes == healthy.data_modes == 8
+    assert healthy.embedding_dimension == healthy.token_dimension == 2
+    assert healthy.class_divergence == 0.0
+    assert healthy.class_spread_ratio == pytest.approx(0.99)
+    assert healthy.tokens_outside == 0.0
+    assert missing(healthy) == set()
+    assert signs(healthy) == {}
+    assert verdict(healthy) == "No sign of collapse."
+
+
+def test_a_crowded_codebook(crowded):
+    assert crowded.spread_ratio < 0.02
+    assert crowded.quantization_error > 1  # one token at the mean would do better
+    assert list(signs(crowded)) == ["Tokens collapse"]
+    assert verdict(crowded).startswith(
+        f"Yes. Tokens collapse: perplexity is {crowded.perplexity:.1f} of 32, tokens crowd"
+    )
+
+
+def test_numbers_are_none_without_what_they_need():
+    data = EMBEDDINGS[:300]
+    assert missing(diagnose(EMBEDDINGS, HEALTHY)) == NEEDS_LABELS | NEEDS_DATA | NEEDS_RECONSTRUCTION | NEEDS_ALL
+    assert missing(diagnose(EMBEDDINGS, HEALTHY, data=data)) == NEEDS_LABELS | NEEDS_RECONSTRUCTION | NEEDS_ALL
+    several_embeddings_a_row = diagnose(EMBEDDINGS, HEALTHY, LABELS, data=data, reconstruction=data)
+    assert missing(several_embeddings_a_row) == NEEDS_ALL
+
+
+def test_each_number_is_the_one_of_its_function(healthy):
+    from vqnp import diagnostics as d
+    from vqnp.quantize.nearest import nearest
+
+    codes, _ = nearest(EMBEDDINGS, HEALTHY)
+    assert healthy.perplexity == d.perplexity(codes, 32)
+    assert healthy.codes_used == d.codes_used(codes, 32)
+    assert healthy.quantization_error == pytest.approx(d.quantization_error(EMBEDDINGS, HEALTHY))
+    assert healthy.spread_ratio == pytest.approx(d.spread_ratio(HEALTHY, EMBEDDINGS))
+    assert healthy.token_rank == d.effective_rank(HEALTHY)
+    assert healthy.embedding_rank == d.effective_rank(EMBEDDINGS)
+    assert healthy.token_dimension == d.effective_dimension(HEALTHY)
+    assert healthy.class_divergence == d.class_divergence(HEALTHY, EMBEDDINGS, LABELS)
+    assert healthy.class_spread_ratio == d.class_spread_ratio(EMBEDDINGS * 0.99, EMBEDDINGS, LABELS)
+    assert healthy.energy_distance == d.energy_distance(EMBEDDINGS * 0.99, EMBEDDINGS)
+    assert healthy.reconstruction_outside == d.share_outside(EMBEDDINGS * 0.99, EMBEDDINGS)
+
+
+def test_json_holds_every_number(healthy, crowded):
+    for diagnosis in (healthy, crowded):
+        assert json.loads(diagnosis.to_json()) == asdict(diagnosis)
+        assert Diagnosis(**json.loads(diagnosis.to_json())) == diagnosis
+
+
+def test_every_measured_number_but_the_shape_has_a_reading(healthy, crowded):
+    for diagnosis in (healthy, crowded):
+        named = {field.name for field in fields(Diagnosis)} - missing(diagnosis) - {"dimension", "n_classes"}
+        assert set(readings(diagnosis)) == named
+        assert all(sentence.endswith(".") and "None" not in sentence for sentence in readings(diagnosis).values())
+
+
+def test_readings_say_what_the_numbers_are(healthy):
+    dead = replace(healthy, n_tokens=128, codes_used=41, perplexity=32.0, tokens_outside=0.25, embedding_modes=1)
+    said = readings(dead)
+    assert said["codes_used"] == "41 of 128 tokens are ever chosen: 68% of the codebook is dead."
+    assert said["perplexity"] == "As even as 32.0 equally used tokens, 25% of the 128 there could be."
+    assert said["tokens_outside"] == "25.0% of the tokens lie outside the embeddings; chance is 1%."
+    assert said["embedding_modes"] == "The density of the embeddings has 1 peak."
+    assert readings(healthy)["codes_used"] == "Every token is chosen at least once."
+
+
+@pytest.mark.parametrize(
+    ("change", "sign"),
+    [
+        ({"perplexity": 15.9}, {"Tokens collapse": ["perplexity is 15.9 of 32"]}),
+        ({"perplexity": 16.1}, {}),
+        ({"perplexity": 3.0, "n_embeddings": 5}, {}),  # five embeddings cannot use more than five codes
+        ({"spread_ratio": 0.48}, {"Tokens collapse": ["tokens crowd"]}),
+        ({"class_divergence": 0.15}, {"Tokens collapse": ["classes go short of tokens"]}),
+        ({"class_divergence": 0.13}, {}),  # 7 / (8 · 32 · ln 2) = 0.04 is chance
+        ({"embedding_modes": 3}, {"Embeddings collapse": ["modes have merged"]}),
+        ({"embedding_modes": 3, "data_modes": None}, {}),
+        ({"embedding_modes": 4}, {}),
+        ({"tokens_outside": 0.2}, {"Outside": ["20% of the tokens"]}),
+        ({"reconstruction_outside": 0.11}, {"Outside": ["11% of the reconstructions"]}),
+        ({"tokens_outside": 0.1, "reconstruction_outside": 0.1}, {}),
+    ],
+)
+def test_the_stated_rule_of_the_verdict(healthy, change, sign):
+    assert signs(replace(healthy, **change)) == sign
+
+
+def test_the_verdict_answers_the_question(healthy):
+    assert verdict(replace(healthy, tokens_outside=0.2)) == "Perhaps. Outside: 20% of the tokens."
+    both = replace(healthy, embedding_modes=1, spread_ratio=0.1)
+    assert verdict(both) == "Yes. Tokens collapse: tokens crowd. Embeddings collapse: modes have merged."
+
+
+def test_few_tokens_in_many_dimensions_are_not_called_crowded(healthy):
+    """512 ideal tokens of a round Gaussian in 64 dimensions keep 1 − 512^(−1/32) of its variance: 0.42 of the deviation."""
+    assert expected_spread(replace(healthy, n_tokens=512, embedding_rank=64.0)) == pytest.approx(0.42, abs=0.005)
+    assert expected_spread(replace(healthy, n_tokens=1)) == 0.0
+
+
+def test_tables_are_aligned_and_complete(healthy, crowded):
+    lines = str(healthy).splitlines()
+    assert lines[0] == verdict(healthy)
+    assert len(lines) == 4 + len(readings(healthy))
+    compared = side_by_side({"with": healthy, "without": crowded}).splitlines()
+    assert len({len(line) for line in compared[1:]}) == 1
+    row = {line.split("  ")[0]: line.split() for line in compared}
+    assert row["codes used"][2:] == ["32", str(crowded.codes_used)]
+    assert row["data modes"][2:] == ["8", "–"]
+    assert row["signs"][1:] == ["none", "tokens", "collapse"]
+    with pytest.raises(ValueError, match="diagnoses is empty"):
+        side_by_side({})
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "tokens"),
+    [
+        (np.full((6, 2), 0.1), np.full((3, 2), 0.1)),
+        (np.full((6, 2), 0.1), np.eye(2)),
+        (np.full((1, 1), 3.0), np.full((1, 1), 4.0)),
+        (EMBEDDINGS, EMBEDDINGS[:1]),
+        (EMBEDDINGS[:3], EMBEDDINGS[:40]),
+        (EMBEDDINGS[:, :1].astype(np.float32), EMBEDDINGS[:5, :1]),
+    ],
+)
+def test_the_smallest_cases_have_an_answer(embeddings, tokens):
+    labels = np.zeros(len(embeddings), int)
+    diagnosis = diagnose(embeddings, tokens, labels, data=embeddings, reconstruction=embeddings)
+    assert 1 <= diagnosis.perplexity <= min(len(tokens), len(embeddings)) + 1e-9
+    assert diagnosis.energy_distance == 0.0
+    json.loads(diagnosis.to_json())
+    assert verdict(diagnosis) in str(diagnosis)
+    if embeddings.std(axis=0).sum() < 1e-9:
+        assert signs(diagnosis)["Embeddings collapse"] == ["all embeddings coincide"]
+
+
+def test_the_seed_decides_and_the_input_is_not_touched(monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK_VALUES", 1000)
+    embeddings, tokens = EMBEDDINGS.copy(), HEALTHY.copy()
+    embeddings.flags.writeable = tokens.flags.writeable = False
+    assert diagnose(embeddings, tokens, LABELS, seed=3) == diagnose(embeddings, tokens, LABELS, seed=3)
+
+
+@pytest.mark.jit
+def test_memory_is_that_of_a_block_and_not_of_the_embeddings(tmp_path, monkeypatch):
+    """60,000 embeddings of 16 numbers are 3.7 MiB on disk and would be 7.3 in float64; a block is 32 KiB, a sample 62."""
+    shape = (60_000, 16)
+    stored = np.lib.format.open_memmap(tmp_path / "embeddings.npy", "w+", np.float32, shape)
+    stored[:] = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    stored.flush()
+    embeddings = np.load(tmp_path / "embeddings.npy", mmap_mode="r")
+    monkeypatch.setattr(blocks, "BLOCK_VALUES", 4096)
+    monkeypatch.setattr("vqnp.diagnostics.diagnosis.count_modes", lambda points, seed: 1)  # a fixed sample of 5,000
+    monkeypatch.setattr("vqnp.diagnostics.diagnosis.share_outside", _share_outside_of_500)
+    small = diagnose(embeddings[:2000], embeddings[:4])  # what is imported and compiled at first use
+    tracemalloc.start()
+    try:
+        large = diagnose(embeddings, embeddings[:4])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+    assert large.embedding_rank == pytest.approx(small.embedding_rank, rel=0.1)
+
+
+def _share_outside_of_500(points, reference, seed):
+    return neighbours.share_outside(points, reference, sample=500, seed=seed)
+
+
+def test_progress_counts_the_embeddings(capsys):
+    diagnose(EMBEDDINGS, HEALTHY, progress=True)
+    assert "1.60k/1.60k" in capsys.readouterr().err
+    diagnose(EMBEDDINGS, HEALTHY)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"tokens": HEALTHY[:, :1]}, ValueError, r"embeddings must have shape \(N, 1\), got \(1600, 2\)"),
+        ({"embeddings": EMBEDDINGS.astype(int)}, TypeError, "embeddings must be float32 or float64, got int64"),
+        ({"embeddings": EMBEDDINGS[:0]}, ValueError, "embeddings is empty"),
+        ({"tokens": HEALTHY * np.nan}, ValueError, "tokens holds NaN"),
+        ({"tokens": HEALTHY[0]}, ValueError, r"tokens must have shape \(N, D\), got \(2,\)"),
+        ({"labels": LABELS[:5]}, ValueError, r"labels must have shape \(1600,\), got \(5,\)"),
+        ({"labels": LABELS * 0.5}, TypeError, "labels must be a NumPy array of integers"),
+        ({"reconstruction": EMBEDDINGS}, ValueError, "needs data of that shape, got no data"),
+        ({"data": EMBEDDINGS, "reconstruction": EMBEDDINGS[1:]}, ValueError, r"needs data of that shape, got data of"),
+        ({"data": EMBEDDINGS, "reconstruction": None, "labels": [0]}, TypeError, "labels"),
+        ({"data": EMBEDDINGS[0]}, ValueError, "data must have shape"),
+    ],
+)
+def test_bad_input_is_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        diagnose(**{"embeddings": EMBEDDINGS, "tokens": HEALTHY} | arguments)

@@ -1,0 +1,136 @@
+"""Running settings: each leaves its result on disk as soon as it is done, and a later run takes up what is there.
+
+``DIR/<slug>.npz`` holds a finished run; ``<slug>.checkpoint.npz`` and ``<slug>.start.npz`` belong to one that was interrupted.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vqnp import threads
+from vqnp.data import Dataset
+from vqnp.diagnostics import diagnose
+from vqnp.experiments.setting import Setting
+from vqnp.files import load_arrays, save_arrays
+from vqnp.training import InitialiseCodebook, Run, encode_in_batches, train
+from vqnp.validation import Array
+
+BATCH = 8192  # rows encoded at once when a whole data set is looked at
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: ``info`` is JSON (setting, diagnosis, history, seconds, identity of the data), the rest arrays.
+
+    ``untrained`` are the embeddings before any training, ``at_start`` and ``tokens_at_start`` those the codebook was initialised
+    on and with, ``embeddings``, ``tokens`` and ``codes`` those at the end, ``reconstruction`` what the tokens decode to.
+    """
+
+    info: dict[str, Any]
+    untrained: Array
+    at_start: Array
+    tokens_at_start: Array
+    embeddings: Array
+    tokens: Array
+    codes: Array
+    reconstruction: Array
+
+    @property
+    def diagnosis(self) -> dict[str, Any]:
+        """The diagnosis at the end, by name."""
+        return self.info["diagnosis"]
+
+
+def execute(setting: Setting, directory: Path, resume: bool = False, progress: bool = False) -> None:
+    """Run ``setting`` and write its result, unless ``resume`` finds it finished; a half-finished one is continued."""
+    path = directory / f"{setting.slug}.npz"
+    data = setting.data.load(setting.seed)
+    if resume and is_result_of(path, setting, data):
+        return
+    checkpoint, start = path.with_suffix(".checkpoint.npz"), path.with_suffix(".start.npz")
+    model = setting.build(data.dim)
+    untrained = encode_in_batches(model, data.points, BATCH)
+
+    def keep_start(run: Run) -> None:
+        if isinstance(run.schedule[run.phase], InitialiseCodebook):
+            embeddings = encode_in_batches(model, data.points, BATCH)
+            save_arrays(start, {"at_start": embeddings, "tokens_at_start": model.quantizer.codebook.tokens})
+
+    begun = time.perf_counter()
+    with threads.limit():
+        history = train(
+            model, data.points, setting.schedule, setting.train, seed=setting.seed,
+            on_phase=keep_start, checkpoint=checkpoint, resume=resume, progress=progress,
+        )  # fmt: skip
+        seconds = time.perf_counter() - begun
+        arrays = final_arrays(model, data) | {"untrained": untrained} | load_arrays(start)
+        diagnosis = diagnose(
+            arrays["embeddings"],
+            arrays["tokens"],
+            data.labels,
+            data=data.points,
+            reconstruction=arrays["reconstruction"],
+        )
+    info = {
+        "setting": setting.to_json(),
+        "data": data.name,
+        "data_identity": data.identity,
+        "seconds": seconds,
+        "diagnosis": asdict(diagnosis),
+        "history": [asdict(record) for record in history],
+    }
+    save_arrays(path, arrays | {"info": np.array(json.dumps(info))})
+    for leftover in (checkpoint, start):
+        leftover.unlink(missing_ok=True)
+
+
+def final_arrays(model: Any, data: Dataset) -> dict[str, Array]:
+    """Return what a trained model makes of all of the data."""
+    embeddings = encode_in_batches(model, data.points, BATCH)
+    quantized, codes = model.quantizer.forward(embeddings)
+    reconstruction = np.concatenate(
+        [model.autoencoder.decode(quantized[i : i + BATCH]) for i in range(0, len(quantized), BATCH)]
+    )
+    tokens = model.quantizer.codebook.tokens
+    return {"embeddings": embeddings, "tokens": tokens, "codes": codes, "reconstruction": reconstruction}
+
+
+def load_result(path: Path) -> Result:
+    """Read a finished run; raises ``ValueError`` naming the file when it is not one."""
+    arrays = load_arrays(path)
+    try:
+        return Result(info=json.loads(str(arrays.pop("info"))), **arrays)
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not the result of a run: {error}") from error
+
+
+def is_result_of(path: Path, setting: Setting, data: Dataset) -> bool:
+    """Tell whether ``path`` holds a whole result of exactly this setting on exactly these data."""
+    if not path.exists():
+        return False
+    try:
+        info = load_result(path).info
+    except ValueError:
+        return False
+    return info["setting"] == json.loads(json.dumps(setting.to_json())) and info["data_identity"] == data.identity
+
+
+def in_parallel(work: Callable[..., None], tasks: Sequence[tuple], jobs: int, *, progress: bool, label: str) -> None:
+    """Call ``work(*task)`` for each task in ``jobs`` processes of one BLAS and one Numba thread each, with a bar."""
+    import joblib
+    from tqdm import tqdm
+
+    if jobs == 1 or len(tasks) < 2:
+        for task in tqdm(tasks, desc=label, disable=not progress):
+            work(*task)
+        return
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        pool = joblib.Parallel(n_jobs=min(jobs, len(tasks)), return_as="generator_unordered")
+        done = pool(joblib.delayed(work)(*task) for task in tasks)
+        for _ in tqdm(done, total=len(tasks), desc=label, disable=not progress):
+            pass

@@ -1,0 +1,1 @@
+"""The figures: what is compared shares its axes, and a colour means one thing throughout."""

@@ -1,0 +1,104 @@
+"""One look for all figures: colours that colour-blind readers tell apart (Okabe and Ito), and few marks of one meaning each."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vqnp.files import whole
+from vqnp.validation import Array
+
+DATA, EMBEDDING, TOKEN, RECONSTRUCTION, OUTSIDE = "#9a9a9a", "#56b4e9", "#d55e00", "#0072b2", "#cc79a7"
+
+RC: Any = {
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.titlesize": 12.5,
+    "figure.titleweight": "bold",
+    "legend.frameon": False,
+    "savefig.dpi": 150,
+    "svg.hashsalt": "vqnp",
+}
+
+
+def styled(draw: Callable) -> Callable:
+    """Make ``draw`` work in this style: Matplotlib reads sizes when a title or a legend is made, not when the figure is."""
+
+    @wraps(draw)
+    def in_style(*arguments: Any, **options: Any) -> Any:
+        import matplotlib as mpl
+
+        with mpl.rc_context(RC):
+            return draw(*arguments, **options)
+
+    return in_style
+
+
+def new_figure(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Any, Any]:
+    """Return a Matplotlib figure, drawn without a window, and its axes ``(rows, columns)``."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+@styled
+def save(figure: Any, stem: Path) -> None:
+    """Write ``figure`` as ``stem.png`` and ``stem.svg``, each whole or not at all; the bytes depend on the figure alone."""
+    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+        with whole(stem.with_suffix(f".{kind}")) as file:
+            figure.savefig(file, format=kind, metadata=metadata)
+
+
+def cloud(axes: Any, points: Array, color: str, label: str, **marks: Any) -> None:
+    """Scatter ``points`` ``(N, 2)`` or ``(N, 3)``; drawn as pixels also in an SVG, where thousands of marks are heavy."""
+    options = {"s": 4, "alpha": 0.5, "linewidths": 0, "rasterized": True, **marks}
+    axes.scatter(*points.T, color=color, label=label, **options)
+
+
+def density(values: Array, grid: Array, bandwidth: float) -> Array:
+    """Return a Gaussian kernel density of ``values`` ``(N,)`` at the points of an even ``grid``, by way of a histogram."""
+    from scipy.ndimage import gaussian_filter1d
+
+    step = grid[1] - grid[0]
+    edges = np.append(grid - step / 2, grid[-1] + step / 2)
+    counts, _ = np.histogram(values, edges)
+    return gaussian_filter1d(counts / (len(values) * step), bandwidth / step, mode="constant")
+
+
+def along_a_line(axes: Any, embeddings: Array, tokens: Array) -> None:
+    """Draw the densities of ``embeddings`` and ``tokens``, both ``(n, 1)``, and a stroke for each token in a strip below them.
+
+    The unit is the embeddings' standard deviation, from their mean: an encoder's own units mean nothing beside another's.
+    """
+    centre, unit = float(embeddings.mean()), float(embeddings.std()) or 1.0
+    points, marks = (embeddings[:, 0] - centre) / unit, (tokens[:, 0] - centre) / unit
+    low, high = span(points, marks)
+    grid = np.linspace(low, high, 800)
+    bandwidth = (high - low) / 150
+    curves = density(points, grid, bandwidth), density(marks, grid, bandwidth)
+    axes.fill_between(grid, curves[0], color=EMBEDDING, alpha=0.5, linewidth=0, label="embeddings")
+    axes.plot(grid, curves[1], color=TOKEN, linewidth=1.2, label="tokens")
+    axes.axhline(0, color="#333333", linewidth=0.6)
+    axes.plot(marks, np.full(len(marks), 0.04), "|", color=TOKEN, markersize=8, transform=axes.get_xaxis_transform())
+    top = 1.05 * max(curve.max() for curve in curves)
+    axes.set(xlabel="embedding (standard deviations)", ylabel="density", xlim=(low, high), ylim=(-0.09 * top, top))
+
+
+def span(*arrays: Array, margin: float = 0.05) -> tuple[float, float]:
+    """Return limits that hold all values of ``arrays`` with a little room."""
+    low, high = min(float(a.min()) for a in arrays), max(float(a.max()) for a in arrays)
+    room = margin * (high - low) or 1.0
+    return low - room, high + room
+
+
+def share_axes(left: Any, right: Any, which: str) -> None:
+    """Give two panels the same limits along the axes in ``which``, ``"x"`` or ``"xy"``."""
+    for axis in which:
+        limits = [getattr(axes, f"get_{axis}lim")() for axes in (left, right)]
+        for axes in (left, right):
+            axes.set(**{f"{axis}lim": (min(low for low, _ in limits), max(high for _, high in limits))})
