@@ -17,7 +17,7 @@ def limit(numba_threads: int | None = None) -> Iterator[None]:
 
     Raises ``ValueError`` when ``numba_threads`` is not between 1 and the number of threads Numba was started with.
     """
-    import scipy.linalg.cython_blas  # noqa: F401: Numba's np.dot is SciPy's BLAS, which must be loaded to be held
+    import scipy.linalg.cython_blas  # noqa: F401 (Numba's np.dot is SciPy's BLAS, which must be loaded to be held)
 
     before = numba.get_num_threads()
     with threadpool_limits(limits=1, user_api="blas"):

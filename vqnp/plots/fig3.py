@@ -72,9 +72,10 @@ def decoded(figure: Any, axes: Any, view: RowView, arm: ArmView) -> Any:
         axes = figure.add_subplot(place, projection="3d")
         axes.tick_params(labelsize=6, pad=-3)
         axes.xaxis.labelpad = axes.yaxis.labelpad = axes.zaxis.labelpad = -8
-    style.cloud(axes, view.data, style.DATA, "data", alpha=0.25 if solid else 0.35)
+    depth = {"depthshade": False} if solid else {}
+    style.cloud(axes, view.data, style.DATA, "data", alpha=0.35, **depth)
     areas = np.clip(1500 * arm.reconstruction_share, 4, 80)
-    style.cloud(axes, arm.reconstruction, style.RECONSTRUCTION, "reconstruction", s=areas, alpha=0.85)
+    style.cloud(axes, arm.reconstruction, style.RECONSTRUCTION, "reconstruction", s=areas, alpha=0.85, **depth)
     limits = [style.span(view.data[:, i], view.baseline.reconstruction[:, i], view.pretrained.reconstruction[:, i])
               for i in range(view.data.shape[1])]  # fmt: skip
     name = "t-SNE" if view.mapped else "coordinate"

@@ -34,7 +34,7 @@ def draw(panels: list[tuple[str, Array, Result, Array]], table: list[dict[str, A
     style.share_axes(axes[0, 0], axes[0, 1], "x")
     style.share_axes(axes[1, 0], axes[1, 1], "xy")
     sweep(axes[0, 2], table, "mse", "mean squared error")
-    sweep(axes[1, 2], table, "reconstruction_outside", "share of reconstructions outside the data", chance=0.01)
+    sweep(axes[1, 2], table, "reconstruction_outside", "reconstructions outside the data", chance=0.01)
     return figure
 
 
@@ -47,7 +47,7 @@ def decoded(axes: Any, data: Array, reconstruction: Array, outside: Array) -> No
     ):
         if rows.any():
             points, share = distinct(reconstruction[rows])
-            areas = np.clip(2000 * share * rows.mean(), 8, 80)
+            areas = np.clip(2000 * share * rows.mean(), 8 if color == style.RECONSTRUCTION else 30, 80)
             style.cloud(axes, points, color, label, s=areas, alpha=0.9)
     axes.set(xlabel="coordinate 1", ylabel="coordinate 2", aspect="equal")
     axes.legend(loc="upper left", fontsize=7)
@@ -72,5 +72,5 @@ def sweep(axes: Any, table: list[dict[str, Any]], quantity: str, name: str, chan
     axes.set_xscale("log", base=2)
     axes.set_xticks(widths, [str(width) for width in widths])
     axes.set(xlabel="hidden units of the encoder (decoder: 32)", ylabel=name, ylim=(0, None))
-    axes.set_title(f"every encoder and seed: {name}")
+    axes.set_title(f"{name}, all encoders and seeds")
     axes.legend(fontsize=7)
