@@ -16,12 +16,16 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+from numba import prange
 
+from vqnp.jit import both
 from vqnp.quantize.ema import batch_statistics
 from vqnp.quantize.nearest import nearest
 from vqnp.validation import Array, require_integer, require_points
 
 Start = Literal["k-means++", "random"]
+BLOCK = 1024  # points whose distances are lowered together
+PARALLEL_FROM = 1 << 20  # coordinates of points; one pass through fewer is over before a second thread has woken up
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,11 @@ def kmeans(
 def plus_plus(points: Array, k: int, rng: np.random.Generator) -> Array:
     """Draw ``k`` of the points, each with probability proportional to its squared distance from the tokens drawn before it.
 
-    Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding" (2007).
+    Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding" (2007). Every draw is a pass through the points; they
+    are copied once, so that the pass runs along them.
     """
+    columns = np.ascontiguousarray(points.T)  # (D, N)
+    threads = points.size >= PARALLEL_FROM
     chosen = np.empty(k, np.int64)
     distances = np.ones(len(points))  # for the first draw: all points alike
     for i in range(k):
@@ -67,9 +74,26 @@ def plus_plus(points: Array, k: int, rng: np.random.Generator) -> Array:
             chosen[i:] = rng.integers(len(points), size=k - i)
             break
         chosen[i] = min(np.searchsorted(reach, rng.random() * reach[-1], side="right"), len(points) - 1)
-        _, to_new = nearest(points, points[chosen[i], None])
-        distances = to_new.astype(np.float64) if i == 0 else np.minimum(distances, to_new)
+        if i == 0:
+            distances.fill(np.inf)
+        _lower_distances[threads](columns, chosen[i], distances)
     return points[chosen]
+
+
+@both
+def _lower_distances(columns: Array, new: int, distances: Array) -> None:
+    """Lower the squared ``distances`` ``(N,)`` to the nearest token where point ``new`` of ``columns`` ``(D, N)`` is nearer."""
+    dims, count = columns.shape
+    for b in prange((count + BLOCK - 1) // BLOCK):
+        start, stop = b * BLOCK, min((b + 1) * BLOCK, count)
+        squared = np.zeros(BLOCK, columns.dtype)
+        for d in range(dims):
+            coordinates = columns[d, start:stop]
+            for i in range(stop - start):
+                difference = coordinates[i] - columns[d, new]
+                squared[i] += difference * difference
+        for i in range(stop - start):
+            distances[start + i] = min(distances[start + i], squared[i])
 
 
 def lloyd(points: Array, tokens: Array, iterations: int) -> Clustering:
