@@ -1,3 +1,4 @@
+from .convolutional import ConvSettings as ConvSettings
 from .data import Dataset as Dataset
 from .data import clusters as clusters
 from .data import digits as digits

@@ -138,6 +138,7 @@ def identity(run: Run) -> dict[str, Any]:
         "model": shapes,
         "quantizer": asdict(run.model.quantizer.settings),
         "beta": run.model.beta,
+        "variance": run.model.autoencoder.variance,
     }
 
 

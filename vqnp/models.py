@@ -1,17 +1,20 @@
 """The models: an autoencoder, and the VQ-VAE that quantizes between the same encoder and decoder.
 
 Both map data x to embeddings z = E(x) and decode a reconstruction x̂. The autoencoder decodes z itself and minimises
-‖x − x̂‖²; the VQ-VAE decodes the token nearest to z and minimises ‖x − x̂‖² + β ‖z − sg(token)‖², where the decoder's
-gradient reaches the encoder straight through the quantizer. Every norm is a mean over all elements.
+‖x − x̂‖² / σ²; the VQ-VAE decodes the token nearest to z and minimises ‖x − x̂‖² / σ² + β ‖z − sg(token)‖², where the decoder's
+gradient reaches the encoder straight through the quantizer. Every norm is a mean over all elements. σ² is the variance of the
+training data, 1 once they are standardised; it weighs the terms of the loss, and no reported error is divided by it.
 
 Since the VQ-VAE holds the autoencoder itself, pretraining the one is initialising the other (AE-then-VQ).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from vqnp.convolutional import ConvSettings, conv_decoder, conv_encoder
 from vqnp.layers import Layer, Linear, ReLU, Sequential
 from vqnp.losses import commitment, mse
 from vqnp.quantize import Quantizer, QuantizerSettings
@@ -47,7 +50,7 @@ def mlp(*sizes: int, rng: np.random.Generator, dtype: Any = np.float32) -> Seque
 
 @dataclass
 class Step:
-    """What one batch gives: the loss terms and every parameter's gradient."""
+    """What one batch gives: the loss terms, plain means of squares without σ² and β, and every parameter's gradient."""
 
     losses: dict[str, float]
     gradients: dict[str, Array]
@@ -62,10 +65,15 @@ class VQStep(Step):
 
 
 class Autoencoder:
-    """An encoder and a decoder; ``params`` names their parameters ``"encoder.0.weight"``, ..., ``"decoder.4.bias"``."""
+    """An encoder and a decoder; ``params`` names their parameters ``"encoder.0.weight"``, ..., ``"decoder.4.bias"``.
 
-    def __init__(self, encoder: Sequential, decoder: Sequential) -> None:
-        self.encoder, self.decoder = encoder, decoder
+    ``variance`` is the σ² that the reconstruction's error is divided by.
+    """
+
+    def __init__(self, encoder: Sequential, decoder: Sequential, variance: float = 1.0) -> None:
+        if not 0 < variance < math.inf:
+            raise ValueError(f"variance must be positive, got {variance}")
+        self.encoder, self.decoder, self.variance = encoder, decoder, variance
         self.params = _prefixed("encoder", encoder.params) | _prefixed("decoder", decoder.params)
 
     @classmethod
@@ -76,6 +84,13 @@ class Autoencoder:
         encoder = mlp(s.data_dim, s.encoder_hidden, s.encoder_hidden, *extra, s.token_dim, rng=rng, dtype=dtype)
         decoder = mlp(s.token_dim, s.decoder_hidden, s.decoder_hidden, s.data_dim, rng=rng, dtype=dtype)
         return cls(encoder, decoder)
+
+    @classmethod
+    def conv(
+        cls, settings: ConvSettings, rng: np.random.Generator, variance: float = 1.0, dtype: Any = np.float32
+    ) -> "Autoencoder":
+        """Build the convolutional model of ``settings``; the encoder's weights are drawn first."""
+        return cls(conv_encoder(settings, rng, dtype), conv_decoder(settings, rng, dtype), variance)
 
     def encode(self, x: Array) -> Array:
         """Return the embeddings of ``x``; the last axis is the token axis."""
@@ -94,6 +109,7 @@ class Autoencoder:
         z, encoder_cache = self.encoder.forward(x)
         reconstruction, decoder_cache = self.decoder.forward(z)
         loss, dreconstruction = mse(reconstruction, x)
+        dreconstruction /= self.variance
         dz, decoder_gradients = self.decoder.backward(dreconstruction, decoder_cache)
         _, encoder_gradients = self.encoder.backward(dz, encoder_cache)
         gradients = _prefixed("encoder", encoder_gradients) | _prefixed("decoder", decoder_gradients)
@@ -122,6 +138,21 @@ class VQVAE:
         """Build the paper's VQ-VAE for synthetic data, its weights drawn from ``seed``."""
         return cls(Autoencoder.mlp(settings, np.random.default_rng(seed), dtype), Quantizer(quantizer), beta)
 
+    @classmethod
+    def conv(
+        cls,
+        settings: ConvSettings | None = None,
+        quantizer: QuantizerSettings | None = None,
+        *,
+        beta: float = 0.25,
+        variance: float = 1.0,
+        seed: int = 0,
+        dtype: Any = np.float32,
+    ) -> "VQVAE":
+        """Build the paper's VQ-VAE for images, its weights drawn from ``seed``; ``variance`` is that of the training pixels."""
+        autoencoder = Autoencoder.conv(settings or ConvSettings(), np.random.default_rng(seed), variance, dtype)
+        return cls(autoencoder, Quantizer(quantizer or QuantizerSettings(512, decay=0.99)), beta)
+
     def encode(self, x: Array) -> Array:
         """Return the embeddings of ``x``, before quantization."""
         return self.autoencoder.encode(x)
@@ -148,6 +179,7 @@ class VQVAE:
         reconstruction, decoder_cache = decoder.forward(quantized.reshape(z.shape))
 
         loss, dreconstruction = mse(reconstruction, x)
+        dreconstruction /= self.autoencoder.variance
         commit, dcommit = commitment(embeddings, quantized)
 
         dquantized, decoder_gradients = decoder.backward(dreconstruction, decoder_cache)
