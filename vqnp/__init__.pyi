@@ -15,8 +15,8 @@ from .quantize import QuantizerSettings as QuantizerSettings
 from .quantize import ema_update as ema_update
 from .quantize import kmeans as kmeans
 from .quantize import nearest as nearest
+from .schedule import ae_then_vq as ae_then_vq
 from .training import TrainSettings as TrainSettings
-from .training import ae_then_vq as ae_then_vq
 from .training import train as train
 
 __version__: str

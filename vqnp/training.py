@@ -1,9 +1,7 @@
-"""The paper's remedy as a schedule: pretrain without VQ, initialise the codebook, fine-tune with VQ.
+"""Training by a schedule (see schedule.py): ``train`` walks it, ``run_epochs`` is the one loop, and ``autoencoder_step`` and
+``vq_step`` are what happens to a batch.
 
-    ae_then_vq(pretrain=100, finetune=100) == (Pretrain(100), InitialiseCodebook(), FineTune(100))
-
-The baseline is the same with ``pretrain=0``: its codebook is initialised from the untrained encoder. ``train`` walks a schedule;
-``run_epochs`` is the one loop, and ``autoencoder_step`` and ``vq_step`` are what happens to a batch.
+Images are given as bytes and stay so: each batch is scaled when its turn comes, and no float copy of the data set is ever made.
 
 The order of an epoch is drawn from (seed, phase, epoch), so the place in the schedule *is* the state of the random numbers:
 a run that is stopped after any step and resumed there gives the same bits as one that was never stopped.
@@ -21,49 +19,12 @@ from tqdm import tqdm
 
 from vqnp import threads
 from vqnp.checkpoints import Saver, ctrl_c_waits
+from vqnp.data.images import require_pixels, scale
 from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.models import VQVAE
 from vqnp.optim import Adam, AdamW
+from vqnp.schedule import FineTune, InitialiseCodebook, Phase, Pretrain
 from vqnp.validation import Array, NotFiniteError, require_finite, require_float, require_integer
-
-
-@dataclass(frozen=True)
-class Pretrain:
-    """Train the autoencoder, without quantization, for ``epochs`` epochs."""
-
-    epochs: int
-
-    def __post_init__(self) -> None:
-        require_integer(self.epochs, "epochs", least=0)
-
-
-@dataclass(frozen=True)
-class InitialiseCodebook:
-    """Place the tokens by k-means on the embeddings of ``sample`` training examples drawn at random; ``None``: of all."""
-
-    sample: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.sample is not None:
-            require_integer(self.sample, "sample", least=1)
-
-
-@dataclass(frozen=True)
-class FineTune:
-    """Train the VQ-VAE for ``epochs`` epochs."""
-
-    epochs: int
-
-    def __post_init__(self) -> None:
-        require_integer(self.epochs, "epochs", least=0)
-
-
-Phase = Pretrain | InitialiseCodebook | FineTune
-
-
-def ae_then_vq(pretrain: int, finetune: int, sample: int | None = None) -> tuple[Phase, ...]:
-    """Return the paper's schedule; with ``pretrain=0`` it is the paper's baseline."""
-    return Pretrain(pretrain), InitialiseCodebook(sample), FineTune(finetune)
 
 
 @dataclass(frozen=True)
@@ -165,6 +126,7 @@ def train(
 ) -> list[EpochRecord]:
     """Train ``model`` in place on ``data`` ``(N, ...)`` by ``schedule`` and return one record an epoch.
 
+    ``data`` are floats, or uint8 images ``(N, H, W, 3)`` that each batch scales to [-0.5, 0.5] in float32.
     ``on_epoch(run)`` is called after every epoch, with the new record last in ``run.history``, and ``on_phase(run)`` after every
     phase, with ``run.schedule[run.phase]`` the phase that has ended. ``checkpoint`` is a file written
     every ``checkpoint_seconds`` and on Ctrl-C, which takes effect between two steps; ``resume`` continues from it if it is there.
@@ -173,10 +135,7 @@ def train(
     """
     settings = settings or TrainSettings()
     require_integer(seed, "seed", least=0)
-    require_float(data, "data")
-    if data.ndim < 2 or data.size == 0:
-        raise ValueError(f"data must have shape (N, ...) and not be empty, got {data.shape}")
-    require_finite(data, "data")
+    require_trainable(data)
     for phase in schedule:
         if not isinstance(phase, Phase):
             raise TypeError(f"schedule must hold Pretrain, InitialiseCodebook and FineTune phases, got {phase!r}")
@@ -220,7 +179,7 @@ def run_epochs(run: Run, epochs: int, train_step: Callable[[Run, Array], None], 
     """The training loop: every epoch a new order, every batch a step."""
     while run.epoch < epochs:
         for rows in run.batches()[run.step :]:
-            train_step(run, run.data[rows])
+            train_step(run, as_floats(run.data[rows]))
             run.step += 1
             hooks.after_step()
         run.history.append(summary(run))
@@ -256,6 +215,22 @@ def initialise_codebook(run: Run, sample: int | None) -> None:
         run.optimizer = run.settings.make_optimizer(run.model.params)
 
 
+def require_trainable(data: Array) -> None:
+    """Raise ``TypeError`` or ``ValueError`` unless ``data`` are uint8 images or finite floats ``(N, ...)``, at least one."""
+    if isinstance(data, np.ndarray) and data.dtype == np.uint8:
+        require_pixels(data, "data")
+        return
+    require_float(data, "data")
+    if data.ndim < 2 or data.size == 0:
+        raise ValueError(f"data must have shape (N, ...) and not be empty, got {data.shape}")
+    require_finite(data, "data")
+
+
+def as_floats(batch: Array) -> Array:
+    """Return a batch as a model takes it: images scaled, floats as they are."""
+    return scale(batch) if batch.dtype == np.uint8 else batch
+
+
 @contextmanager
 def divergence_named() -> Iterator[None]:
     """Let numbers overflow without a warning until a loss or an embedding is not finite; then raise ``FloatingPointError``."""
@@ -268,7 +243,7 @@ def divergence_named() -> Iterator[None]:
 
 def encode_in_batches(model: VQVAE, data: Array, batch_size: int) -> Array:
     """Return the embeddings of all of ``data`` as points ``(N, D)``; an image gives one for every place of its latent."""
-    parts = [model.encode(data[i : i + batch_size]) for i in range(0, len(data), batch_size)]
+    parts = [model.encode(as_floats(data[i : i + batch_size])) for i in range(0, len(data), batch_size)]
     return np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])
 
 

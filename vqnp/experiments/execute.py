@@ -17,7 +17,8 @@ from vqnp.data import Dataset
 from vqnp.diagnostics import diagnose
 from vqnp.experiments.setting import Setting
 from vqnp.files import load_arrays, save_arrays
-from vqnp.training import InitialiseCodebook, Run, encode_in_batches, train
+from vqnp.schedule import InitialiseCodebook
+from vqnp.training import Run, encode_in_batches, train
 from vqnp.validation import Array
 
 BATCH = 8192  # rows encoded at once when a whole data set is looked at

@@ -11,7 +11,8 @@ from typing import Any
 from vqnp.data import Dataset, clusters, digits, load_points
 from vqnp.models import VQVAE, MLPSettings
 from vqnp.quantize import QuantizerSettings
-from vqnp.training import FineTune, InitialiseCodebook, Phase, Pretrain, TrainSettings
+from vqnp.schedule import FineTune, InitialiseCodebook, Phase, Pretrain
+from vqnp.training import TrainSettings
 
 
 @dataclass(frozen=True)
