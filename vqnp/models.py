@@ -122,6 +122,11 @@ class VQVAE:
         """Build the paper's VQ-VAE for synthetic data, its weights drawn from ``seed``."""
         return cls(Autoencoder.mlp(settings, np.random.default_rng(seed), dtype), Quantizer(quantizer), beta)
 
+    @property
+    def tokens(self) -> Array:
+        """The codebook's tokens ``(K, D)``; raises ``RuntimeError`` before it is initialised."""
+        return self.quantizer.codebook.tokens
+
     def encode(self, x: Array) -> Array:
         """Return the embeddings of ``x``, before quantization."""
         return self.autoencoder.encode(x)
