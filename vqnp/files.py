@@ -66,7 +66,7 @@ def save_arrays(path: Path, arrays: dict[str, Array]) -> None:
 def load_arrays(path: Path) -> dict[str, Array]:
     """Read what ``save_arrays`` wrote; raises ``ValueError`` naming the file when it is truncated or not such a file."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, AttributeError) as error:
+    except (zipfile.BadZipFile, ValueError, TypeError, EOFError, KeyError, RuntimeError) as error:
         raise ValueError(f"{path} is not a whole .npz file of arrays: {error}") from error

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -23,7 +24,11 @@ def parallel_kernel(function: Callable) -> Callable:
 
 def both(function: Callable) -> tuple[Callable, Callable]:
     """Compile ``function``, which loops with ``prange``, for one thread and for all: small work is over before threads wake."""
-    return kernel(function), parallel_kernel(function)
+    serial = FunctionType(function.__code__, function.__globals__)
+    serial.__qualname__ = (
+        f"{function.__qualname__}_serial"  # the cache on disk tells functions apart by name, not by options
+    )
+    return kernel(serial), parallel_kernel(function)
 
 
 def _compile(function: Callable, **options: Any) -> Callable:

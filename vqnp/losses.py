@@ -12,10 +12,12 @@ from vqnp.validation import Array
 def mse(prediction: Array, target: Array) -> tuple[float, Array]:
     """Return the mean squared error and its gradient with respect to ``prediction``; both arrays have one shape.
 
-    Raises ``ValueError`` when the shapes differ.
+    Raises ``ValueError`` when the shapes differ or the arrays are empty.
     """
-    if prediction.shape != target.shape:
-        raise ValueError(f"prediction and target must have one shape, got {prediction.shape} and {target.shape}")
+    if prediction.shape != target.shape or prediction.size == 0:
+        raise ValueError(
+            f"prediction and target must have one shape and not be empty, got {prediction.shape} and {target.shape}"
+        )
     gradient = np.empty_like(prediction, order="C")
     flat = (np.ascontiguousarray(array).reshape(-1) for array in (prediction, target))
     total = _squared_error(*flat, gradient.reshape(-1), gradient.dtype.type(2 / gradient.size))
@@ -25,7 +27,7 @@ def mse(prediction: Array, target: Array) -> tuple[float, Array]:
 @kernel
 def _squared_error(prediction: Array, target: Array, gradient: Array, scale: float) -> float:
     """Return Σ(a − b)², summed in float64, and write ``scale · (a − b)`` into ``gradient``."""
-    total = 0.0
+    total = np.float64(0)  # interpreted, 0.0 would become float32 at the first addition
     for i in range(prediction.size):
         difference = prediction[i] - target[i]
         total += difference * difference

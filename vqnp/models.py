@@ -153,6 +153,11 @@ class VQVAE:
         autoencoder = Autoencoder.conv(settings or ConvSettings(), np.random.default_rng(seed), variance, dtype)
         return cls(autoencoder, Quantizer(quantizer or QuantizerSettings(512, decay=0.99)), beta)
 
+    @property
+    def tokens(self) -> Array:
+        """The codebook's tokens ``(K, D)``; raises ``RuntimeError`` before it is initialised."""
+        return self.quantizer.codebook.tokens
+
     def encode(self, x: Array) -> Array:
         """Return the embeddings of ``x``, before quantization."""
         return self.autoencoder.encode(x)

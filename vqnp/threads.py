@@ -1,7 +1,7 @@
 """The one place that owns thread counts.
 
-BLAS always runs on one thread: the parallel work is in Numba's blocks, whose number and order do not depend on the number of
-threads, so the same seed gives the same bits on any machine width, and the two pools never multiply.
+BLAS, and the OpenMP loops of scikit-learn, always run on one thread: the parallel work is in Numba's blocks, whose number and
+order do not depend on the number of threads, so the same seed gives the same bits on any machine width, and no two pools multiply.
 """
 
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def limit(numba_threads: int | None = None) -> Iterator[None]:
-    """Hold BLAS to one thread, and Numba to ``numba_threads`` (default: leave it), inside the ``with``.
+    """Hold BLAS and OpenMP to one thread, and Numba to ``numba_threads`` (default: leave it), inside the ``with``.
 
     Raises ``ValueError`` when ``numba_threads`` is not between 1 and the number of threads Numba was started with.
     """
     import scipy.linalg.cython_blas  # noqa: F401 (Numba's np.dot is SciPy's BLAS, which must be loaded to be held)
 
     before = numba.get_num_threads()
-    with threadpool_limits(limits=1, user_api="blas"):
+    with threadpool_limits(limits=1):
         try:
             if numba_threads is not None:
                 numba.set_num_threads(numba_threads)

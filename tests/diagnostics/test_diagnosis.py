@@ -79,7 +79,9 @@ def test_each_number_is_the_one_of_its_function(healthy):
     assert healthy.class_divergence == d.class_divergence(HEALTHY, EMBEDDINGS, LABELS)
     assert healthy.class_spread_ratio == d.class_spread_ratio(EMBEDDINGS * 0.99, EMBEDDINGS, LABELS)
     assert healthy.energy_distance == d.energy_distance(EMBEDDINGS * 0.99, EMBEDDINGS)
-    assert healthy.reconstruction_outside == d.share_outside(EMBEDDINGS * 0.99, EMBEDDINGS)
+    scattered = diagnose(EMBEDDINGS, HEALTHY, data=EMBEDDINGS, reconstruction=EMBEDDINGS * 1.3)
+    assert scattered.reconstruction_outside == d.share_outside(EMBEDDINGS * 1.3, EMBEDDINGS)
+    assert scattered.reconstruction_outside > 2 * d.share_outside(EMBEDDINGS, EMBEDDINGS * 1.3)
 
 
 def test_json_holds_every_number(healthy, crowded):
@@ -112,6 +114,7 @@ def test_readings_say_what_the_numbers_are(healthy):
         ({"perplexity": 16.1}, {}),
         ({"perplexity": 3.0, "n_embeddings": 5}, {}),  # five embeddings cannot use more than five codes
         ({"spread_ratio": 0.48}, {"Tokens collapse": ["tokens crowd"]}),
+        ({"spread_ratio": 0.2, "embedding_rank": 64.0}, {}),  # 32 tokens cannot reach farther than 0.32 there
         ({"class_divergence": 0.15}, {"Tokens collapse": ["classes go short of tokens"]}),
         ({"class_divergence": 0.13}, {}),  # 7 / (8 · 32 · ln 2) = 0.04 is chance
         ({"embedding_modes": 3}, {"Embeddings collapse": ["modes have merged"]}),
@@ -183,13 +186,14 @@ def test_the_seed_decides_and_the_input_is_not_touched(monkeypatch):
 
 @pytest.mark.jit
 def test_memory_is_that_of_a_block_and_not_of_the_embeddings(tmp_path, monkeypatch):
-    """60,000 embeddings of 16 numbers are 3.7 MiB on disk and would be 7.3 in float64; a block is 32 KiB, a sample 62."""
-    shape = (60_000, 16)
+    """200,000 embeddings of 16 numbers are 12 MiB on disk, their codes 1.5; a block is 32 KiB, a sample of 500 62."""
+    shape = (200_000, 16)
     stored = np.lib.format.open_memmap(tmp_path / "embeddings.npy", "w+", np.float32, shape)
     stored[:] = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     stored.flush()
     embeddings = np.load(tmp_path / "embeddings.npy", mmap_mode="r")
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 4096)
+    monkeypatch.setattr("vqnp.validation.BLOCK", 4096)
     monkeypatch.setattr("vqnp.diagnostics.diagnosis.count_modes", lambda points, seed: 1)  # a fixed sample of 5,000
     monkeypatch.setattr("vqnp.diagnostics.diagnosis.share_outside", _share_outside_of_500)
     small = diagnose(embeddings[:2000], embeddings[:4])  # what is imported and compiled at first use

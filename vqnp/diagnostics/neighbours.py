@@ -25,7 +25,9 @@ def share_outside(
     """
     points = require_points(points, "points")
     limit = require_integer(sample, "sample", least=1)
-    return float(outside(points[sample_rows(len(points), limit, seed)], reference, quantile, sample=limit, seed=seed).mean())
+    return float(
+        outside(points[sample_rows(len(points), limit, seed)], reference, quantile, sample=limit, seed=seed).mean()
+    )
 
 
 def outside(points: Array, reference: Array, quantile: float = 0.99, *, sample: int = SAMPLE, seed: int = 0) -> Array:

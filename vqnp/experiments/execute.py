@@ -17,6 +17,7 @@ from vqnp.data import Dataset
 from vqnp.diagnostics import diagnose
 from vqnp.experiments.setting import Setting
 from vqnp.files import load_arrays, save_arrays
+from vqnp.models import VQVAE
 from vqnp.schedule import InitialiseCodebook
 from vqnp.training import Run, encode_in_batches, train
 from vqnp.validation import Array
@@ -90,15 +91,13 @@ def execute(setting: Setting, directory: Path, resume: bool = False, progress: b
         leftover.unlink(missing_ok=True)
 
 
-def final_arrays(model: Any, data: Dataset) -> dict[str, Array]:
+def final_arrays(model: VQVAE, data: Dataset) -> dict[str, Array]:
     """Return what a trained model makes of all of the data."""
     embeddings = encode_in_batches(model, data.points, BATCH)
-    quantized, codes = model.quantizer.forward(embeddings)
-    reconstruction = np.concatenate(
-        [model.autoencoder.decode(quantized[i : i + BATCH]) for i in range(0, len(quantized), BATCH)]
-    )
-    tokens = model.quantizer.codebook.tokens
-    return {"embeddings": embeddings, "tokens": tokens, "codes": codes, "reconstruction": reconstruction}
+    _, codes = model.quantizer.forward(embeddings)
+    # Decoding each token once gives equal rows for equal codes; a product of many rows may round them differently.
+    reconstruction = model.autoencoder.decode(model.tokens)[codes]
+    return {"embeddings": embeddings, "tokens": model.tokens, "codes": codes, "reconstruction": reconstruction}
 
 
 def load_result(path: Path) -> Result:

@@ -94,5 +94,8 @@ def tsne(clouds: list[Array], seed: int) -> list[Array]:
 
     together = np.concatenate(clouds)
     perplexity = min(30.0, (len(together) - 1) / 3)  # the usual 30 neighbours, fewer for a handful of points
-    placed = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed).fit_transform(together)
+    with threads.limit():
+        placed = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed).fit_transform(
+            together
+        )
     return np.split(placed, np.cumsum([len(cloud) for cloud in clouds])[:-1])

@@ -156,7 +156,7 @@ def ema_update(codebook: Codebook, embeddings: Array, codes: Array, decay: float
     Raises ``ValueError`` or ``TypeError`` for shapes or codes that do not fit, a decay outside [0, 1) or an unknown dialect.
     """
     require_dialect(dialect)
-    require_share(decay, "decay")
+    decay = np.float64(require_share(decay, "decay"))  # interpreted, a float times float32 would be rounded to float32
     embeddings = require_points(embeddings, "embeddings", dim=codebook.tokens.shape[1])
     codes = require_codes(codes, "codes", len(codebook.tokens), len(embeddings))
     hits, sums = batch_statistics(embeddings, codes, len(codebook.tokens))

@@ -1,0 +1,21 @@
+"""Settings shared by all tests."""
+
+import numba
+import pytest
+from hypothesis import settings
+
+INTERPRETED = bool(numba.config.DISABLE_JIT)
+
+# The same examples on every run; interpreted kernels are a hundred times slower, so they see fewer of them.
+settings.register_profile(
+    "vqnp", derandomize=True, deadline=None, database=None, max_examples=20 if INTERPRETED else 100
+)
+settings.load_profile("vqnp")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked ``jit`` where there is no compiler."""
+    if INTERPRETED:
+        slow = [item for item in items if item.get_closest_marker("jit")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("jit")]

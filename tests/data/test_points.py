@@ -1,0 +1,178 @@
+import os
+
+import numpy as np
+import pytest
+
+from vqnp.data import Dataset, clusters, digits, load_array, load_points, standardise
+
+
+@pytest.mark.parametrize("dim", [2, 3, 4, 8])
+def test_ten_clusters_of_a_thousand_standardised_points(dim):
+    data = clusters(dim)
+    assert data.points.shape == (10_000, dim)
+    assert data.points.dtype == np.float32
+    assert data.dim == dim
+    assert data.name == f"10 clusters in {dim} dimensions, seed 0"
+    np.testing.assert_array_equal(data.labels, np.repeat(np.arange(10), 1000))
+    np.testing.assert_allclose(data.points.mean(axis=0, dtype=np.float64), 0, atol=1e-6)  # rounding to float32
+    np.testing.assert_allclose(data.points.std(axis=0, dtype=np.float64), 1, atol=1e-6)
+
+
+def test_clusters_are_isotropic_with_uniform_centres():
+    """Seen before the scaler, which each axis shares: the ratio of the clusters' deviation to that of the centres."""
+    data = clusters(2, classes=400, per_class=50)
+    groups = data.points.reshape(400, 50, 2).astype(np.float64)
+    inner, centres = groups.std(axis=1, ddof=1), groups.mean(axis=1)
+    np.testing.assert_allclose(inner.mean(), 1 / (100 / 3 + 1) ** 0.5, rtol=0.05)  # a uniform ±10 has variance 100/3
+    assert abs(centres).max() == pytest.approx(10 / (100 / 3 + 1) ** 0.5, rel=0.1)
+    assert inner[:, 0].mean() == pytest.approx(inner[:, 1].mean(), rel=0.1)
+
+
+def test_reach_and_spread_are_settings():
+    wide, tight = clusters(2, spread=1), clusters(2, spread=0.01)
+    assert np.all(tight.points[:1000].std(axis=0) < wide.points[:1000].std(axis=0) / 50)
+    np.testing.assert_allclose(
+        clusters(2, reach=20, spread=2).points, wide.points, atol=1e-5
+    )  # the scaler undoes a common factor
+
+
+def test_same_seed_same_data():
+    assert clusters(2, 3).identity == clusters(2, 3).identity
+    assert clusters(2, 3).identity != clusters(2, 4).identity
+
+
+def test_digits():
+    data = digits()
+    assert data.points.shape == (1797, 64)
+    assert set(data.labels) == set(range(10))
+    assert data.labels.dtype == np.int64
+
+
+def test_standardise_gives_a_constant_column_zero():
+    """The mean of ten times 0.1 is not 0.1 in floating point, nor is its deviation 0."""
+    points = standardise(np.column_stack([np.full(10, 0.1), np.full(10, 1e9 / 3), np.arange(10)]))
+    assert points.dtype == np.float32
+    assert not points[:, :2].any()
+    np.testing.assert_allclose(points[:, 2].std(), 1, rtol=1e-6)
+
+
+def test_standardise_does_not_cancel_far_from_the_origin():
+    values = np.arange(100.0)[:, None]
+    np.testing.assert_allclose(standardise(values + 1e9), standardise(values), atol=1e-6)
+
+
+def test_identity_covers_points_and_labels():
+    points, labels = np.eye(3, dtype=np.float32), np.arange(3)
+    names = {
+        Dataset("a", points).identity,
+        Dataset("a", points, labels).identity,
+        Dataset("a", points, labels[::-1].copy()).identity,
+        Dataset("a", points + 1).identity,
+    }
+    assert len(names) == 4
+    assert Dataset("b", points).identity == Dataset("a", points).identity
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32, np.uint8])
+def test_own_points(tmp_path, dtype):
+    points, labels = np.arange(12).reshape(4, 3).astype(dtype), np.array([0, 1, 1, 0], np.int8)
+    np.save(tmp_path / "x.npy", points)
+    np.save(tmp_path / "y.npy", labels)
+    data = load_points(tmp_path / "x.npy", str(tmp_path / "y.npy"))
+    np.testing.assert_array_equal(data.points, standardise(points))
+    assert data.labels.tolist() == [0, 1, 1, 0]
+    assert data.labels.dtype == np.int64
+    assert data.name == "x.npy"
+    assert load_points(tmp_path / "x.npy").labels is None
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_array_from_disk(tmp_path, mmap):
+    np.save(tmp_path / "x.npy", np.arange(6.0).reshape(2, 3))
+    array = load_array(tmp_path / "x.npy", mmap)
+    assert isinstance(array, np.memmap) == mmap
+    assert array.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_file_that_is_no_whole_array_is_refused(tmp_path, mmap):
+    np.save(tmp_path / "x.npy", np.arange(60.0).reshape(20, 3))
+    np.savez(tmp_path / "archive.npz", a=np.zeros(3))
+    whole = (tmp_path / "x.npy").read_bytes()
+    contents = [whole[:length] for length in (0, 1, 5, 9, 50, 127, 200, len(whole) - 1)]
+    contents += [(tmp_path / "archive.npz").read_bytes(), b"1, 2, 3\n", b"PK\x03\x04 broken"]
+    for content in contents:
+        (tmp_path / "bad.npy").write_bytes(content)
+        with pytest.raises(ValueError, match=r"bad\.npy is not a whole \.npy file of numbers"):
+            load_array(tmp_path / "bad.npy", mmap)
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_pickled_objects_are_refused_without_being_run(tmp_path, mmap):
+    class Hostile:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    np.save(tmp_path / "x.npy", np.array([Hostile()], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"x\.npy is not a whole \.npy file of numbers"):
+        load_array(tmp_path / "x.npy", mmap)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("points", "error", "message"),
+    [
+        (np.zeros(3), ValueError, r"x\.npy must hold points of shape \(N, D\), got \(3,\)"),
+        (np.zeros((0, 3)), ValueError, r"x\.npy must hold points of shape \(N, D\), got \(0, 3\)"),
+        (np.zeros((2, 3), complex), TypeError, r"x\.npy must hold real numbers, got complex128"),
+        (np.array([["a", "b"]]), TypeError, r"x\.npy must hold real numbers, got <U1"),
+        (np.array([[1, 2], [np.inf, 0]]), ValueError, r"x\.npy holds NaN or infinity, first at index \(1, 0\)"),
+    ],
+)
+def test_bad_points_are_refused(tmp_path, points, error, message):
+    np.save(tmp_path / "x.npy", points)
+    with pytest.raises(error, match=message):
+        load_points(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        (np.zeros(3, int), ValueError, r"y\.npy must have shape \(2,\), got \(3,\)"),
+        (np.zeros((2, 1), int), ValueError, r"y\.npy must have shape \(2,\), got \(2, 1\)"),
+        (np.zeros(2), TypeError, r"y\.npy must be a NumPy array of integers, got float64"),
+    ],
+)
+def test_bad_labels_are_refused(tmp_path, labels, error, message):
+    np.save(tmp_path / "x.npy", np.eye(2))
+    np.save(tmp_path / "y.npy", labels)
+    with pytest.raises(error, match=message):
+        load_points(tmp_path / "x.npy", tmp_path / "y.npy")
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.npy"):
+        load_points(tmp_path / "nowhere.npy")
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"dim": 0}, ValueError, "dim must be at least 1, got 0"),
+        ({"classes": 0}, ValueError, "classes must be at least 1, got 0"),
+        ({"per_class": -1}, ValueError, "per_class must be at least 1, got -1"),
+        ({"dim": 2.0}, TypeError, "dim must be an integer, got 2.0"),
+        ({"reach": 0}, ValueError, "reach and spread must be positive, got 0 and 1.0"),
+        ({"spread": -1}, ValueError, "reach and spread must be positive, got 10.0 and -1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, error, message):
+    with pytest.raises(error, match=message):
+        clusters(**{"dim": 2} | settings)
+
+
+def test_points_and_labels_must_fit():
+    with pytest.raises(ValueError, match=r"labels must have shape \(3,\), got \(2,\)"):
+        Dataset("a", np.eye(3), np.arange(2))
+    with pytest.raises(TypeError, match="points must be float32 or float64, got int64"):
+        Dataset("a", np.eye(3, dtype=int))

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from vqnp.experiments import views
+from vqnp.experiments.execute import execute
+from vqnp.experiments.fig3 import rows
+
+
+def test_distinct_points_and_their_shares():
+    points, share = views.distinct(np.array([[1.0, 2.0], [0.0, 0.0], [1.0, 2.0], [1.0, 2.0]]))
+    np.testing.assert_array_equal(points, [[0, 0], [1, 2]])
+    np.testing.assert_array_equal(share, [0.25, 0.75])
+
+
+def test_tsne_lays_clouds_out_together_and_hands_them_back():
+    rng = np.random.default_rng(0)
+    near, far = rng.normal(size=(30, 5)), rng.normal(size=(20, 5)) + 50
+    first, second, mixed = views.tsne([near, far, near[:3]], seed=0)
+    assert (first.shape, second.shape, mixed.shape) == ((30, 2), (20, 2), (3, 2))
+    gap = np.linalg.norm(first.mean(axis=0) - second.mean(axis=0))
+    assert (
+        np.linalg.norm(mixed - first.mean(axis=0), axis=1).max() < gap / 2
+    )  # neighbours stay neighbours across clouds
+
+
+@pytest.mark.parametrize(
+    ("key", "mapped", "latent_mapped"), [("2to1", False, False), ("4to2", True, False), ("8to4", True, True)]
+)
+def test_a_view_shows_three_coordinates_at_most(plan, tmp_path, monkeypatch, key, mapped, latent_mapped):
+    monkeypatch.setattr(views, "PLACED", 30)
+    arms = next(row for row in rows(plan) if row.key == key).arms(plan, 0)
+    for setting in arms:
+        execute(setting, tmp_path)
+    views.prepare_view(*arms, tmp_path)
+    view = views.load_view(arms[0], tmp_path)
+    assert (view.mapped, view.latent_mapped) == (mapped, latent_mapped)
+    for arm in (view.baseline, view.pretrained):
+        assert arm.tokens.shape == (plan.tokens, 2 if latent_mapped else arms[0].token_dim)
+        assert arm.reconstruction.shape[1] == view.data.shape[1] == 2
+        assert arm.reconstruction_share.sum() == pytest.approx(1)
+        assert arm.token_share.sum() == pytest.approx(1)
+        assert len(arm.reconstruction) <= plan.tokens

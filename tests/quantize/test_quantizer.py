@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vqnp.quantize import Quantizer, QuantizerSettings, nearest, quantize_backward, quantize_forward
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def quantizer(embeddings, batch=10, **settings):
+    made = Quantizer(QuantizerSettings(**{"tokens": 4} | settings))
+    made.initialise(embeddings, batch, rng(1))
+    return made
+
+
+@pytest.fixture
+def embeddings():
+    return rng().normal(size=(40, 3))
+
+
+def state(made):
+    codebook = made.codebook
+    return [codebook.tokens.copy(), codebook.counts.copy(), codebook.sums.copy(), np.array(codebook.steps)]
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_forward_looks_up_the_nearest_token(embeddings):
+    made = quantizer(embeddings)
+    quantized, codes = made.forward(embeddings)
+    np.testing.assert_array_equal(codes, nearest(embeddings, made.codebook.tokens)[0])
+    np.testing.assert_array_equal(quantized, made.codebook.tokens[codes])
+
+
+def test_backward_passes_straight_through(embeddings):
+    dquantized = rng(2).normal(size=(40, 3))
+    _, codes = quantize_forward(embeddings, embeddings[:4])
+    np.testing.assert_array_equal(quantize_backward(dquantized, codes), dquantized)
+
+
+def test_averages_start_from_the_clusters_scaled_to_one_batch(embeddings):
+    """L = n · B / N and M = L · token."""
+    codebook = quantizer(embeddings, batch=10).codebook
+    n = np.bincount(nearest(embeddings, codebook.tokens)[0], minlength=4)
+    np.testing.assert_allclose(codebook.counts, n * 10 / 40, rtol=1e-15)
+    np.testing.assert_array_equal(codebook.sums, codebook.counts[:, None] * codebook.tokens)
+    assert codebook.steps == 0
+
+
+def test_looking_changes_nothing_and_updating_does(embeddings):
+    made = quantizer(embeddings)
+    before = state(made)
+    _, codes = made.forward(rng(5).normal(size=(7, 3)))
+    made.backward(np.ones((7, 3)), codes)
+    assert_same(state(made), before)
+    hits = made.update(rng(5).normal(size=(7, 3)), codes)
+    assert hits.tolist() == np.bincount(codes, minlength=4).tolist()
+    assert not np.array_equal(made.codebook.tokens, before[0])
+    assert made.codebook.steps == 1
+
+
+def test_quantized_embeddings_are_not_a_window_into_the_codebook(embeddings):
+    made = quantizer(embeddings)
+    quantized, codes = made.forward(embeddings)
+    kept = quantized.copy()
+    made.update(embeddings + 1, codes)
+    np.testing.assert_array_equal(quantized, kept)
+
+
+def test_masked_rows_count_for_nothing(embeddings):
+    mask = rng(3).random(40) < 0.5
+    masked, without = quantizer(embeddings), quantizer(embeddings)
+    padded = np.where(mask[:, None], embeddings, 1e6)
+    _, codes = masked.forward(padded)
+    hits = masked.update(padded, codes, mask)
+    assert hits.sum() == mask.sum()
+    without.update(embeddings[mask], codes[mask])
+    assert_same(state(masked), state(without))
+
+
+@given(st.integers(0, 2**32))
+def test_permuting_the_batch_moves_the_tokens_alike(seed):
+    embeddings, order = rng(seed).normal(size=(20, 2)), rng(seed).permutation(20)
+    one, other = quantizer(embeddings), quantizer(embeddings)
+    for made, rows in ((one, np.arange(20)), (other, order)):
+        _, codes = made.forward(embeddings[rows])
+        made.update(embeddings[rows], codes)
+    np.testing.assert_allclose(one.codebook.tokens, other.codebook.tokens, rtol=0, atol=1e-13)  # sums in another order
+
+
+def test_one_token_serves_all(embeddings):
+    made = quantizer(embeddings, tokens=1)
+    quantized, codes = made.forward(embeddings)
+    assert not codes.any()
+    np.testing.assert_allclose(quantized, np.broadcast_to(embeddings.mean(axis=0), (40, 3)), rtol=0, atol=1e-14)
+
+
+def test_more_tokens_than_embeddings_warns_and_works(embeddings):
+    with pytest.warns(UserWarning, match="k = 50 tokens for 40 points"):
+        made = quantizer(embeddings, tokens=50)
+    np.testing.assert_array_equal(made.forward(embeddings)[0], embeddings)
+
+
+def test_without_a_codebook_it_says_what_to_call(embeddings):
+    made = Quantizer()
+    assert not made.initialised
+    with pytest.raises(
+        RuntimeError, match=r"the quantizer has no codebook yet: call initialise\(embeddings, batch, rng\)"
+    ):
+        made.forward(embeddings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"tokens": 0}, ValueError, "tokens must be at least 1, got 0"),
+        ({"tokens": 1.5}, TypeError, "tokens must be an integer, got 1.5"),
+        ({"decay": 1}, ValueError, r"decay must lie in \[0, 1\), got 1"),
+        ({"dialect": "none"}, ValueError, "dialect must be one of paper, .* got 'none'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, error, message):
+    with pytest.raises(error, match=message):
+        QuantizerSettings(**settings)
+
+
+def test_embeddings_of_another_size_are_refused(embeddings):
+    with pytest.raises(ValueError, match=r"points must have shape \(N, 3\), got \(40, 2\)"):
+        quantizer(embeddings).forward(embeddings[:, :2])

@@ -1,0 +1,102 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from vqnp.files import load_arrays, save_arrays, save_json, save_text, whole, writable_directory
+
+
+def test_arrays_come_back_to_the_last_bit(tmp_path):
+    arrays = {
+        "dotted.name": np.array([np.pi, -0.0, np.inf, np.nan]),
+        "small": np.float32(1e-45) * np.ones((2, 3), np.float32),
+        "empty": np.zeros((0, 2)),
+        "text": np.array("äöü"),
+    }
+    save_arrays(tmp_path / "a.npz", arrays)
+    loaded = load_arrays(tmp_path / "a.npz")
+    assert loaded.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert loaded[name].dtype == array.dtype
+        assert loaded[name].tobytes() == array.tobytes()
+
+
+def test_file_that_fails_on_the_way_leaves_the_old_one(tmp_path):
+    path = tmp_path / "file.txt"
+    save_text(path, "old")
+
+    def write_half():
+        with whole(path) as file:
+            file.write(b"half of the n")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_half()
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_nothing_is_seen_until_the_file_is_whole(tmp_path):
+    with whole(tmp_path / "file") as file:
+        file.write(b"content")
+        file.flush()
+        assert not (tmp_path / "file").exists()
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    order = []
+    fsync, replace = os.fsync, type(tmp_path).replace
+    monkeypatch.setattr(os, "fsync", lambda file: order.append("flushed") or fsync(file))
+    monkeypatch.setattr(type(tmp_path), "replace", lambda *paths: order.append("renamed") or replace(*paths))
+    save_text(tmp_path / "file", "content")
+    assert order == ["flushed", "renamed"]
+
+
+def test_files_have_the_permissions_of_any_other(tmp_path):
+    (tmp_path / "plain").touch()
+    save_text(tmp_path / "whole", "")
+    assert (tmp_path / "whole").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_json_is_utf_8_and_knows_no_nan(tmp_path):
+    save_json(tmp_path / "a.json", {"γ": [1, 0.5, None]})
+    assert json.loads((tmp_path / "a.json").read_bytes().decode()) == {"γ": [1, 0.5, None]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        save_json(tmp_path / "b.json", {"value": float("nan")})
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_objects_are_not_saved(tmp_path):
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        save_arrays(tmp_path / "a.npz", {"a": np.array([object()])})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_single_array_is_not_an_archive(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    with pytest.raises(ValueError, match=r"a\.npy is not a whole \.npz file of arrays"):
+        load_arrays(tmp_path / "a.npy")
+
+
+def test_damaged_array_is_noticed(tmp_path):
+    """Every byte of an array's values is covered by the archive's checksum."""
+    save_arrays(tmp_path / "a.npz", {"a": np.arange(100.0)})
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[content.index(np.float64(50).tobytes())] ^= 1
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.npz is not a whole \.npz file of arrays: Bad CRC-32"):
+        load_arrays(tmp_path / "a.npz")
+
+
+def test_directory_is_made_and_proved_writable(tmp_path):
+    assert writable_directory(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert not list((tmp_path / "a" / "b").iterdir())
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_directory_that_cannot_be_is_named(tmp_path, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=f"cannot write to the directory {tmp_path / place}: "):
+        writable_directory(tmp_path / place)

@@ -1,0 +1,25 @@
+import numpy as np
+from conftest import INTERPRETED
+from numba import prange
+
+from vqnp.jit import both
+
+
+@both
+def double(values):
+    for i in prange(len(values)):
+        values[i] *= 2
+
+
+def test_the_versions_for_one_thread_and_for_all_give_the_same():
+    for version in double:
+        values = np.arange(5.0)
+        version(values)
+        assert values.tolist() == [0, 2, 4, 6, 8]
+
+
+def test_the_cache_tells_them_apart():
+    """Numba keeps compiled code under the function's name whatever the options: sharing one, the first compiled serves as both."""
+    if not INTERPRETED:
+        serial, parallel = (version.py_func.__qualname__ for version in double)
+        assert serial != parallel
