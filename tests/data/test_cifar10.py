@@ -1,5 +1,7 @@
 """The files are written here as Python 2 and C programs wrote the published ones, three images a file instead of 10,000."""
 
+import gzip
+import hashlib
 import io
 import os
 import pickle
@@ -110,7 +112,7 @@ def check(images, content):
     np.testing.assert_array_equal(images.train_labels, labels[:15])
     np.testing.assert_array_equal(images.test_labels, labels[15:])
     assert images.label_names == tuple(NAMES)
-    assert images.name == "CIFAR-10"
+    assert images.name == "a copy of CIFAR-10, not the published archive"
     assert images.train.flags.c_contiguous
 
 
@@ -130,6 +132,23 @@ def test_archive_is_read_and_nothing_is_written(folder, content):
     path = packed(folder)
     check(load(path), content)
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["cifar-10-binary.tar.gz", "cifar-10-python.tar.gz"])
+def test_fetched_archive_is_found_in_its_folder(folder, content, name):
+    path = packed(folder)
+    path.rename(path.with_name(name))
+    check(load(path.parent), content)
+
+
+def test_only_the_published_checksum_makes_it_cifar10(folder, monkeypatch):
+    path = packed(folder)
+    checksum = f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}"
+    monkeypatch.setattr("vqnp.data.cifar10.ARCHIVES", {"python": ("cifar-10-python.tar.gz", checksum)})
+    assert load(path).name == "CIFAR-10"
+    with gzip.open(path, "ab") as more:
+        more.write(b"\0" * 512)  # tar ignores what follows its end
+    assert load(path).name == "a copy of CIFAR-10, not the published archive"
 
 
 def test_layouts_agree(binary, python):

@@ -86,3 +86,19 @@ def test_anything_else_is_refused(images, part, value, error, message):
 def test_images_scaled_twice_are_refused(function):
     with pytest.raises(TypeError, match="images must be a NumPy array of uint8, got float32"):
         function(scale(some(np.random.default_rng(2))))
+
+
+def test_first_images_say_how_many_they_are(images):
+    few = images.first(3, 1)
+    assert few.name == "noise: the first 3 training and 1 test images"
+    np.testing.assert_array_equal(few.train, images.train[:3])
+    np.testing.assert_array_equal(few.test_labels, images.test_labels[:1])
+    assert not np.shares_memory(few.train, images.train)
+    assert few.identity != images.identity
+    assert images.first(3, 1, "my copy").name == "my copy: the first 3 training and 1 test images"
+
+
+@pytest.mark.parametrize("counts", [(0, 1), (5, 1), (4, 3)])
+def test_more_images_than_there_are_cannot_be_the_first(images, counts):
+    with pytest.raises(ValueError, match="images of noise, got"):
+        images.first(*counts)

@@ -2,9 +2,10 @@
 
 Both layouts keep an image as 3,072 bytes: the red plane, the green, the blue, each 32 rows of 32 pixels. In the binary layout
 the label stands in front of each image as one more byte; in the Python layout labels and images are entries of a pickled dictionary.
-A local copy is read as it is: checksums belong to the download (:mod:`vqnp.data.fetch`), sizes and ranges are checked here.
+A local copy is read as it is, its sizes and ranges checked; only the archive with the published checksum is called CIFAR-10.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
@@ -13,28 +14,30 @@ from pathlib import Path
 import numpy as np
 
 from vqnp.data.archives import MEMBER_LIMIT, read_members
+from vqnp.data.fetch import ARCHIVES
 from vqnp.data.images import Images
 from vqnp.data.unpickle import as_text, byte_array, read_pickle
 from vqnp.validation import Array, require_integer
 
 SIDE, PIXELS = 32, 3 * 32 * 32
+COPY = "a copy of CIFAR-10, not the published archive"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 def load_cifar10(path: str | PathLike[str], *, batch_size: int = 10_000) -> Images:
     """Return CIFAR-10: 50,000 training and 10,000 test images, uint8 ``(N, 32, 32, 3)``, with labels and their names.
 
-    ``path`` is a folder that is, or holds, ``cifar-10-batches-bin`` or ``cifar-10-batches-py``, or the ``.tar.gz`` of either. Of a
-    folder that holds both, the binary layout is read. ``batch_size`` is the number of images in each of the six files.
+    ``path`` is the ``.tar.gz`` of either layout, or a folder that is, or holds, ``cifar-10-batches-bin``, ``cifar-10-batches-py`` or
+    one of the archives under its published name, in this order. ``batch_size`` is the number of images in each of the six files.
 
     Raises ``FileNotFoundError`` when nothing of the kind is there or a file is missing, and ``ValueError`` naming the file when
     one has the wrong size, count or labels, or is unsafe to read.
     """
     require_integer(batch_size, "batch_size", least=1)
-    layout, where, files = _open(Path(path).expanduser())
-    for name in layout.files:
-        if name not in files:
-            raise FileNotFoundError(f"{where}/{name} is missing; {layout.folder} holds {', '.join(layout.files)}")
+    layout, where, files, name = _open(Path(path).expanduser())
+    for needed in layout.files:
+        if needed not in files:
+            raise FileNotFoundError(f"{where}/{needed} is missing; {layout.folder} holds {', '.join(layout.files)}")
 
     def read(names: tuple[str, ...]) -> tuple[Array, Array]:
         batches = [layout.read_batch(files.pop(name), f"{where}/{name}", batch_size) for name in names]
@@ -42,7 +45,7 @@ def load_cifar10(path: str | PathLike[str], *, batch_size: int = 10_000) -> Imag
 
     meta = f"{where}/{layout.meta}"
     label_names = _checked_names(layout.read_names(files.pop(layout.meta), meta), meta)
-    return Images("CIFAR-10", *read(layout.train), *read((layout.test,)), label_names)
+    return Images(name, *read(layout.train), *read((layout.test,)), label_names)
 
 
 def read_binary_batch(raw: bytes, where: str, count: int) -> tuple[Array, Array]:
@@ -132,14 +135,24 @@ LAYOUTS = (
 )
 
 
-def _open(path: Path) -> tuple[Layout, str, dict[str, bytes]]:
-    """Return the layout found at ``path``, where it is, and the content of its files by name."""
-    found = _in_archive(path) if path.is_file() else _in_folder(path)
+def _open(path: Path) -> tuple[Layout, str, dict[str, bytes], str]:
+    """Return the layout found at ``path``, where it is, the content of its files by name, and what to call the data."""
+    archives = [path] if path.is_file() else [path / name for name, _ in ARCHIVES.values() if (path / name).is_file()]
+    found = _in_folder(path)
+    if found is None and archives:
+        path = archives[0]
+        found = _in_archive(path)
     if found is None:
         raise FileNotFoundError(
             f"no CIFAR-10 in {path}: expected {' or '.join(layout.folder for layout in LAYOUTS)}, or the .tar.gz of either"
         )
-    return found
+    return *found, "CIFAR-10" if path.is_file() and is_published(path) else COPY
+
+
+def is_published(archive: Path) -> bool:
+    """Tell whether an archive has a published checksum."""
+    with archive.open("rb") as file:
+        return f"md5:{hashlib.file_digest(file, 'md5').hexdigest()}" in {checksum for _, checksum in ARCHIVES.values()}
 
 
 def _in_archive(path: Path) -> tuple[Layout, str, dict[str, bytes]] | None:

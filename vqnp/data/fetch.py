@@ -25,13 +25,17 @@ def fetch_cifar10(
     ``data_dir`` is the user's cache folder for ``vqnp`` unless given. Raises as :func:`fetch` does, and ``ValueError`` for another
     ``layout``.
     """
-    import pooch
-
     if layout not in ARCHIVES:
         raise ValueError(f"layout must be one of {', '.join(ARCHIVES)}, got {layout!r}")
     name, checksum = ARCHIVES[layout]
-    folder = Path(data_dir).expanduser() if data_dir is not None else Path(pooch.os_cache("vqnp"))
-    return fetch(f"{base_url}/{name}", checksum, folder / name, progress)
+    return fetch(f"{base_url}/{name}", checksum, data_folder(data_dir) / name, progress)
+
+
+def data_folder(data_dir: str | PathLike[str] | None = None) -> Path:
+    """Return the folder meant: ``data_dir``, or the user's cache folder for ``vqnp``."""
+    import pooch
+
+    return Path(data_dir).expanduser() if data_dir is not None else Path(pooch.os_cache("vqnp"))
 
 
 def fetch(url: str, checksum: str, target: Path, progress: bool = True) -> Path:

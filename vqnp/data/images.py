@@ -41,6 +41,20 @@ class Images:
         if self.train.shape[1:] != self.test.shape[1:]:
             raise ValueError(f"train and test must hold images of one size, got {self.train.shape}, {self.test.shape}")
 
+    def first(self, train: int, test: int, name: str | None = None) -> "Images":
+        """Return the first ``train`` and ``test`` images, copied so that the others can be forgotten, under a name that says so.
+
+        ``name`` replaces what the data is called. Raises ``ValueError`` when there are fewer.
+        """
+        for part, count in (("train", train), ("test", test)):
+            if not 1 <= count <= len(getattr(self, part)):
+                raise ValueError(
+                    f"{part} must be 1 to {len(getattr(self, part)):,} images of {self.name}, got {count:,}"
+                )
+        parts = (self.train[:train], self.train_labels[:train], self.test[:test], self.test_labels[:test])
+        called = f"{name or self.name}: the first {train:,} training and {test:,} test images"
+        return Images(called, *(part.copy() for part in parts), self.label_names)
+
     @cached_property
     def identity(self) -> str:
         """The SHA-256 (64 hexadecimal digits) of the pixels and labels and their shapes; the names do not enter."""
