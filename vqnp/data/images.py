@@ -51,9 +51,14 @@ class Images:
                 raise ValueError(
                     f"{part} must be 1 to {len(getattr(self, part)):,} images of {self.name}, got {count:,}"
                 )
-        parts = (self.train[:train], self.train_labels[:train], self.test[:test], self.test_labels[:test])
-        called = f"{name or self.name}: the first {train:,} training and {test:,} test images"
-        return Images(called, *(part.copy() for part in parts), self.label_names)
+        return Images(
+            f"{name or self.name}: the first {train:,} training and {test:,} test images",
+            self.train[:train].copy(),
+            self.train_labels[:train].copy(),
+            self.test[:test].copy(),
+            self.test_labels[:test].copy(),
+            self.label_names,
+        )
 
     @cached_property
     def identity(self) -> str:
