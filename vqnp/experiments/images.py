@@ -9,7 +9,7 @@ from typing import Any
 
 from vqnp.convolutional import ConvSettings
 from vqnp.experiments.image_run import ImageResult
-from vqnp.experiments.image_setting import Cifar10, ImageSetting, ImageSource, Patches, source_json
+from vqnp.experiments.image_setting import ImageSetting, ImageSource, Patches, source_json
 from vqnp.quantize import QuantizerSettings
 from vqnp.quantize.ema import Dialect
 from vqnp.training import TrainSettings
@@ -24,8 +24,9 @@ class ImagePlan:
 
     ``width`` is that of the model (the paper's: 128), ``epochs`` the epochs of a run of Figure 4 in all, half of them pretraining or
     none, ``sample`` the images that k-means sees. Figure 4 sweeps ``tokens`` with the first seed, and its small, middle and large
-    codebook, ``ends``, with all seeds. Figure 4b separates the causes at the sizes ``confounds``, with ``many`` images for k-means in
-    place of ``sample``. Figure 6 sweeps the encoder's ``channels`` for ``encoder_epochs``: the first and the last with all seeds.
+    codebook, ``ends``, with all seeds. Figure 4b separates the causes at the sizes ``confounds`` with ``confound_seeds``, and gives
+    k-means ``many`` images in place of ``sample``. Figure 6 sweeps the encoder's ``channels`` for ``encoder_epochs``, the first and
+    the last with all seeds.
     """
 
     data: ImageSource = field(default_factory=Patches)
@@ -39,6 +40,7 @@ class ImagePlan:
     tokens: tuple[int, ...] = (16, 64, 256, 1024)
     ends: tuple[int, int, int] = (16, 256, 1024)
     confounds: tuple[int, ...] = (1024,)
+    confound_seeds: tuple[int, ...] = (0, 1, 2)
     many: int = 256
     channels: tuple[int, ...] = (32, 8, 4, 2)
     encoder_epochs: int = 10
@@ -47,8 +49,8 @@ class ImagePlan:
     def __post_init__(self) -> None:
         for name in ("epochs", "encoder_epochs"):
             require_integer(getattr(self, name), name, least=2)
-        if not self.seeds:
-            raise ValueError("seeds must name at least one seed")
+        if not self.seeds or not self.confound_seeds:
+            raise ValueError("seeds and confound_seeds must name at least one seed")
         if not set(self.ends) <= set(self.tokens):
             raise ValueError(f"ends must be among tokens {self.tokens}, got {self.ends}")
 
@@ -56,11 +58,11 @@ class ImagePlan:
     def at_scale(cls, scale: str, data: ImageSource, seeds: tuple[int, ...]) -> "ImagePlan":
         """Return the plan of a scale by its name: ``quick``, ``laptop`` or ``paper``, the last with the paper's own numbers."""
         if scale == "quick":
-            return cls(data, seeds)
+            return cls(data, seeds, confound_seeds=seeds)
         laptop = cls(
             data, seeds, width=128, epochs=20, batch_size=256, learning_rate=3e-4, sample=256,
-            tokens=tuple(2**i for i in range(4, 17)), ends=(2**6, 2**12, 2**14), confounds=(2**12, 2**14), many=2560,
-            channels=(64, 32, 16, 8, 4, 2), encoder_epochs=20, encoder_tokens=512,
+            tokens=tuple(2**i for i in range(4, 17)), ends=(2**6, 2**12, 2**14), confounds=(2**12, 2**14),
+            confound_seeds=seeds[:1], many=2560, channels=(64, 32, 16, 8, 4, 2), encoder_epochs=20, encoder_tokens=512,
         )  # fmt: skip
         return laptop if scale == "laptop" else replace(laptop, epochs=300, encoder_epochs=300)
 
@@ -80,9 +82,10 @@ class ImagePlan:
         """Say beside a figure which ``data`` it shows and in what its runs are smaller than the paper's."""
         half = self.epochs // 2
         return (
-            f"Data: {data}. Model: {self.width} channels (the paper's: 128), batches of {self.batch_size}, k-means on "
-            f"{self.sample} images. Epochs: {half} + {self.epochs - half} against {self.epochs} (the paper's: 150 + 150), "
-            f"{self.encoder_epochs} for the encoders of Figure 6 (the paper's: 300)."
+            f"Data: {data}. Model: {self.width} channels (the paper's: 128), batches of {self.batch_size}, learning rate "
+            f"{self.learning_rate:g} (the paper's: 0.0003), k-means on {self.sample} images. Epochs: {half} + "
+            f"{self.epochs - half} against {self.epochs} (the paper's: 150 + 150 against 300), and {self.encoder_epochs} for "
+            "the encoders of Figure 6 (the paper's: 300)."
         )
 
 
@@ -135,6 +138,3 @@ def row_of(setting: ImageSetting, results: ImageResults) -> dict[str, Any]:
     quantizer = setting.quantizer
     arm_ = {"tokens": quantizer.tokens, "seed": setting.seed, "pretrained": setting.pretrained}
     return arm_ | results[setting].numbers
-
-
-__all__ = ["Cifar10", "ImagePlan", "ImageResults", "Patches", "arm", "encoder", "row_of"]

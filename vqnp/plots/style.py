@@ -11,6 +11,8 @@ from vqnp.files import whole
 from vqnp.validation import Array
 
 DATA, EMBEDDING, TOKEN, RECONSTRUCTION, OUTSIDE = "#9a9a9a", "#56b4e9", "#d55e00", "#0072b2", "#cc79a7"
+BASELINE, PRETRAINED = "#e69f00", "#009e73"
+ARMS = ((False, BASELINE, "without pretraining"), (True, PRETRAINED, "with pretraining"))
 
 RC: Any = {
     "font.size": 8.5,
