@@ -25,9 +25,8 @@ def parallel_kernel(function: Callable) -> Callable:
 def both(function: Callable) -> tuple[Callable, Callable]:
     """Compile ``function``, which loops with ``prange``, for one thread and for all: small work is over before threads wake."""
     serial = FunctionType(function.__code__, function.__globals__)
-    serial.__qualname__ = (
-        f"{function.__qualname__}_serial"  # the cache on disk tells functions apart by name, not by options
-    )
+    # The cache on disk tells functions apart by name, not by the options they are compiled with.
+    serial.__qualname__ = f"{function.__qualname__}_serial"
     return kernel(serial), parallel_kernel(function)
 
 

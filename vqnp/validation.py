@@ -50,7 +50,7 @@ def require_finite(array: Array, name: str) -> None:
 
 def require_labels(labels: Array, name: str, count: int) -> Array:
     """Return ``labels`` once they are known to be ``count`` integers in one dimension; raises ``ValueError`` or ``TypeError``."""
-    if not isinstance(labels, np.ndarray) or not np.issubdtype(labels.dtype, np.integer):
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
         raise TypeError(
             f"{name} must be a NumPy array of integers, got {getattr(labels, 'dtype', type(labels).__name__)}"
         )

@@ -131,5 +131,5 @@ def test_settings_out_of_range_are_refused(settings, error, message):
 
 
 def test_embeddings_of_another_size_are_refused(embeddings):
-    with pytest.raises(ValueError, match=r"points must have shape \(N, 3\), got \(40, 2\)"):
+    with pytest.raises(ValueError, match=r"embeddings must have shape \(N, 3\), got \(40, 2\)"):
         quantizer(embeddings).forward(embeddings[:, :2])

@@ -14,7 +14,7 @@ from numba import prange
 from vqnp.jit import kernel, parallel_kernel
 from vqnp.validation import Array, require_points
 
-BLOCK = 64  # points searched together: with their running distances they stay in the first-level cache
+BLOCK = 128  # points searched together: with their running distances they stay in the first-level cache
 PARALLEL_FROM = 1 << 16  # differences; a smaller search is over before a second thread has woken up
 
 
@@ -57,6 +57,11 @@ def nearest(points: Array, tokens: Array) -> tuple[Array, Array]:
     points = require_points(points, "points", dim=tokens.shape[1])
     if points.dtype != tokens.dtype:
         raise TypeError(f"points and tokens must have one dtype, got {points.dtype} and {tokens.dtype}")
+    return search(points, tokens)
+
+
+def search(points: Array, tokens: Array) -> tuple[Array, Array]:
+    """Do what ``nearest`` does, for arrays that are known to be good."""
     codes = np.empty(len(points), np.int64)
     distances = np.empty(len(points), points.dtype)
     if points.size * len(tokens) < PARALLEL_FROM:
@@ -97,10 +102,12 @@ def _search_rows(points: Array, tokens: Array, start: int, stop: int, codes: Arr
                 for b in range(BLOCK):
                     difference = block[d, b] - coordinate
                     distance[b] += difference * difference
-            for b in range(BLOCK):
-                nearer = distance[b] < least[b]
-                least[b] = distance[b] if nearer else least[b]
-                code[b] = np.int32(k) if nearer else code[b]
+            index = np.int32(k)
+            for b in range(BLOCK):  # every value is read before one is chosen: so it is a vector select and no branch
+                now, best, chosen = distance[b], least[b], code[b]
+                nearer = now < best
+                least[b] = now if nearer else best
+                code[b] = index if nearer else chosen
         for b in range(rows):
             codes[first + b] = code[b]
             distances[first + b] = least[b]

@@ -13,13 +13,19 @@ import numpy as np
 
 from vqnp.quantize.ema import Codebook, Dialect, ema_update, require_dialect
 from vqnp.quantize.kmeans import kmeans
-from vqnp.quantize.nearest import nearest
-from vqnp.validation import Array, require_integer, require_share
+from vqnp.quantize.nearest import search
+from vqnp.validation import Array, require_integer, require_points, require_share
 
 
 def quantize_forward(embeddings: Array, tokens: Array) -> tuple[Array, Array]:
-    """Return each embedding's token ``(N, D)`` and, as the cache, its code ``(N,)``."""
-    codes, _ = nearest(embeddings, tokens)
+    """Return each embedding's token ``(N, D)`` and, as the cache, its code ``(N,)``.
+
+    Raises ``TypeError`` or ``ValueError`` unless ``embeddings`` is a finite, non-empty ``(N, D)`` array of the tokens' dtype and D.
+    """
+    embeddings = require_points(embeddings, "embeddings", dim=tokens.shape[1])
+    if embeddings.dtype != tokens.dtype:
+        raise TypeError(f"embeddings and tokens must have one dtype, got {embeddings.dtype} and {tokens.dtype}")
+    codes, _ = search(embeddings, tokens)
     return tokens[codes], codes
 
 
