@@ -1,4 +1,5 @@
-"""The command line: ``vqnp reproduce`` makes the paper's figures, ``vqnp diagnose`` looks at anyone's codebook.
+"""The command line: ``vqnp reproduce`` makes the paper's figures, ``vqnp diagnose`` looks at anyone's codebook, ``vqnp data``
+fetches images.
 
 What a command needs is imported when it runs, so that ``vqnp --help`` answers at once.
 """
@@ -7,8 +8,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-FIGURES = ("fig2", "fig3", "fig5")
+FIGURES = ("fig2", "fig3", "fig4", "fig5", "fig6")
+BEYOND = ("fig4b",)  # beyond the paper: made when they are named
 SCALES = ("quick", "laptop", "paper")
 
 
@@ -39,13 +42,17 @@ def parser() -> argparse.ArgumentParser:
     add_diagnose(
         commands.add_parser("diagnose", help="tell whether a codebook is collapsing, from its embeddings and tokens")
     )
+    add_data(commands.add_parser("data", help="fetch CIFAR-10, 170 MB, for figures 4 and 6"))
     return top
 
 
 def add_reproduce(command: argparse.ArgumentParser) -> None:
     """Declare the options of ``vqnp reproduce``."""
     command.add_argument(
-        "figures", nargs="*", metavar="figure", help=f"which figures: {', '.join(FIGURES)}; none means all"
+        "figures",
+        nargs="*",
+        metavar="figure",
+        help=f"which figures: {', '.join(FIGURES)} (none means all of these), {', '.join(BEYOND)}",
     )
     command.add_argument(
         "--seeds", type=positive, default=3, metavar="N", help="how many seeds, from 0 (default 3, the paper's)"
@@ -54,7 +61,7 @@ def add_reproduce(command: argparse.ArgumentParser) -> None:
         "--scale",
         choices=SCALES,
         default="quick",
-        help="how much work; the synthetic figures are the paper's own at every scale",
+        help="how much work on images (minutes, hours, days); the synthetic figures are the paper's own at every scale",
     )
     command.add_argument(
         "--jobs", type=positive, default=None, metavar="N", help="processes at once (default: one a core)"
@@ -66,8 +73,15 @@ def add_reproduce(command: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="keep the runs that are already in DIR, and finish the others"
     )
     command.add_argument(
-        "--data", type=Path, metavar="FILE.npy", help="your own points (N, D): one more row of Figure 3"
+        "--data",
+        metavar="FILE.npy|cifar10",
+        help="your own points (N, D): one more row of Figure 3; or the word cifar10: figures 4, 4b and 6 on CIFAR-10, "
+        "instead of on patches of two photographs",
     )
+    command.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 is (default: where `vqnp data cifar10` puts it)"
+    )
+    command.add_argument("--data-name", metavar="NAME", help="what the report shall call your copy of CIFAR-10")
     command.add_argument("--labels", type=Path, metavar="FILE.npy", help="integer labels (N,) of your own points")
     command.add_argument(
         "--token-size", type=positive, metavar="D", help="dimensions of the tokens for your own points"
@@ -80,26 +94,52 @@ def run_reproduce(options: argparse.Namespace) -> int:
     import joblib
 
     from vqnp.experiments.reproduce import reproduce
-    from vqnp.experiments.setting import Own
     from vqnp.experiments.synthetic import Plan
 
     figures = list(dict.fromkeys(options.figures)) or list(FIGURES)
-    if options.data is None and (options.labels or options.token_size):
-        raise ValueError("--labels and --token-size describe your own points: give them with --data FILE.npy")
-    if options.data is not None and "fig3" not in figures:
-        raise ValueError("--data adds a row to Figure 3: name fig3 among the figures")
-    own = (
-        None
-        if options.data is None
-        else Own(str(options.data), None if options.labels is None else str(options.labels))
+    seeds = tuple(range(options.seeds))
+    made = reproduce(
+        figures,
+        Plan(seeds=seeds, own=own_points(options, figures), own_token_dim=options.token_size),
+        options.out,
+        images=image_plan(options, figures, seeds),
+        scale=options.scale,
+        jobs=options.jobs or joblib.cpu_count(),
+        resume=options.resume,
+        progress=True,
     )
-    plan = Plan(seeds=tuple(range(options.seeds)), own=own, own_token_dim=options.token_size)
-    jobs = options.jobs or joblib.cpu_count()
-    made = reproduce(figures, plan, options.out, scale=options.scale, jobs=jobs, resume=options.resume, progress=True)
     print(claims_table(made.claims))
     held = sum(claim.holds for claim in made.claims)
-    print(f"\n{held} of {len(made.claims)} claims hold for every one of {options.seeds} seeds. The page: {made.report}")
+    print(f"\n{held} of {len(made.claims)} claims hold for every seed they were tried with. The page: {made.report}")
     return 0
+
+
+def own_points(options: argparse.Namespace, figures: Sequence[str]) -> Any:
+    """Return the user's own points, or ``None``; raises ``ValueError`` for options that make no sense together."""
+    from vqnp.experiments.setting import Own
+
+    own = None if options.data == "cifar10" else options.data
+    if own is None and (options.labels or options.token_size):
+        raise ValueError("--labels and --token-size describe your own points: give them with --data FILE.npy")
+    if own is not None and "fig3" not in figures:
+        raise ValueError("--data FILE.npy adds a row to Figure 3: name fig3 among the figures")
+    return None if own is None else Own(own, None if options.labels is None else str(options.labels))
+
+
+def image_plan(options: argparse.Namespace, figures: Sequence[str], seeds: tuple[int, ...]) -> Any:
+    """Return what is run on which images; raises ``ValueError`` for options that make no sense together."""
+    from vqnp.experiments.image_setting import Cifar10, Patches
+    from vqnp.experiments.images import SIZES, ImagePlan
+
+    sizes = SIZES[options.scale]
+    if options.data != "cifar10":
+        if options.data_dir or options.data_name:
+            raise ValueError("--data-dir and --data-name describe CIFAR-10: give them with --data cifar10")
+        return ImagePlan.at_scale(options.scale, Patches(*sizes), seeds)
+    if not {"fig4", "fig4b", "fig6"} & set(figures):
+        raise ValueError("--data cifar10 is for figures 4, 4b and 6: name one of them")
+    directory = None if options.data_dir is None else str(options.data_dir)
+    return ImagePlan.at_scale(options.scale, Cifar10(*sizes, options.data_name, directory), seeds)
 
 
 def claims_table(claims: Sequence) -> str:
@@ -108,6 +148,26 @@ def claims_table(claims: Sequence) -> str:
 
     rows = [("holds" if c.holds else "not shown", f"{c.agreeing}/{len(c.seeds)}", c.id, c.statement) for c in claims]
     return str(tabulate(rows, headers=["", "seeds", "claim", "statement"], maxcolwidths=[None, None, None, 78]))
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    """Declare the options of ``vqnp data``."""
+    command.add_argument("name", choices=["cifar10"], help="which data")
+    command.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where to put it (default: your cache folder for vqnp)"
+    )
+    command.add_argument(
+        "--layout", choices=["python", "binary"], default="python", help="which of the two published archives"
+    )
+    command.set_defaults(run=run_data)
+
+
+def run_data(options: argparse.Namespace) -> int:
+    """Fetch the archive unless it is there, and say where it is."""
+    from vqnp.data import fetch_cifar10
+
+    print(f"CIFAR-10 is at {fetch_cifar10(options.data_dir, options.layout)}")
+    return 0
 
 
 def add_diagnose(command: argparse.ArgumentParser) -> None:

@@ -18,6 +18,11 @@ def settings(plan: ImagePlan) -> list[ImageSetting]:
     return [encoder(plan, channels, seed) for channels in plan.channels for seed in plan.seeds_at(channels)]
 
 
+def first(plan: ImagePlan, channels: int) -> ImageSetting:
+    """Return the run of an encoder with the first seed."""
+    return encoder(plan, channels, plan.seeds[0])
+
+
 def numbers(plan: ImagePlan, results: ImageResults) -> list[dict[str, Any]]:
     """Return, for every encoder and seed, what was measured on the test set."""
     return [{"channels": run.sizes.encoder_width, **row_of(run, results)} for run in settings(plan)]

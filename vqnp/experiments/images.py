@@ -16,6 +16,7 @@ from vqnp.training import TrainSettings
 from vqnp.validation import require_integer
 
 ImageResults = Mapping[ImageSetting, ImageResult]
+SIZES = {"quick": (1_000, 500), "laptop": (10_000, 2_000), "paper": (50_000, 10_000)}  # training and test images
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ def page(directory: Path, figures: Sequence[tuple[str, Any]], claims: Sequence[C
             "name": name,
             "title": module.TITLE,
             "about": " ".join(module.__doc__.split("\n\n", 1)[1].split()),
+            "note": account["notes"].get(name),
             "picture": embedded(directory / f"{name}.png"),
             "claims": [claim for claim in claims if claim.figure == name],
         }

@@ -14,14 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.experiments import fig2, fig3, fig5
+from vqnp.experiments import fig2, fig3, fig4, fig4b, fig5, fig6
 from vqnp.experiments.claims import Claim
-from vqnp.experiments.execute import execute, in_parallel, load_result
+from vqnp.experiments.execute import Result, execute, in_parallel, load_result
+from vqnp.experiments.image_run import ImageResult, execute_images, load_image_result, pretrain
+from vqnp.experiments.image_setting import ImageSetting
+from vqnp.experiments.images import ImagePlan, ImageResults
+from vqnp.experiments.setting import Setting
 from vqnp.experiments.synthetic import Plan, Results
 from vqnp.experiments.views import load_view, prepare_view
 from vqnp.files import save_json, save_text, writable_directory
 
-FIGURES: dict[str, Any] = {"fig2": fig2, "fig3": fig3, "fig5": fig5}
+FIGURES: dict[str, Any] = {"fig2": fig2, "fig3": fig3, "fig4": fig4, "fig4b": fig4b, "fig5": fig5, "fig6": fig6}
+ON_IMAGES = ("fig4", "fig4b", "fig6")
+PLACES = 64  # embeddings of an image of 32 × 32 pixels
 PACKAGES = ("vqnp", "numpy", "numba", "scipy", "scikit-learn", "matplotlib")
 
 
@@ -38,32 +44,34 @@ def reproduce(
     plan: Plan,
     directory: Path,
     *,
+    images: ImagePlan | None = None,
     scale: str = "quick",
     jobs: int = 1,
     resume: bool = False,
     progress: bool = False,
 ) -> Reproduction:
-    """Make ``figures`` by ``plan`` in ``directory``, in ``jobs`` processes; ``resume`` takes up the runs that are already there.
+    """Make ``figures`` in ``directory`` by ``plan``, those on images by ``images``, in ``jobs`` processes; ``resume`` takes up the
+    runs that are already there.
 
-    The numbers do not depend on ``jobs``. Raises ``ValueError`` for an unknown figure and ``OSError`` for a directory that cannot
-    be written, before anything is run.
+    The numbers do not depend on ``jobs``. Raises ``ValueError`` for an unknown figure, ``OSError`` for a directory that cannot
+    be written, and as the data's loaders do, before anything is run.
     """
     for name in figures:
         if name not in FIGURES:
             raise ValueError(f"there is no figure {name!r}; there are {', '.join(FIGURES)}")
     begun = time.perf_counter()
+    images = images or ImagePlan()
+    plans: dict[str, Any] = {name: images if name in ON_IMAGES else plan for name in figures}
     runs = writable_directory(writable_directory(directory) / "runs")
-    settings = list(dict.fromkeys(setting for name in figures for setting in FIGURES[name].settings(plan)))
-    for setting in settings[:: len(plan.seeds)]:
-        setting.data.load(setting.seed)  # bad data are refused before the first run
-    in_parallel(execute, [(setting, runs, resume) for setting in settings], jobs, progress=progress, label="runs")
-    results = {setting: load_result(runs / f"{setting.slug}.npz") for setting in settings}
+    settings = list(dict.fromkeys(setting for name in figures for setting in FIGURES[name].settings(plans[name])))
+    results: dict[Any, Any] = run_synthetic(settings, plan, runs, jobs, resume, progress)
+    results |= run_on_images(settings, runs, jobs, resume, progress)
     if "fig3" in figures:
         first = [(*row.arms(plan, plan.seeds[0]), runs) for row in fig3.rows(plan)]
         in_parallel(prepare_view, first, jobs, progress=progress, label="t-SNE")
-    claims = [claim for name in figures for claim in write_figure(name, plan, results, runs, directory)]
+    claims = [claim for name in figures for claim in write_figure(name, plans[name], results, runs, directory)]
     save_json(directory / "claims.json", [claim.to_json() for claim in claims])
-    account = account_of(figures, plan, results, scale=scale, jobs=jobs, seconds=time.perf_counter() - begun)
+    account = account_of(figures, plan, images, results, scale=scale, jobs=jobs, seconds=time.perf_counter() - begun)
     save_json(directory / "run.json", account)
     report = directory / "report.html"
     from vqnp.experiments.report import page
@@ -72,7 +80,33 @@ def reproduce(
     return Reproduction(claims, report)
 
 
-def write_figure(name: str, plan: Plan, results: Results, runs: Path, directory: Path) -> list[Claim]:
+def run_synthetic(
+    settings: Sequence[Any], plan: Plan, runs: Path, jobs: int, resume: bool, progress: bool
+) -> dict[Setting, Result]:
+    """Run those of ``settings`` that are on points, and return their results."""
+    own = [setting for setting in settings if isinstance(setting, Setting)]
+    for setting in own[:: len(plan.seeds)]:
+        setting.data.load(setting.seed)  # bad data are refused before the first run
+    in_parallel(execute, [(setting, runs, resume) for setting in own], jobs, progress=progress, label="runs")
+    return {setting: load_result(runs / f"{setting.slug}.npz") for setting in own}
+
+
+def run_on_images(
+    settings: Sequence[Any], runs: Path, jobs: int, resume: bool, progress: bool
+) -> dict[ImageSetting, ImageResult]:
+    """Run those of ``settings`` that are on images, what they share first, and return their results."""
+    own = [setting for setting in settings if isinstance(setting, ImageSetting)]
+    for source in {setting.data for setting in own}:
+        source.load()
+    shared = dict.fromkeys(setting.pretraining for setting in own if setting.pretraining is not None)
+    in_parallel(pretrain, [(run, runs, resume) for run in shared], jobs, progress=progress, label="pretraining")
+    longest_first = sorted(own, key=lambda setting: -setting.quantizer.tokens * setting.finetune)
+    tasks = [(setting, runs, resume) for setting in longest_first]
+    in_parallel(execute_images, tasks, jobs, progress=progress, label="runs on images")
+    return {setting: load_image_result(runs / f"{setting.slug}.npz") for setting in own}
+
+
+def write_figure(name: str, plan: Any, results: Any, runs: Path, directory: Path) -> list[Claim]:
     """Write the picture of a figure and the numbers behind it, and return its claims."""
     from vqnp.plots import style
 
@@ -118,7 +152,42 @@ def draw_fig5(plan: Plan, results: Results, runs: Path, numbers: list[dict[str, 
     return plot.draw(panels, numbers)
 
 
-DRAW = {"fig2": draw_fig2, "fig3": draw_fig3, "fig5": draw_fig5}
+def draw_fig4(plan: ImagePlan, results: ImageResults, runs: Path, numbers: list[dict[str, Any]]) -> Any:
+    """Draw Figure 4: the numbers of all runs, the reconstructions of the first seed."""
+    from vqnp.plots import fig4 as plot
+
+    arms = {
+        f"{tokens:,} tokens, {name} pretraining": results[setting]
+        for tokens in plan.ends
+        for name, setting in zip(("without", "with"), fig4.arms(plan, tokens, plan.seeds[0]), strict=True)
+    }
+    return plot.draw(numbers, originals_above(arms), plan.sample * PLACES)
+
+
+def draw_fig4b(plan: ImagePlan, results: ImageResults, runs: Path, numbers: list[dict[str, Any]]) -> Any:
+    """Draw Figure 4b."""
+    from vqnp.plots import fig4b as plot
+
+    return plot.draw(numbers)
+
+
+def draw_fig6(plan: ImagePlan, results: ImageResults, runs: Path, numbers: list[dict[str, Any]]) -> Any:
+    """Draw Figure 6: the numbers of all runs, the reconstructions of the first seed."""
+    from vqnp.plots import fig6 as plot
+
+    encoders = {f"{channels} channels": results[fig6.first(plan, channels)] for channels in plan.channels}
+    return plot.draw(numbers, originals_above(encoders), plan.width)
+
+
+def originals_above(results: dict[str, ImageResult]) -> list[tuple[str, Any]]:
+    """Return rows of images: the originals, then what each of ``results`` makes of them."""
+    originals = next(iter(results.values())).originals
+    return [("original", originals)] + [(name, result.reconstructions) for name, result in results.items()]
+
+
+DRAW: dict[str, Any] = {
+    "fig2": draw_fig2, "fig3": draw_fig3, "fig4": draw_fig4, "fig4b": draw_fig4b, "fig5": draw_fig5, "fig6": draw_fig6
+}  # fmt: skip
 
 
 def medians(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -128,21 +197,32 @@ def medians(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def account_of(
-    figures: Sequence[str], plan: Plan, results: Results, *, scale: str, jobs: int, seconds: float
+    figures: Sequence[str],
+    plan: Plan,
+    images: ImagePlan,
+    results: dict[Any, Any],
+    *,
+    scale: str,
+    jobs: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """Return what ``run.json`` says: settings, seeds, versions, threads, wall time and the identity of all data."""
     import numba
 
+    data = {setting: result.info["data"] for setting, result in results.items()}
+    of_images = [name for setting, name in data.items() if isinstance(setting, ImageSetting)]
     return {
         "figures": list(figures),
         "scale": scale,
         "plan": asdict(plan),
+        "images": images.to_json() if of_images else None,
+        "notes": {name: images.describe(of_images[0]) for name in figures if name in ON_IMAGES},
         "seeds": list(plan.seeds),
         "jobs": jobs,
         "threads": {"blas": 1, "numba": 1 if jobs > 1 else numba.get_num_threads()},
         "seconds": round(seconds, 1),
         "python": sys.version.split()[0],
         "versions": {name: version(name) for name in PACKAGES},
-        "data": sorted({f"{r.info['data']} [{r.info['data_identity']}]" for r in results.values()}),
+        "data": sorted({f"{data[s]} [{r.info['data_identity']}]" for s, r in results.items()}),
         "runs": {s.slug: {"seconds": round(r.info["seconds"], 2), "setting": s.to_json()} for s, r in results.items()},
     }
