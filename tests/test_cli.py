@@ -2,12 +2,15 @@ import functools
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vqnp.cli import FIGURES, main
+from vqnp.cli import BEYOND, FIGURES, main
 from vqnp.experiments import synthetic, views
+from vqnp.experiments.image_setting import Cifar10, Patches
+from vqnp.experiments.images import ImagePlan
 from vqnp.experiments.reproduce import FIGURES as MODULES
 
 
@@ -20,7 +23,7 @@ def tiny(monkeypatch):
 
 
 def test_the_figures_offered_are_the_figures_there_are():
-    assert tuple(MODULES) == FIGURES
+    assert sorted(MODULES) == sorted(FIGURES + BEYOND)
 
 
 def modules_after(statement):
@@ -45,7 +48,7 @@ def test_reproduce_writes_the_report_and_prints_the_claims(tiny, tmp_path, capsy
     for claim in claims:
         assert claim["id"] in printed
     held = sum(claim["holds"] for claim in claims)
-    assert f"{held} of {len(claims)} claims hold for every one of 1 seeds" in printed
+    assert f"{held} of {len(claims)} claims hold for every seed they were tried with" in printed
     assert (tmp_path / "report.html").exists()
 
 
@@ -68,6 +71,11 @@ def test_reproduce_takes_a_users_own_points(tiny, tmp_path):
         (["fig9"], "no figure 'fig9'"),
         (["fig3", "--labels", "l.npy"], "give them with --data"),
         (["fig2", "--data", "p.npy"], "name fig3"),
+        (["fig2", "--data", "cifar10"], "name one of them"),
+        (["fig4", "--data-dir", "somewhere"], "give them with --data cifar10"),
+        (["fig4", "--data-name", "mine"], "give them with --data cifar10"),
+        (["fig4", "--data", "cifar10", "--data-dir", "nowhere"], "no CIFAR-10 in nowhere"),
+        (["fig4", "--data", "cifar10", "--token-size", "2"], "give them with --data FILE.npy"),
         (["fig3", "--data", "nowhere.npy"], "nowhere.npy"),
     ],
 )
@@ -158,3 +166,56 @@ def test_diagnose_refuses_files_that_are_not_arrays(files, capsys):
     (files / "E.npy").write_bytes(b"not an array")
     assert diagnose(files) == 1
     assert "E.npy is not a whole .npy file" in capsys.readouterr().err
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """What ``vqnp reproduce`` would run on images, instead of running it."""
+    seen = {}
+
+    def record(figures, plan, directory, *, images, **options):
+        seen.update(figures=figures, images=images, **options)
+        raise ValueError("planned")
+
+    monkeypatch.setattr("vqnp.experiments.reproduce.reproduce", record)
+
+    def run(*arguments):
+        assert main(["reproduce", *arguments]) == 1
+        return seen
+
+    return run
+
+
+def test_no_names_mean_the_papers_five_figures_on_patches_in_minutes(planned):
+    seen = planned()
+    assert seen["figures"] == ["fig2", "fig3", "fig4", "fig5", "fig6"]
+    assert seen["images"] == ImagePlan.at_scale("quick", Patches(1000, 500), (0, 1, 2))
+
+
+def test_cifar10_at_laptop_scale(planned):
+    images = planned("fig4", "--scale", "laptop", "--data", "cifar10", "--data-dir", "d", "--data-name", "n")["images"]
+    assert images == ImagePlan.at_scale("laptop", Cifar10(10_000, 2_000, "n"), (0, 1, 2))
+    assert images.data.directory == "d"
+
+
+def test_data_says_where_cifar10_is(monkeypatch, capsys, tmp_path):
+    asked = []
+    monkeypatch.setattr("vqnp.data.fetch_cifar10", lambda *given: asked.append(given) or tmp_path / "archive")
+    assert main(["data", "cifar10", "--data-dir", "here", "--layout", "binary"]) == 0
+    assert asked == [(Path("here"), "binary")]
+    assert str(tmp_path / "archive") in capsys.readouterr().out
+
+
+def test_data_without_a_network_says_what_to_download_and_where_to_put_it(monkeypatch, capsys, tmp_path):
+    import pooch
+    import requests
+
+    def offline(*_, **__):
+        raise requests.exceptions.ConnectionError("no network")
+
+    monkeypatch.setattr(pooch, "retrieve", offline)
+    assert main(["data", "cifar10", "--data-dir", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert "cifar-10-python.tar.gz" in error
+    assert f"put it at {tmp_path / 'cifar-10-python.tar.gz'}" in error
+    assert "c58f30108f718f92721af3b95e74349a" in error

@@ -133,7 +133,7 @@ def plan_arguments(plan):
 
 
 def test_an_unknown_figure_is_refused_before_anything_is_written(plan, tmp_path):
-    with pytest.raises(ValueError, match=r"no figure 'fig9'; there are fig2, fig3, fig5"):
+    with pytest.raises(ValueError, match=r"no figure 'fig9'; there are fig2, fig3, fig4, fig4b, fig5, fig6"):
         reproduce(["fig2", "fig9"], plan, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

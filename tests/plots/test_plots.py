@@ -6,7 +6,7 @@ from matplotlib.colors import to_hex
 
 from vqnp.experiments.execute import Result
 from vqnp.experiments.views import ArmView, RowView
-from vqnp.plots import codebook, fig2, fig3, fig5, style
+from vqnp.plots import codebook, fig2, fig3, fig4, fig4b, fig5, fig6, mosaic, style
 
 
 def test_colours_are_told_apart_by_the_colour_blind():
@@ -20,7 +20,8 @@ def test_colours_are_told_apart_by_the_colour_blind():
         "#d55e00",
         "#cc79a7",
     }  # Okabe and Ito (2008)
-    assert {style.EMBEDDING, style.TOKEN, style.RECONSTRUCTION, style.OUTSIDE} <= published
+    assert {style.EMBEDDING, style.TOKEN, style.RECONSTRUCTION, style.OUTSIDE, style.BASELINE} <= published
+    assert style.PRETRAINED in published
 
 
 def test_a_density_has_area_one():
@@ -124,3 +125,58 @@ def test_a_codebook_at_a_glance(dim):
     figure = codebook.draw(embeddings, tokens, np.array([100, 100, 50, 50, 0, 0]), "Yes. Tokens collapse.")
     assert figure.get_suptitle() == "Yes. Tokens collapse."
     assert any("4 of 6 at all" in axes.get_title() for axes in figure.axes)
+
+
+def images(n, value):
+    return np.full((n, 4, 6, 3), value, np.uint8)
+
+
+def test_tiled_images_stand_in_their_rows_and_columns():
+    first = np.stack([images(1, 10)[0], images(1, 20)[0]])
+    wall = mosaic.tiled([first, images(2, 30)])
+    assert wall.shape == (2 * 4 + mosaic.GAP, 2 * 6 + mosaic.GAP, 3)
+    assert (wall[:4, :6] == 10).all()
+    assert (wall[:4, -6:] == 20).all()
+    assert (wall[-4:][:, :6] == 30).all()
+    assert (wall[4 : 4 + mosaic.GAP] == 255).all()
+
+
+def image_row(tokens, seed, pretrained, perplexity, **more):
+    numbers = {"mse": 0.02, "codes_used": 9, "token_rank": 3.0, "embedding_rank": 4.0, "perplexity": perplexity}
+    return {"tokens": tokens, "seed": seed, "pretrained": pretrained} | numbers | more
+
+
+def test_fig4_says_what_the_largest_codebook_is_worth():
+    table = [
+        image_row(tokens, seed, arm, tokens / (2 if arm else 8) + seed)
+        for tokens in (16, 64) for seed in (0, 1, 2) for arm in (False, True)
+    ]  # fmt: skip
+    figure = fig4.draw(table, [("original", images(3, 9)), ("without", images(3, 8))], vectors=32)
+    assert figure.get_suptitle() == "64 tokens are worth 9 evenly used ones without pretraining, and 33 with it"
+    perplexity = next(axes for axes in figure.axes if axes.get_ylabel().startswith("perplexity"))
+    lines = {line.get_label(): (line.get_color(), line.get_ydata()) for line in perplexity.lines}
+    np.testing.assert_array_equal(lines["with pretraining"][1], [8, 32])  # the first seed's
+    assert lines["with pretraining"][0] == style.PRETRAINED
+    assert lines["without pretraining"][0] == style.BASELINE
+    assert list(lines["vectors k-means saw"][1]) == [0, 1]
+    assert [tick.get_text() for tick in figure.axes[-1].get_yticklabels()] == ["original", "without"]
+
+
+def test_fig4b_says_what_each_cause_does():
+    changes = (("paper", 32), ("k-means on 64 images", 64), ("dialect debiased", 32))
+    table = [
+        image_row(16, seed, arm, 1 + i + 8 * arm, change=change, sample=sample, dialect="paper")
+        for arm in (False, True) for i, (change, sample) in enumerate(changes) for seed in (0, 1)
+    ]  # fmt: skip
+    figure = fig4b.draw(table)
+    assert figure.get_suptitle() == "Perplexity 1 of 16: more images for k-means make it 2, pretraining 9"
+    labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert labels == ["nothing else", "k-means on 64 images", "dialect debiased"]
+
+
+def test_fig6_says_how_much_worse_the_narrowest_encoder_is():
+    table = [image_row(8, 0, False, 3.0, channels=c, mse=m) for c, m in ((8, 0.01), (4, 0.02), (2, 0.03))]
+    figure = fig6.draw(table, [("original", images(3, 9))], decoder=8)
+    assert figure.get_suptitle() == "An encoder of 2 channels has 3.0 times the error of one of 8"
+    assert "(decoder: 8)" in figure.axes[0].get_xlabel()
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_xdata(), [2, 4, 8])

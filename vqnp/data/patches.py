@@ -25,7 +25,7 @@ def load_patches(train: int = 2_000, test: int = 500, seed: int = 0) -> Images:
     from sklearn.datasets import load_sample_images
 
     pictures = np.stack(load_sample_images().images)  # (2, 427, 640, 3), the temple first
-    name = f"patches of scikit-learn's two photographs, seed {seed}"
+    name = f"{train:,} training and {test:,} test patches of scikit-learn's two photographs, seed {seed}"
     return Images(name, *cut_patches(pictures, train, test, seed), ("china", "flower"))
 
 

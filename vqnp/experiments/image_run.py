@@ -24,7 +24,7 @@ from vqnp.training import EpochRecord, train
 from vqnp.validation import Array
 
 BATCH = 256  # test images looked at together
-SHOWN = 12  # test images kept with their reconstructions, for people to look at
+SHOWN = 18  # test images kept with their reconstructions, for people to look at
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class ImagePlan:
     confounds: tuple[int, ...] = (1024,)
     confound_seeds: tuple[int, ...] = (0, 1, 2)
     many: int = 256
-    channels: tuple[int, ...] = (32, 8, 4, 2)
+    channels: tuple[int, ...] = (32, 16, 8, 4, 2)
     encoder_epochs: int = 10
     encoder_tokens: int = 64
 

@@ -34,7 +34,7 @@ def draw(table: list[dict[str, Any]], rows: list[tuple[str, Array]], vectors: in
     axes[0].set_yscale("log")
     plain_numbers(axes[0].yaxis)
     axes[3].set_ylim(0, None)
-    axes[1].legend(loc="upper left", fontsize=7)
+    axes[1].legend(loc="upper left", fontsize=7, title="lines: first seed; dots: others", title_fontsize=7)
     mosaic.draw(bottom.subplots(), rows)
     return figure
 
@@ -52,22 +52,15 @@ def headline(table: list[dict[str, Any]]) -> str:
 
 
 def curves(axes: Any, table: list[dict[str, Any]], quantity: str) -> None:
-    """Draw ``quantity`` against the codebook's size for both arms: every seed a dot, a line through the medians."""
+    """Draw ``quantity`` against the codebook's size for both arms: a line through the first seed, the others as dots."""
     for arm, color, label in style.ARMS:
-        own = [row for row in table if row["pretrained"] is arm]
-        sizes = sorted({row["tokens"] for row in own})
-        axes.plot(
-            [row["tokens"] for row in own], [row[quantity] for row in own], "o", color=color, alpha=0.6, markersize=4
-        )
-        medians = [np.median([row[quantity] for row in own if row["tokens"] == size]) for size in sizes]
-        axes.plot(sizes, medians, color=color, label=label)
-    axes.set_xscale("log", base=2)
+        style.sweep(axes, [row for row in table if row["pretrained"] is arm], "tokens", quantity, color, label)
 
 
 def plain_numbers(axis: Any) -> None:
     """Write the ticks of a logarithmic axis as plain decimals: an error spans too little for powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 
-    axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(LogLocator(subs=()))

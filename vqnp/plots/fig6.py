@@ -21,8 +21,10 @@ def draw(table: list[dict[str, Any]], rows: list[tuple[str, Array]], decoder: in
     figure, top, bottom = mosaic.below(len(rows))
     figure.suptitle(headline(table))
     axes = top.subplots(1, len(PANELS))
+    widths = sorted({row["channels"] for row in table})
     for panel, (quantity, name, title) in zip(axes, PANELS, strict=True):
-        sweep(panel, table, quantity)
+        style.sweep(panel, table, "channels", quantity, style.RECONSTRUCTION, "first seed; dots: others")
+        panel.set_xticks(widths, [str(width) for width in widths])
         panel.set(title=title, xlabel=f"channels of the encoder (decoder: {decoder})", ylabel=name)
     axes[0].set_yscale("log")
     plain_numbers(axes[0].yaxis)
@@ -38,15 +40,3 @@ def headline(table: list[dict[str, Any]]) -> str:
     narrow, wide = (pick(row["channels"] for row in table) for pick in (min, max))
     mse = {width: np.median([row["mse"] for row in table if row["channels"] == width]) for width in (narrow, wide)}
     return f"An encoder of {narrow} channels has {mse[narrow] / mse[wide]:.1f} times the error of one of {wide}"
-
-
-def sweep(axes: Any, table: list[dict[str, Any]], quantity: str) -> None:
-    """Draw ``quantity`` against the encoder's channels: every seed a dot, a line through the medians."""
-    widths = sorted({row["channels"] for row in table})
-    axes.plot(
-        [row["channels"] for row in table], [row[quantity] for row in table], "o", color=style.EMBEDDING, markersize=5
-    )
-    medians = [np.median([row[quantity] for row in table if row["channels"] == width]) for width in widths]
-    axes.plot(widths, medians, color=style.RECONSTRUCTION, label="median; dots: seeds")
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(widths, [str(width) for width in widths])

@@ -91,6 +91,21 @@ def along_a_line(axes: Any, embeddings: Array, tokens: Array) -> None:
     axes.set(xlabel="embedding (standard deviations)", ylabel="density", xlim=(low, high), ylim=(-0.09 * top, top))
 
 
+def sweep(axes: Any, table: list[dict[str, Any]], over: str, quantity: str, color: str, label: str) -> None:
+    """Draw ``quantity`` against ``over``, doubling along the axis: a line through the first seed's runs, the others' as dots.
+
+    Where only some runs have several seeds, a line through medians would mix them.
+    """
+    first = min(row["seed"] for row in table)
+    rows = sorted((row for row in table if row["seed"] == first), key=lambda row: row[over])
+    others = [row for row in table if row["seed"] != first]
+    axes.plot([row[over] for row in rows], [row[quantity] for row in rows], ".-", color=color, label=label)
+    axes.plot(
+        [row[over] for row in others], [row[quantity] for row in others], "o", color=color, alpha=0.5, markersize=4
+    )
+    axes.set_xscale("log", base=2)
+
+
 def span(*arrays: Array, margin: float = 0.05) -> tuple[float, float]:
     """Return limits that hold all values of ``arrays`` with a little room."""
     low, high = min(float(a.min()) for a in arrays), max(float(a.max()) for a in arrays)
