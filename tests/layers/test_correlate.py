@@ -2,7 +2,7 @@ import numba
 import numpy as np
 import pytest
 
-from vqnp.layers.correlate import correlate, correlate_backward_input, correlate_backward_weight
+from vqnp.layers.correlate import correlate, correlate_backward_input, correlate_backward_weight, worth_threads
 from vqnp.layers.im2col import col2im_numpy, im2col_numpy
 from vqnp.threads import limit
 
@@ -39,13 +39,21 @@ def test_a_batch_in_parts_and_blocks_is_the_whole_batch(batch, size):
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
-def test_any_number_of_threads_gives_the_same_bits():
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
+    """Nor does it matter whether the work was thought worth them."""
     rng = np.random.default_rng(0)
     shapes = (37, 9, 7, 4), (3, 3, 4, 5), (37, 9, 7, 5)
     arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
-    with limit(1):
-        alone = three_products(*arrays, (1, 1), (1, 1))
-    with limit(2):
-        shared = three_products(*arrays, (1, 1), (1, 1))
-    for one, other in zip(alone, shared, strict=True):
-        np.testing.assert_array_equal(one, other)
+    alone = three_products(*arrays, (1, 1), (1, 1))
+    monkeypatch.setattr("vqnp.layers.correlate.PARALLEL_FROM", 0)
+    for threads in (1, 2):
+        with limit(threads):
+            shared = three_products(*arrays, (1, 1), (1, 1))
+        for one, other in zip(alone, shared, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_only_large_products_are_worth_threads():
+    weight = np.empty((3, 3, 4, 5))
+    assert not worth_threads(np.empty((1, 9, 7, 5)), weight)
+    assert worth_threads(np.empty((256, 9, 7, 5)), weight)  # 256 · 9 · 7 · 180 multiplications

@@ -17,11 +17,12 @@ and the parts' sums for the weight are added in order, so any number of threads 
 import numpy as np
 from numba import prange
 
-from vqnp.jit import kernel, parallel_kernel
+from vqnp.jit import both, kernel
 from vqnp.layers.im2col import Pair, as_rows, count_stops, gather_windows, in_runs, scatter_windows
 from vqnp.validation import Array
 
 PARTS = 16  # shares of a batch: the most threads that can help, and each holds a weight gradient of its own
+PARALLEL_FROM = 1 << 21  # multiplications; a smaller product is over before a second thread has woken up
 BLOCK_ROWS = 256  # rows of columns multiplied at once: enough for BLAS to run at speed, few enough for the cache
 
 
@@ -31,7 +32,7 @@ def correlate(x: Array, weight: Array, stride: Pair, padding: Pair) -> Array:
     stops = count_stops(x, kernel_size, stride, padding)
     step, margin, run = in_runs(channels, kernel_size, stride, padding)
     out = np.empty((len(x), *stops, weight.shape[3]), x.dtype)
-    _correlate(as_rows(x), as_matrix(weight), (kernel_size[0], run), step, margin, out)
+    _correlate[worth_threads(out, weight)](as_rows(x), as_matrix(weight), (kernel_size[0], run), step, margin, out)
     return out
 
 
@@ -40,7 +41,10 @@ def correlate_backward_input(dout: Array, weight: Array, size: Pair, stride: Pai
     kernel_size, channels = weight.shape[:2], weight.shape[2]
     step, margin, run = in_runs(channels, kernel_size, stride, padding)
     dx = np.empty((len(dout), *size, channels), dout.dtype)
-    _backward_input(np.ascontiguousarray(dout), as_matrix(weight), (kernel_size[0], run), step, margin, as_rows(dx))
+    spread = worth_threads(dout, weight)
+    _backward_input[spread](
+        np.ascontiguousarray(dout), as_matrix(weight), (kernel_size[0], run), step, margin, as_rows(dx)
+    )
     return dx
 
 
@@ -49,11 +53,18 @@ def correlate_backward_weight(x: Array, dout: Array, kernel_size: Pair, stride: 
     channels_in, channels_out = x.shape[3], dout.shape[3]
     step, margin, run = in_runs(channels_in, kernel_size, stride, padding)
     sums = np.empty((PARTS, kernel_size[0] * run, channels_out), x.dtype)
-    _backward_weight(as_rows(x), np.ascontiguousarray(dout), (kernel_size[0], run), step, margin, sums)
+    _backward_weight[worth_threads(dout, sums[0])](
+        as_rows(x), np.ascontiguousarray(dout), (kernel_size[0], run), step, margin, sums
+    )
     return sums.sum(axis=0).reshape(*kernel_size, channels_in, channels_out)
 
 
-@parallel_kernel
+def worth_threads(out: Array, weight: Array) -> bool:
+    """Tell whether a product with an output, or an output's gradient, ``(B, Ho, Wo, C_out)`` is large enough for all threads."""
+    return out.size // out.shape[-1] * weight.size >= PARALLEL_FROM
+
+
+@both
 def _correlate(images: Array, weight: Array, runs: Pair, step: Pair, margin: Pair, out: Array) -> None:
     for part in prange(PARTS):
         _correlate_part(part, images, weight, runs, step, margin, out)
@@ -69,7 +80,7 @@ def _correlate_part(part: int, images: Array, weight: Array, runs: Pair, step: P
         np.dot(gathered, weight, pixels(out[start:stop]))
 
 
-@parallel_kernel
+@both
 def _backward_input(dout: Array, weight: Array, runs: Pair, step: Pair, margin: Pair, dx: Array) -> None:
     for part in prange(PARTS):
         _backward_input_part(part, dout, weight, runs, step, margin, dx)
@@ -88,7 +99,7 @@ def _backward_input_part(
             scatter_windows(columns[b - start], step, margin, padded, dx[b])
 
 
-@parallel_kernel
+@both
 def _backward_weight(images: Array, dout: Array, runs: Pair, step: Pair, margin: Pair, sums: Array) -> None:
     for part in prange(PARTS):
         _backward_weight_part(part, images, dout, runs, step, margin, sums[part])
