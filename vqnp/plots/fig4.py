@@ -46,9 +46,7 @@ def headline(table: list[dict[str, Any]]) -> str:
         np.median([row["perplexity"] for row in table if (row["tokens"], row["pretrained"]) == (largest, arm)])
         for arm, _, _ in style.ARMS
     )
-    return (
-        f"Of {largest:,} tokens, as many as {without:,.0f} are in even use without pretraining and {with_:,.0f} with it"
-    )
+    return f"{largest:,} tokens are worth {without:,.0f} evenly used ones without pretraining, and {with_:,.0f} with it"
 
 
 def curves(axes: Any, table: list[dict[str, Any]], quantity: str) -> None:

@@ -26,7 +26,9 @@ def draw(table: list[dict[str, Any]]) -> Any:
             if column:
                 panel.set_yticklabels([])
         line[0].set_title(f"codebook of {size:,} tokens", loc="left")
-    axes[0, -1].legend(loc="upper left", bbox_to_anchor=(0, 1.13), ncols=2, fontsize=8)
+    axes[0, -1].legend(
+        loc="upper left", bbox_to_anchor=(0, 1.2), ncols=2, fontsize=8, title="bars and numbers: medians; dots: seeds"
+    )
     return figure
 
 
@@ -48,17 +50,17 @@ def median(table: list[dict[str, Any]], change: str, pretrained: bool, quantity:
 
 
 def bars(axes: Any, table: list[dict[str, Any]], quantity: str, text: str) -> None:
-    """Draw ``quantity`` for each change and either arm: a bar for the median of the seeds, a dot for each of them."""
+    """Draw ``quantity`` for each change and either arm: a bar for the median of the seeds, its number, a dot for each of them."""
     changes = list(dict.fromkeys(row["change"] for row in table))
     for shift, (arm, color, label) in zip((-0.2, 0.2), style.ARMS, strict=True):
-        medians = [median(table, change, arm, quantity) for change in changes]
-        places = np.arange(len(changes)) + shift
-        drawn = axes.barh(places, medians, height=0.36, color=color, alpha=0.75, label=label)
-        axes.bar_label(drawn, [text.format(value) for value in medians], padding=6, fontsize=7)
-        for place, change in zip(places, changes, strict=True):
+        for place, change in enumerate(changes):
             values = [row[quantity] for row in table if (row["change"], row["pretrained"]) == (change, arm)]
+            middle = float(np.median(values))
+            axes.barh(place + shift, middle, height=0.36, color=color, alpha=0.75, label=None if place else label)
             if len(values) > 1:
-                axes.plot(values, [place] * len(values), ".", color="#333333", markersize=3)
+                axes.plot(values, [place + shift] * len(values), ".", color="#333333", markersize=3)
+            beyond = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": 7}
+            axes.annotate(text.format(middle), (max(values), place + shift), **beyond)
     axes.set_yticks(range(len(changes)), ["nothing else" if change == "paper" else change for change in changes])
     axes.invert_yaxis()
     axes.margins(x=0.12)
