@@ -4,6 +4,8 @@ import numba
 import pytest
 from hypothesis import settings
 
+from vqnp.experiments.synthetic import Plan
+
 INTERPRETED = bool(numba.config.DISABLE_JIT)
 
 # The same examples on every run; interpreted kernels are a hundred times slower, so they see fewer of them.
@@ -19,3 +21,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if item.get_closest_marker("jit")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("jit")]
+
+
+@pytest.fixture(scope="session")
+def plan() -> Plan:
+    """A plan small enough to run in a second: its figures mean nothing, but every part of them is made."""
+    return Plan(seeds=(0, 1), epochs=2, per_class=12, tokens=6, widths=(2, 4, 32))
