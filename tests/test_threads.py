@@ -1,12 +1,11 @@
-import subprocess
-import sys
-import textwrap
-
 import numba
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
 from vqnp import threads
+from vqnp.layers import correlate
+from vqnp.quantize import screen
 
 
 def blas_threads():
@@ -29,19 +28,28 @@ def test_a_limit_within_a_limit_ends_with_the_outer_one():
     assert blas_threads() == before
 
 
-@pytest.mark.jit
-def test_products_inside_parallel_kernels_do_not_ask_blas_for_more_threads():
-    """Called plainly, outside any limit: BLAS would warn on standard error that it runs inside an OpenMP loop."""
-    code = """
-        import numpy as np
-        from vqnp.layers import conv2d_forward
-        from vqnp.quantize.screen import screened_search
-        x = np.random.default_rng(0).normal(size=(2000, 64)).astype(np.float32)
-        screened_search(x, x)
-        conv2d_forward(x.reshape(8, 25, 10, 64), x[:576].reshape(3, 3, 64, 64), x[0], 1, 1)
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
+PRODUCTS = {
+    "search": (screen, "_screen_blocks", lambda x: screen.screened_search(x, x)),
+    "convolution": (correlate, "_correlate", lambda x: correlate.correlate(x[None, None], x[None, None], (1, 1), (0, 0))),
+    "its input": (
+        correlate, "_backward_input",
+        lambda x: correlate.correlate_backward_input(x[None, None], x[None, None], (1, 4), (1, 1), (0, 0)),
+    ),
+    "its weight": (
+        correlate, "_backward_weight",
+        lambda x: correlate.correlate_backward_weight(x[None, None], x[None, None], (1, 1), (1, 1), (0, 0)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_blas_is_held_around_products_inside_parallel_kernels(monkeypatch, name):
+    """Also for a caller who never heard of limits: or every Numba thread would start BLAS threads of its own."""
+    module, kernel, call = PRODUCTS[name]
+    seen = []
+    monkeypatch.setattr(module, kernel, lambda *_: seen.append(blas_threads()))
+    call(np.ones((4, 4), np.float32))
+    assert seen == [{1}]
 
 
 def test_numba_is_held_and_let_go_even_after_an_error():
