@@ -87,3 +87,8 @@ def test_a_missing_gradient_and_one_of_another_shape_are_refused():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="learning_rate and weight_decay must be at least 0 and betas in"):
         Adam({"p": np.zeros(1)}, **wrong)
+
+
+def test_a_parameter_that_cannot_be_changed_in_place_is_refused():
+    with pytest.raises(ValueError, match="parameter weight must be C-contiguous"):
+        Adam({"weight": np.ones((2, 3)).T})

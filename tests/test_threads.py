@@ -1,8 +1,11 @@
 import numba
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
 from vqnp import threads
+from vqnp.layers import correlate
+from vqnp.quantize import screen
 
 
 def blas_threads():
@@ -14,6 +17,39 @@ def test_blas_is_held_to_one_thread_and_let_go():
     with threads.limit():
         assert blas_threads() == {1}
     assert blas_threads() == before
+
+
+def test_a_limit_within_a_limit_ends_with_the_outer_one():
+    before = blas_threads()
+    with threads.limit():
+        with threads.limit(1):
+            assert blas_threads() == {1}
+        assert blas_threads() == {1}
+    assert blas_threads() == before
+
+
+PRODUCTS = {
+    "search": (screen, "_screen_blocks", lambda x: screen.screened_search(x, x)),
+    "convolution": (correlate, "_correlate", lambda x: correlate.correlate(x[None, None], x[None, None], (1, 1), (0, 0))),
+    "its input": (
+        correlate, "_backward_input",
+        lambda x: correlate.correlate_backward_input(x[None, None], x[None, None], (1, 4), (1, 1), (0, 0)),
+    ),
+    "its weight": (
+        correlate, "_backward_weight",
+        lambda x: correlate.correlate_backward_weight(x[None, None], x[None, None], (1, 1), (1, 1), (0, 0)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_blas_is_held_around_products_inside_parallel_kernels(monkeypatch, name):
+    """Also for a caller who never heard of limits: or every Numba thread would start BLAS threads of its own."""
+    module, kernel, call = PRODUCTS[name]
+    seen = []
+    monkeypatch.setattr(module, kernel, lambda *_: seen.append(blas_threads()))
+    call(np.ones((4, 4), np.float32))
+    assert seen == [{1}]
 
 
 def test_numba_is_held_and_let_go_even_after_an_error():

@@ -71,6 +71,11 @@ class Adam:
                 "learning_rate and weight_decay must be at least 0 and betas in [0, 1), got "
                 f"{learning_rate}, {weight_decay} and {betas}"
             )
+        for name, value in params.items():
+            if not value.flags.c_contiguous:
+                raise ValueError(
+                    f"parameter {name} must be C-contiguous: it is changed in place, and a flat view of it is not"
+                )
         self.params = params
         self.learning_rate, self.betas, self.epsilon = learning_rate, betas, epsilon
         self.amsgrad, self.weight_decay = amsgrad, weight_decay

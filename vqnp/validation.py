@@ -59,6 +59,14 @@ def require_labels(labels: Array, name: str, count: int) -> Array:
     return labels
 
 
+def require_mask(mask: Array, name: str, count: int) -> None:
+    """Raise ``TypeError`` or ``ValueError`` unless ``mask`` is an array of ``count`` bools."""
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+        raise TypeError(f"{name} must be a NumPy array of bool, got {getattr(mask, 'dtype', type(mask).__name__)}")
+    if mask.shape != (count,):
+        raise ValueError(f"{name} must have shape ({count},), got {mask.shape}")
+
+
 def require_codes(codes: Array, name: str, n_tokens: int, count: int | None = None) -> Array:
     """Return ``codes`` once they are known to be integers in ``[0, n_tokens)``, ``count`` of them; raises like the others."""
     if not isinstance(codes, np.ndarray) or codes.ndim != 1:

@@ -50,3 +50,9 @@ def test_dtype_passes_through(dtype):
 def test_another_shape_is_refused(shape):
     with pytest.raises(ValueError, match=r"a linear layer of 3 inputs takes x of shape \(N, 3\), got \("):
         Linear(3, 2, np.random.default_rng(0)).forward(np.ones(shape, np.float32))
+
+
+def test_precisions_are_not_mixed_without_a_word():
+    layer = Linear(3, 2, np.random.default_rng(0), np.float32)
+    with pytest.raises(TypeError, match="float32 parameters takes x of that dtype, got float64"):
+        layer.forward(np.ones((4, 3)))

@@ -133,3 +133,22 @@ def test_settings_out_of_range_are_refused(settings, error, message):
 def test_embeddings_of_another_size_are_refused(embeddings):
     with pytest.raises(ValueError, match=r"embeddings must have shape \(N, 3\), got \(40, 2\)"):
         quantizer(embeddings).forward(embeddings[:, :2])
+
+
+def test_a_mask_is_one_bool_an_embedding(embeddings):
+    vq = quantizer(embeddings)
+    codes = vq.forward(embeddings)[1]
+    with pytest.raises(TypeError, match="mask must be a NumPy array of bool, got int64"):
+        vq.update(embeddings, codes, mask=np.ones(len(embeddings), int))
+    with pytest.raises(ValueError, match=r"mask must have shape \(40,\), got \(3,\)"):
+        vq.update(embeddings, codes, mask=np.ones(3, bool))
+
+
+def test_where_everything_is_masked_nothing_moves(embeddings):
+    vq = quantizer(embeddings)
+    codes = vq.forward(embeddings)[1]
+    before = vq.codebook.tokens.copy(), vq.codebook.counts.copy(), vq.codebook.steps
+    assert not vq.update(embeddings, codes, mask=np.zeros(len(embeddings), bool)).any()
+    np.testing.assert_array_equal(vq.codebook.tokens, before[0])
+    np.testing.assert_array_equal(vq.codebook.counts, before[1])
+    assert vq.codebook.steps == before[2]

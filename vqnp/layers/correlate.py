@@ -17,6 +17,7 @@ and the parts' sums for the weight are added in order, so any number of threads 
 import numpy as np
 from numba import prange
 
+from vqnp import threads
 from vqnp.jit import both, kernel
 from vqnp.layers.im2col import Pair, as_rows, count_stops, gather_windows, in_runs, scatter_windows
 from vqnp.validation import Array
@@ -26,6 +27,7 @@ PARALLEL_FROM = 1 << 21  # multiplications; a smaller product is over before a s
 BLOCK_ROWS = 256  # rows of columns multiplied at once: enough for BLAS to run at speed, few enough for the cache
 
 
+@threads.limit()
 def correlate(x: Array, weight: Array, stride: Pair, padding: Pair) -> Array:
     """Return the convolution without its bias, ``(B, Ho, Wo, C_out)``."""
     kernel_size, channels = weight.shape[:2], weight.shape[2]
@@ -36,6 +38,7 @@ def correlate(x: Array, weight: Array, stride: Pair, padding: Pair) -> Array:
     return out
 
 
+@threads.limit()
 def correlate_backward_input(dout: Array, weight: Array, size: Pair, stride: Pair, padding: Pair) -> Array:
     """Return the gradient ``(B, H, W, C_in)`` of the convolution's input of ``size`` (H, W)."""
     kernel_size, channels = weight.shape[:2], weight.shape[2]
@@ -48,6 +51,7 @@ def correlate_backward_input(dout: Array, weight: Array, size: Pair, stride: Pai
     return dx
 
 
+@threads.limit()
 def correlate_backward_weight(x: Array, dout: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
     """Return the gradient ``(kh, kw, C_in, C_out)`` of the convolution's weight."""
     channels_in, channels_out = x.shape[3], dout.shape[3]

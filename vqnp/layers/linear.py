@@ -62,12 +62,14 @@ class Linear:
         }
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
-        """Map ``(N, in_features)`` to ``(N, out_features)``; raises ``ValueError`` for another shape."""
+        """Map ``(N, in_features)`` to ``(N, out_features)``; raises ``ValueError`` for another shape, ``TypeError`` for another dtype."""
         weight = self.params["weight"]
         if x.ndim != 2 or x.shape[1] != len(weight):
             raise ValueError(
                 f"a linear layer of {len(weight)} inputs takes x of shape (N, {len(weight)}), got {x.shape}"
             )
+        if x.dtype != weight.dtype:
+            raise TypeError(f"a linear layer of {weight.dtype} parameters takes x of that dtype, got {x.dtype}")
         return linear_forward(x, weight, self.params["bias"])
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:

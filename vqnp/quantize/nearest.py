@@ -12,9 +12,11 @@ import numpy as np
 from numba import prange
 
 from vqnp.jit import kernel, parallel_kernel
+from vqnp.quantize.screen import screened_search
 from vqnp.validation import Array, require_points
 
 BLOCK = 128  # points searched together: with their running distances they stay in the first-level cache
+SCREEN_TOKENS, SCREEN_DIMS = 1024, 8  # from there on a matrix product rules tokens out faster than they are searched
 PARALLEL_FROM = 1 << 16  # differences; a smaller search is over before a second thread has woken up
 
 
@@ -50,8 +52,8 @@ def nearest_numpy(points: Array, tokens: Array, block: int = 1024) -> tuple[Arra
 def nearest(points: Array, tokens: Array) -> tuple[Array, Array]:
     """Return the codes ``(N,)`` int64 of the nearest tokens and the squared distances ``(N,)`` to them.
 
-    Needs no memory beyond the answer and a few kilobytes a thread. Raises ``TypeError`` or ``ValueError`` when ``points``
-    ``(N, D)`` and ``tokens`` ``(K, D)`` are not finite, non-empty float arrays of one dtype and one D.
+    Needs little memory beyond the answer: a few kilobytes a thread, and for many tokens three copies of them. Raises ``TypeError``
+    or ``ValueError`` when ``points`` ``(N, D)`` and ``tokens`` ``(K, D)`` are not finite, non-empty float arrays of one dtype and D.
     """
     tokens = require_points(tokens, "tokens")
     points = require_points(points, "points", dim=tokens.shape[1])
@@ -62,6 +64,8 @@ def nearest(points: Array, tokens: Array) -> tuple[Array, Array]:
 
 def search(points: Array, tokens: Array) -> tuple[Array, Array]:
     """Do what ``nearest`` does, for arrays that are known to be good."""
+    if len(tokens) >= SCREEN_TOKENS and tokens.shape[1] >= SCREEN_DIMS:
+        return screened_search(points, tokens)
     codes = np.empty(len(points), np.int64)
     distances = np.empty(len(points), points.dtype)
     if points.size * len(tokens) < PARALLEL_FROM:

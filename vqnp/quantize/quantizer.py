@@ -14,7 +14,7 @@ import numpy as np
 from vqnp.quantize.ema import Codebook, Dialect, ema_update, require_dialect
 from vqnp.quantize.kmeans import kmeans
 from vqnp.quantize.nearest import search
-from vqnp.validation import Array, require_integer, require_points, require_share
+from vqnp.validation import Array, require_integer, require_mask, require_points, require_share
 
 
 def quantize_forward(embeddings: Array, tokens: Array) -> tuple[Array, Array]:
@@ -92,8 +92,12 @@ class Quantizer:
         """Move the tokens towards the embeddings that chose them and return the hits ``(K,)``. Training only.
 
         Call it after the loss is known: output and loss belong to the tokens from before. ``mask`` ``(N,)`` of bool leaves out
-        padded embeddings where it is False.
+        padded embeddings where it is False; where it is False throughout, nothing moves.
+        Raises ``TypeError`` or ``ValueError`` for a mask that is not one bool an embedding, and as ``ema_update`` does.
         """
         if mask is not None:
+            require_mask(mask, "mask", len(embeddings))
+            if not mask.any():
+                return np.zeros(len(self.codebook.tokens))
             embeddings, codes = embeddings[mask], codes[mask]
         return ema_update(self.codebook, embeddings, codes, self.settings.decay, self.settings.dialect)
