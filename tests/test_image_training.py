@@ -49,7 +49,7 @@ def test_reported_error_is_plain():
 
 def test_no_step_copies_the_data_set():
     """Neither as bytes nor as floats, which take four times the room: the peak of a whole run stays below the bytes alone."""
-    data = pixels(300, side=16)
+    data = pixels(400, side=32)
     model = made(data)
     trained(data[:20], model)  # compile, and fill caches
     tracemalloc.start()
