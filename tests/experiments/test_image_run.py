@@ -15,7 +15,7 @@ from vqnp import train
 from vqnp.data import scale, variance
 from vqnp.diagnostics import perplexity
 from vqnp.experiments import image_run
-from vqnp.experiments.image_run import evaluate, execute_images, load_image_result, pretrain
+from vqnp.experiments.image_run import evaluate, execute_images, is_finished, load_image_result, pretrain
 from vqnp.experiments.images import arm
 from vqnp.experiments.reproduce import reproduce
 from vqnp.files import load_arrays
@@ -178,6 +178,17 @@ def test_interrupted_and_resumed_gives_the_same_bits(uninterrupted, plan, image_
     assert not (tmp_path / "report.html").exists()
     reproduce(FIGURES, plan, tmp_path, images=image_plan, resume=True)
     assert outcome(tmp_path) == outcome(uninterrupted)
+
+
+def test_a_result_of_another_setting_or_other_data_is_not_taken_up(image_plan, tmp_path):
+    one, other = (arm(image_plan, tokens, 0, pretrained=False) for tokens in (2, 4))
+    execute_images(one, tmp_path)
+    path = tmp_path / f"{one.slug}.npz"
+    images = one.data.load()
+    assert is_finished(path, one, images)
+    assert not is_finished(path, other, images)
+    assert not is_finished(path, one, images.first(12, 4))
+    assert not is_finished(tmp_path / "nothing.npz", one, images)
 
 
 def test_a_pretraining_that_is_damaged_is_made_again(uninterrupted, plan, image_plan, tmp_path):
