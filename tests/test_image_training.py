@@ -47,6 +47,7 @@ def test_reported_error_is_plain():
     assert variance(data) < 0.1  # divided by it, the error would be ten times as large
 
 
+@pytest.mark.jit
 def test_no_step_copies_the_data_set():
     """Neither as bytes nor as floats, which take four times the room: the peak of a whole run stays below the bytes alone."""
     data = pixels(400, side=32)

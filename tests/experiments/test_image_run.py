@@ -103,6 +103,7 @@ def test_no_more_images_are_kept_than_are_shown(image_plan, monkeypatch):
     np.testing.assert_allclose(arrays["reconstructions"] / 255 - 0.5, np.clip(whole, -0.5, 0.5), atol=0.51 / 255)
 
 
+@pytest.mark.jit
 def test_what_a_run_leaves_behind(uninterrupted):
     names = {path.name for path in uninterrupted.iterdir()}
     assert names == {"report.html", "claims.json", "run.json", "runs"} | {
@@ -119,6 +120,7 @@ def test_what_a_run_leaves_behind(uninterrupted):
     assert {tuple(claim["seeds"]) for claim in claims} == {(0, 1), (0,)}
 
 
+@pytest.mark.jit
 def test_fig4b_is_made_when_it_is_named(plan, image_plan, tmp_path, uninterrupted):
     reproduce(["fig4b"], plan, tmp_path, images=image_plan)
     rows = json.loads((tmp_path / "fig4b.json").read_text())["numbers"]
@@ -130,6 +132,7 @@ def test_fig4b_is_made_when_it_is_named(plan, image_plan, tmp_path, uninterrupte
             assert {name: row[name] for name in shared[0]} in shared
 
 
+@pytest.mark.jit
 def test_resume_keeps_what_is_there(uninterrupted, plan, image_plan):
     before = {path: path.stat().st_mtime_ns for path in (uninterrupted / "runs").iterdir()}
     expected = outcome(uninterrupted)
@@ -191,6 +194,7 @@ def test_a_result_of_another_setting_or_other_data_is_not_taken_up(image_plan, t
     assert not is_finished(tmp_path / "nothing.npz", one, images)
 
 
+@pytest.mark.jit
 def test_a_pretraining_that_is_damaged_is_made_again(uninterrupted, plan, image_plan, tmp_path):
     reproduce(["fig4"], plan, tmp_path, images=image_plan)
     damaged = next((tmp_path / "runs").glob("pretraining-*-????????.npz"))
