@@ -116,8 +116,8 @@ def _case(name: str, points: Array, tokens: Array, output: str, **settings: Any)
 def make_cases() -> tuple[Case, ...]:
     """Points about the origin, one-dimensional ones, points far off it in either precision, and exact ties."""
     rng = np.random.default_rng(1)
-    far32 = [(100 + 0.1 * draw(rng, n, 16)).astype(np.float32).astype(np.float64) for n in (60, 48)]
-    far64 = [2.0**24 + 0.1 * draw(rng, n, 16) for n in (60, 48)]
+    z32, t32 = ((100 + 0.1 * draw(rng, n, 16)).astype(np.float32).astype(np.float64) for n in (60, 48))
+    z64, t64 = (2.0**24 + 0.1 * draw(rng, n, 16) for n in (60, 48))
     grid = np.array([[4.0, 0], [0, 0], [2, 0]])
     between = np.array([[4.0, 1], [0, 1], [2, 1], [1, 1], [3, 1]]).repeat(3, axis=0)
     points, tokens = draw(rng, 40, 5), draw(rng, 23, 5)
@@ -125,8 +125,8 @@ def make_cases() -> tuple[Case, ...]:
     return (
         _case("about the origin", points, tokens, "distance"),
         _case("one dimension", draw(rng, 40, 1), draw(rng, 23, 1), "distance"),
-        _case("far off, float32", *far32, "distance", dtype="float32"),
-        _case("far off, float64", *far64, "distance", dtype="float64"),
+        _case("far off, float32", z32, t32, "distance", dtype="float32"),
+        _case("far off, float64", z64, t64, "distance", dtype="float64"),
         _case("every token twice, points between two", between, np.tile(grid, (2, 1)), "codes"),
         *(_almost_tied(np.dtype(dtype)) for dtype in ("float32", "float64")),
     )

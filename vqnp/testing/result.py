@@ -76,8 +76,8 @@ def compare(where: str, answer: Array, expected: Array, tolerance: Tolerance, dt
         relative = np.where(error == 0, 0, error / np.abs(expected))
         wrong = ~(error <= tolerance.bound(expected, dtype))
     first = tuple(map(int, np.argwhere(wrong)[0])) if wrong.any() else None
-    largest = (float(errors.max(initial=0)) for errors in (error, relative))
-    return Comparison(where, answer, expected, tolerance, first, *largest, not wrong.any())
+    largest, largest_relative = float(error.max(initial=0)), float(relative.max(initial=0))
+    return Comparison(where, answer, expected, tolerance, first, largest, largest_relative, first is None)
 
 
 @dataclass(frozen=True)

@@ -85,13 +85,13 @@ def trained(
     model = build(parameters, codebook, settings)
     optimizer, quantizer, seen = optimizer_for(model, settings), model.quantizer, []
     straight = quantizer.backward
-    quantizer.backward = lambda dout, codes: passes * straight(dout, codes)  # type: ignore[method-assign]
+    quantizer.backward = lambda dout, codes: passes * straight(dout, codes)  # type: ignore[method-assign, assignment]
 
     def update_by(x: Array) -> None:
         z = model.encode(x).reshape(-1, model.tokens.shape[1])
         quantizer.update(z, quantizer.forward(z)[1])
 
-    with threads.limit():
+    with threads.limit(1):  # too little work to share
         for x in batches:
             if update == "before":
                 update_by(x)
@@ -116,7 +116,7 @@ def build(parameters: dict[str, Array], codebook: dict[str, Array], settings: di
     model.autoencoder.variance = settings["variance"]
     for name, array in parameters.items():
         model.params[name][:] = array
-    model.quantizer.codebook = Codebook(*(codebook[name].copy() for name in ("tokens", "counts", "sums")))
+    model.quantizer.codebook = Codebook(codebook["tokens"].copy(), codebook["counts"].copy(), codebook["sums"].copy())
     return model
 
 
@@ -183,7 +183,7 @@ def make_cases() -> tuple[Case, ...]:
 def _make_case(seed: int, settings: dict[str, Any], shape: tuple[int, ...], k: int) -> Case:
     rng, dims = np.random.default_rng(seed), SIZES[settings["model"]].token_dim
     kind = VQVAE.mlp if settings["model"] == "mlp" else VQVAE.conv
-    model = kind(SIZES[settings["model"]], QuantizerSettings(k), seed=seed)  # type: ignore[operator]
+    model = kind(SIZES[settings["model"]], QuantizerSettings(k), seed=seed)
     batches = draw(rng, STEPS, *shape) / (2 if settings["model"] == "conv" else 1)
     parameters = {name: array.astype(np.float64) for name, array in model.params.items()}
     blank = {name: np.zeros((k, *s)) for name, s in (("tokens", (dims,)), ("counts", ()), ("sums", (dims,)))}
