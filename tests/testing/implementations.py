@@ -47,9 +47,9 @@ def revive(state, codes, tokens, counts):
     return state_of(codebook)
 
 
-def quantizer_step(state, embeddings, decay):
+def quantizer_step(state, embeddings, decay, *, dialect="paper"):
     quantized, codes = quantize_forward(embeddings, state["tokens"])
-    return quantized, ema(state, embeddings, codes, decay)
+    return quantized, ema(state, embeddings, codes, decay, dialect=dialect)
 
 
 def evaluate(state, embeddings):

@@ -4,12 +4,15 @@ from functools import partial
 
 import pytest
 from implementations import OURS, ema, start
+from implementations import quantizer_step as quantizer_step_of
 
 from vqnp.quantize import DIALECTS
 from vqnp.testing import (
     CheckFailed,
     check_ema,
+    check_ema_mask,
     check_ema_start,
+    check_quantizer_step,
     commitment,
     conv,
     kmeans,
@@ -41,6 +44,8 @@ def test_our_own_pass(check, dtype):
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_our_own_pass_in_each_dialect(dialect, dtype):
     assert check_ema(partial(ema, dialect=dialect), dialect=dialect, dtype=dtype).passed
+    assert check_ema_mask(partial(ema, dialect=dialect), dialect=dialect, dtype=dtype).passed
+    assert check_quantizer_step(partial(quantizer_step_of, dialect=dialect), dialect=dialect, dtype=dtype).passed
     assert check_ema_start(partial(start, dialect=dialect), dialect=dialect, dtype=dtype).passed
 
 
@@ -54,11 +59,11 @@ CATALOGUE = [
     *(("ema", ema_checks.mutants(dialect), {"dialect": dialect}) for dialect in DIALECTS),
     *(("ema", ema_checks.mutants(dialect), {"dialect": dialect, "dtype": "float32"}) for dialect in DIALECTS),
     *(("ema_start", start_checks.mutants(dialect), {"dialect": dialect}) for dialect in DIALECTS),
-    ("ema_mask", ema_checks.MASK_MUTANTS, {}),
+    *(("ema_mask", ema_checks.mask_mutants(dialect), {"dialect": dialect}) for dialect in DIALECTS),
     ("ema_unused", ema_checks.UNUSED_MUTANTS, {"dtype": "float64"}),
     ("ema_unused", ema_checks.UNUSED_MUTANTS, {"dtype": "float32"}),
     ("revival", start_checks.REVIVAL_MUTANTS, {}),
-    ("quantizer_step", quantizer_step.STEP_MUTANTS, {}),
+    *(("quantizer_step", quantizer_step.step_mutants(dialect), {"dialect": dialect}) for dialect in DIALECTS),
     ("evaluation", quantizer_step.EVALUATION_MUTANTS, {}),
     ("straight_through", straight_through.MUTANTS, {}),
     ("commitment", commitment.MUTANTS, {}),

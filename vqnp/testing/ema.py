@@ -43,10 +43,17 @@ def check_ema(
 
 
 def check_ema_mask(
-    step: Callable[..., Any], *, arrays: Arrays = "numpy", dtype: Precision = "float64", raises: bool = True
+    step: Callable[..., Any],
+    *,
+    dialect: Dialect = "paper",
+    arrays: Arrays = "numpy",
+    dtype: Precision = "float64",
+    raises: bool = True,
 ) -> Result:
     """Check ``step(state, embeddings, codes, decay, mask)``: where the mask is False, there is only padding."""
-    check = Check("check_ema_mask", cases("ema_mask"), _steps, MASK_MUTANTS, ROUNDED)
+    require_dialect(dialect)
+    chosen = tuple(case for case in cases("ema_mask") if case.settings["dialect"] == dialect)
+    check = Check(f"check_ema_mask, dialect {dialect}", chosen, _steps, mask_mutants(dialect), ROUNDED)
     return judge(check, (step,), Port(arrays, dtype), raises=raises)
 
 
@@ -180,13 +187,18 @@ def mutants(dialect: Dialect) -> tuple[Mutant, ...]:
     )  # fmt: skip
 
 
-MASK_MUTANTS = (
-    Mutant("padding-counted", "padded embeddings are counted: leave out what the mask leaves out", (ema(read_paper),)),
-    Mutant("mask-inverted", "the mask is read the other way round: True marks embeddings, False padding",
-           (lambda state, z, codes, decay, mask: ema(read_paper)(state, z[~mask], codes[~mask], decay),)),
-    Mutant("padding-zeroed", "padded embeddings are set to zero, but still counted in L",
-           (lambda state, z, codes, decay, mask: ema(read_paper)(state, z * mask[:, None], codes, decay),)),
-)  # fmt: skip
+def mask_mutants(dialect: Dialect) -> tuple[Mutant, ...]:
+    """Return what goes wrong with padding."""
+    plain = ema(READ[dialect])
+    return (
+        Mutant("padding-counted", "padded embeddings are counted: leave out what the mask leaves out", (plain,)),
+        Mutant("mask-inverted", "the mask is read the other way round: True marks embeddings, False padding",
+               (lambda state, z, codes, decay, mask: plain(state, z[~mask], codes[~mask], decay),)),
+        Mutant("padding-zeroed", "padded embeddings are set to zero, but still counted in L",
+               (lambda state, z, codes, decay, mask: plain(state, z * mask[:, None], codes, decay),)),
+    )  # fmt: skip
+
+
 UNUSED_MUTANTS = (
     Mutant("unused-divided", "M / L is computed without hits, too, and both fade into denormal numbers: keep the old token",
            (ema(read_divided),)),
@@ -232,13 +244,18 @@ def make_cases() -> tuple[Case, ...]:
 
 
 def make_mask_cases() -> tuple[Case, ...]:
-    """The paper's dialect, with a third of each batch padded by something far away."""
+    """One case a dialect, with a third of each batch padded by something far away."""
     rng = np.random.default_rng(3)
     tokens = draw(rng, 6, 2)
     inputs = _batches(rng, tokens)
     inputs["mask"] = np.stack([rng.permutation(16) >= 5 for _ in range(STEPS)])
     inputs["embeddings"][~inputs["mask"]] += 8
-    return (_case("padded", "paper", Codebook.start(tokens, np.full(6, 2.0), rng=rng), inputs),)
+    made = []
+    for dialect in DIALECTS:
+        state = Codebook.start(tokens, np.full(6, 2.0), dialect, rng=rng)
+        state.sums[:] = state.sums.astype(np.float32)
+        made.append(_case(dialect, dialect, state, inputs))
+    return tuple(made)
 
 
 def make_unused_cases() -> tuple[Case, ...]:

@@ -1,6 +1,6 @@
 """Checks of the order of things in a quantizer: search and look up, take the loss, and only then move the codebook.
 
-``check_quantizer_step``: ``step(state, embeddings, decay) -> (quantized, state)`` in training (dialect `paper`, embeddings
+``check_quantizer_step``: ``step(state, embeddings, decay) -> (quantized, state)`` in training, in a dialect (embeddings
 ``(N, D)``): ``quantized`` are the tokens from before the update. ``check_evaluation``: ``evaluate(state, embeddings) ->
 (quantized, state)``: nothing changes. The state is that of ``check_ema``.
 """
@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.quantize.ema import Codebook, ema_update
+from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update, require_dialect
 from vqnp.quantize.nearest import nearest_numpy
 from vqnp.testing.arrays import Arrays, Port, Precision
 from vqnp.testing.check import Check, Functions, judge, unpack
-from vqnp.testing.ema import State, ema, read_paper, start_of
+from vqnp.testing.ema import READ, State, ema, start_of
 from vqnp.testing.golden import Case, cases, draw
 from vqnp.testing.nearest import squared_distances
 from vqnp.testing.result import Mutant, Result, Tolerance
@@ -27,10 +27,16 @@ UNCHANGED = Tolerance(0, "evaluation looks tokens up and changes no state: no nu
 
 
 def check_quantizer_step(
-    step: Callable[..., Any], *, arrays: Arrays = "numpy", dtype: Precision = "float64", raises: bool = True
+    step: Callable[..., Any],
+    *,
+    dialect: Dialect = "paper",
+    arrays: Arrays = "numpy",
+    dtype: Precision = "float64",
+    raises: bool = True,
 ) -> Result:
     """Check one training step: output by the old tokens, then the new state."""
-    check = Check("check_quantizer_step", _named("training"), _trained, STEP_MUTANTS, ROUNDED)
+    require_dialect(dialect)
+    check = Check(f"check_quantizer_step, dialect {dialect}", _named(dialect), _trained, step_mutants(dialect), ROUNDED)
     return judge(check, (step,), Port(arrays, dtype), raises=raises)
 
 
@@ -65,52 +71,64 @@ def search(state: State, embeddings: Array) -> Array:
     return squared_distances(embeddings, state["tokens"]).argmin(axis=1)
 
 
-def updated_first(state: State, embeddings: Array, decay: float = 0.9) -> tuple[Array, State]:
-    """The codes are those of the old tokens, the output those of the new."""
-    codes = search(state, embeddings)
-    state = ema(read_paper)(state, embeddings, codes, decay)
-    return state["tokens"][codes], state
-
-
-def searched_after(state: State, embeddings: Array, decay: float = 0.9) -> tuple[Array, State]:
-    """Output by the new tokens and a search among them."""
-    _, state = updated_first(state, embeddings, decay)
-    return state["tokens"][search(state, embeddings)], state
-
-
-def updates_too(state: State, embeddings: Array, decay: float = 0.9) -> tuple[Array, State]:
-    """The right thing in training, and wrong in evaluation."""
-    return state["tokens"][search(state, embeddings)], updated_first(state, embeddings, decay)[1]
-
-
-def not_updated(state: State, embeddings: Array, decay: float = 0.9) -> tuple[Array, State]:
-    """The right thing in evaluation, and wrong in training."""
-    return state["tokens"][search(state, embeddings)], state
+def output(state: State, codes: Array, after: State) -> tuple[Array, State]:
+    """Return the tokens of ``codes`` in one state, and another as the new one."""
+    return state["tokens"][codes], after
 
 
 def initialised_again(state: State, embeddings: Array) -> tuple[Array, State]:
     """The first embeddings become the tokens."""
     new = state | {"tokens": embeddings[: len(state["tokens"])]}
-    return not_updated(new, embeddings)
+    return output(new, search(new, embeddings), new)
 
 
-STEP_MUTANTS = (
-    Mutant("updated-before-lookup", "the output is looked up after the update: look up, take the loss, then update", (updated_first,)),
-    Mutant("updated-before-search", "the codebook moves before the search: search, take the loss, then update", (searched_after,)),
-    Mutant("not-updated", "the codebook does not move in training", (not_updated,)),
-    Mutant("updated-twice", "the codebook moves twice in one step",
-           (lambda state, z, decay: (not_updated(state, z)[0],
-                                     ema(read_paper)(updates_too(state, z, decay)[1], z, search(state, z), decay)),)),
-)  # fmt: skip
+def steps_of(dialect: Dialect) -> dict[str, Callable[..., tuple[Array, State]]]:
+    """Return every order in which a step of ``dialect`` can be taken, by name."""
+    update = ema(READ[dialect])
+
+    def ordered(give: Callable[..., tuple[Array, State]]) -> Callable[..., tuple[Array, State]]:
+        def step(before: State, z: Array, decay: float = 0.9) -> tuple[Array, State]:
+            codes = search(before, z)
+            return give(before, update(before, z, codes, decay), codes, z, decay)
+
+        return step
+
+    return {
+        "right": ordered(lambda before, after, codes, z, decay: output(before, codes, after)),
+        "updated-before-lookup": ordered(lambda before, after, codes, z, decay: output(after, codes, after)),
+        "updated-before-search": ordered(lambda before, after, codes, z, decay: output(after, search(after, z), after)),
+        "not-updated": ordered(lambda before, after, codes, z, decay: output(before, codes, before)),
+        "updated-twice": ordered(
+            lambda before, after, codes, z, decay: output(before, codes, update(after, z, codes, decay))
+        ),
+    }
+
+
+SAYS = {
+    "updated-before-lookup": "the output is looked up after the update: look up, take the loss, then update",
+    "updated-before-search": "the codebook moves before the search: search, take the loss, then update",
+    "not-updated": "the codebook does not move in training",
+    "updated-twice": "the codebook moves twice in one step",
+}
+
+
+def step_mutants(dialect: Dialect) -> tuple[Mutant, ...]:
+    """Return what goes wrong with the order of a step."""
+    steps = steps_of(dialect)
+    return tuple(Mutant(name, says, (steps[name],)) for name, says in SAYS.items())
+
+
+_PAPER = steps_of("paper")
 EVALUATION_MUTANTS = (
-    Mutant("updates-in-evaluation", "the codebook moves in evaluation: freeze it there", (updates_too,)),
-    Mutant("updated-before-lookup", "the codebook moves in evaluation, and before the output is looked up", (updated_first,)),
+    Mutant("updates-in-evaluation", "the codebook moves in evaluation: freeze it there", (_PAPER["right"],)),
+    Mutant("updated-before-lookup", "the codebook moves in evaluation, and before the output is looked up",
+           (_PAPER["updated-before-lookup"],)),
     Mutant("initialised-in-evaluation", "the codebook is placed on the embeddings of an evaluation", (initialised_again,)),
 )  # fmt: skip
 
 
 def make_cases() -> tuple[Case, ...]:
-    """One step in training and one in evaluation, from the same state."""
+    """One step a dialect in training, and one in evaluation, from the same state."""
     rng = np.random.default_rng(7)
     state = Codebook.start(draw(rng, 7, 3), rng.integers(1, 9, 7) / 2, rng=rng)
     state.sums[:] = state.sums.astype(np.float32)
@@ -118,13 +136,13 @@ def make_cases() -> tuple[Case, ...]:
     inputs["embeddings"] = draw(rng, 24, 3)
     codes, _ = nearest_numpy(inputs["embeddings"], state.tokens)
     quantized = {"quantized": inputs["tokens"][codes]}
-    ema_update(state, inputs["embeddings"], codes, 0.9)
-    after = {name: getattr(state, name) for name in ("tokens", "counts", "sums")}
-    before = {name: inputs[name] for name in after}
-    return (
-        Case("training", inputs, quantized | after, {"decay": 0.9}),
-        Case("evaluation", inputs, quantized | before),
-    )
+    made = [Case("evaluation", inputs, quantized | {name: inputs[name] for name in ("tokens", "counts", "sums")})]
+    for dialect in DIALECTS:
+        book = Codebook(inputs["tokens"].copy(), inputs["counts"].copy(), inputs["sums"].copy())
+        ema_update(book, inputs["embeddings"], codes, 0.9, dialect)
+        after = {"tokens": book.tokens, "counts": book.counts, "sums": book.sums}
+        made.append(Case(dialect, inputs, quantized | after, {"decay": 0.9}))
+    return tuple(made)
 
 
 MAKE = {"quantizer_step": make_cases}
