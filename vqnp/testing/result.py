@@ -12,6 +12,8 @@ import numpy as np
 
 from vqnp.validation import Array
 
+MOST_ALIKE = 3  # when more mistakes are wrong in the same places, the places say little
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -113,7 +115,7 @@ class Result:
     def _diagnosis(self) -> list[str]:
         if self.suspects:
             return ["this is the answer of a known mistake:", *(f"  {m.name}: {m.says}" for m in self.suspects)]
-        if self.alike:
+        if 0 < len(self.alike) <= MOST_ALIKE:
             return ["no known mistake gives this answer; these are wrong in the same places:"] + [
                 f"  {mutant.name}: {mutant.says}" for mutant in self.alike
             ]
