@@ -219,9 +219,12 @@ def _case(name: str, dialect: Dialect, state: Codebook, inputs: dict[str, Array]
     return Case(name, start | inputs, outputs, settings)
 
 
-def coarse(tokens: Array) -> Array:
-    """Round to 1/1024: float32 then holds L · token, and M / L is the token exactly."""
-    return np.round(1024 * tokens) / 1024
+def _start(dialect: Dialect, tokens: Array, counts: Array, rng: np.random.Generator) -> Codebook:
+    """Start a codebook, with noise that float32 holds where there is noise."""
+    state = Codebook.start(tokens, counts, dialect, rng=rng)
+    if dialect == "smoothed-state":
+        state.sums[:] = draw(rng, *tokens.shape)
+    return state
 
 
 def _batches(rng: np.random.Generator, tokens: Array) -> dict[str, Array]:
@@ -235,12 +238,10 @@ def _batches(rng: np.random.Generator, tokens: Array) -> dict[str, Array]:
 def make_cases() -> tuple[Case, ...]:
     """Two cases a dialect: from its start, and from a later state, in which the smoothing weighs more than float32 rounds."""
     rng = np.random.default_rng(2)
-    tokens, counts = coarse(draw(rng, 8, 3)), rng.integers(1, 9, 8) / 2
+    tokens, counts = draw(rng, 8, 3), rng.integers(1, 9, 8) / 2
     inputs, made = _batches(rng, tokens), []
     for dialect in DIALECTS:
-        start = Codebook.start(tokens, counts, dialect, rng=rng)
-        if dialect == "smoothed-state":
-            start.sums[:] = draw(rng, 8, 3)
+        start = _start(dialect, tokens, counts, rng)
         later = Codebook(tokens.copy(), counts / 1024, counts[:, None] / 1024 * tokens, steps=5)
         made += [_case(dialect, dialect, start, inputs), _case(f"{dialect}, later", dialect, later, inputs)]
     return tuple(made)
@@ -249,13 +250,13 @@ def make_cases() -> tuple[Case, ...]:
 def make_mask_cases() -> tuple[Case, ...]:
     """One case a dialect, with a third of each batch padded by something far away."""
     rng = np.random.default_rng(3)
-    tokens = coarse(draw(rng, 6, 2))
+    tokens = draw(rng, 6, 2)
     inputs = _batches(rng, tokens)
     inputs["mask"] = np.stack([rng.permutation(16) >= 5 for _ in range(STEPS)])
     inputs["embeddings"][~inputs["mask"]] += 8
     made = []
     for dialect in DIALECTS:
-        state = Codebook.start(tokens, np.full(6, 2.0), dialect, rng=rng)
+        state = _start(dialect, tokens, np.full(6, 2.0), rng)
         made.append(_case(dialect, dialect, state, inputs))
     return tuple(made)
 

@@ -14,7 +14,7 @@ from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update, require_d
 from vqnp.quantize.nearest import nearest_numpy
 from vqnp.testing.arrays import Arrays, Port, Precision
 from vqnp.testing.check import Check, Functions, judge, unpack
-from vqnp.testing.ema import READ, State, coarse, ema, start_of
+from vqnp.testing.ema import READ, State, ema, start_of
 from vqnp.testing.golden import Case, cases, draw
 from vqnp.testing.nearest import squared_distances
 from vqnp.testing.result import Mutant, Result, Tolerance
@@ -130,7 +130,7 @@ EVALUATION_MUTANTS = (
 def make_cases() -> tuple[Case, ...]:
     """One step a dialect in training, and one in evaluation, from the same state."""
     rng = np.random.default_rng(7)
-    state = Codebook.start(coarse(draw(rng, 7, 3)), rng.integers(1, 9, 7) / 2, rng=rng)
+    state = Codebook.start(draw(rng, 7, 3), rng.integers(1, 9, 7) / 2, rng=rng)
     inputs = {name: getattr(state, name).copy() for name in ("tokens", "counts", "sums")}
     inputs["embeddings"] = draw(rng, 24, 3)
     codes, _ = nearest_numpy(inputs["embeddings"], state.tokens)

@@ -137,5 +137,5 @@ def _module(group: str) -> str:
 
 
 def draw(rng: np.random.Generator, *shape: int) -> Array:
-    """Return normal numbers that float32 can hold, as float64."""
-    return rng.standard_normal(shape).astype(np.float32).astype(np.float64)
+    """Return normal numbers, in multiples of 1/1024: float32 holds them, sums of them and their products with small counts."""
+    return np.round(1024 * rng.standard_normal(shape)) / 1024
