@@ -94,7 +94,7 @@ def test_jax_arrays_go_out_and_come_in():
     jax = pytest.importorskip("jax", reason="the arrays are JAX's")
     np.testing.assert_array_equal(to_numpy(Port("jax", "float32").give(np.arange(3.0))), np.arange(3.0))
     if not jax.config.read("jax_enable_x64"):
-        with pytest.warns(UserWarning, match="float64"), pytest.raises(ValueError, match="jax_enable_x64"):
+        with pytest.raises(ValueError, match="jax_enable_x64"):
             Port("jax").give(np.arange(3.0))
 
 

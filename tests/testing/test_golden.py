@@ -99,7 +99,7 @@ def second_best(points, tokens):
 def test_no_code_hangs_on_a_rounding():
     pairs = [(case.inputs["embeddings"].reshape(-1, case.inputs["tokens"].shape[1]), case.inputs["tokens"])
              for case in (*cases("quantizer_step"), *cases("straight_through"))]  # fmt: skip
-    for case in cases("kmeans"):
+    for case in cases("kmeans")[:-1]:  # the last has more tokens than points: equal tokens are what it is about
         pairs += [(case.inputs["points"], case.inputs["start"]), (case.inputs["points"], case.outputs["tokens"])]
     for points, tokens in pairs:
         best, second = second_best(points, tokens)

@@ -7,6 +7,7 @@ What becomes of a token that no point chooses is a rule of its own, and ``check_
 the point farthest from its own token. Other rules are differences; a token at the origin, where there are no points, is a fault.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -108,12 +109,14 @@ EMPTY_MUTANTS = (
 
 
 def _case(name: str, points: Array, start: Array) -> Case:
-    found = lloyd(points, start, 100)
+    with warnings.catch_warnings(action="ignore"):  # of tokens without points, which are what a case is about
+        found = lloyd(points, start, 100)
     return Case(name, {"points": points, "start": start}, {"tokens": found.tokens, "counts": found.counts})
 
 
 def make_cases() -> tuple[Case, ...]:
-    """Points without structure, which take several steps; and blobs far from the origin with tokens that nobody chooses."""
+    """Points without structure, which take several steps; blobs far from the origin with tokens that nobody chooses; and seven
+    tokens for four points."""
     rng = np.random.default_rng(8)
     points = draw(rng, 90, 2)
     blobs = np.concatenate([10 + draw(rng, 25, 2) / 8, [[14.0, 13.0]], 10 + draw(rng, 10, 2) / 8])
@@ -121,6 +124,7 @@ def make_cases() -> tuple[Case, ...]:
         _case("from five points", points, points[:5]),
         _case("empty, one", blobs, np.array([[10.0, 10], [-90, 0], [10.25, 10]])),
         _case("empty, two", blobs, np.array([[-90.0, 0], [10, 10], [90, 90]])),
+        _case("empty, more tokens than points", points[:4], points[[0, 1, 2, 3, 3, 2, 0]]),
     )
 
 
