@@ -1,0 +1,115 @@
+"""The stored cases: whole, the same when made anew, in the precision they claim, and decided clearly."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vqnp.testing import cases, golden
+from vqnp.testing.golden import GROUPS, differences, manifest
+from vqnp.testing.golden.__main__ import main
+
+# A search in another order of sums must not change a code: no second token is nearly as near as the first.
+MARGIN = 1e-6
+
+
+def test_made_anew_they_are_what_is_stored(capsys):
+    assert main(["--check"]) == 0
+    assert "all cases of 16 groups" in capsys.readouterr().out
+
+
+def test_a_changed_case_is_noticed(monkeypatch):
+    real = golden.cases("commitment")[0]
+    changed = golden.Case(
+        real.name, real.inputs, real.outputs | {"value": real.outputs["value"] * (1 + 1e-9)}, real.settings
+    )
+    monkeypatch.setattr(golden, "cases", lambda group: (changed,) if group == "commitment" else cases(group))
+    assert differences() == ["commitment: beta .375/outputs/value differs from what is stored"]
+
+
+def test_other_settings_are_noticed(monkeypatch):
+    real = golden.cases("commitment")[0]
+    changed = golden.Case(real.name, real.inputs, real.outputs, {"beta": 0.5})
+    monkeypatch.setattr(golden, "cases", lambda group: (changed,) if group == "commitment" else cases(group))
+    assert differences() == ["commitment: other cases or settings than those stored"]
+
+
+def test_what_is_written_is_what_is_there(tmp_path):
+    golden.write(tmp_path)
+    written = json.loads((tmp_path / "manifest.json").read_text())
+    assert set(written) == {"format", "command", "versions", "files"}
+    assert (
+        set(written["files"])
+        == {f"{group}.npz" for group in GROUPS}
+        == {p.name for p in golden.DIRECTORY.glob("*.npz")}
+    )
+    assert {name: entry["cases"] for name, entry in written["files"].items()} == {
+        name: entry["cases"] for name, entry in manifest()["files"].items()
+    }
+
+
+def test_together_they_are_small():
+    assert sum(path.stat().st_size for path in golden.DIRECTORY.glob("*.npz")) < 1_000_000
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_arrays_are_float64_or_integers_and_cannot_be_written_to(group):
+    for case in cases(group):
+        assert case.outputs
+        for name, array in (case.inputs | case.outputs).items():
+            assert array.dtype in (np.float64, np.int64, np.bool_), (case.name, name)
+            assert not array.flags.writeable
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_inputs_are_numbers_that_float32_holds(group):
+    for case in cases(group):
+        if case.settings.get("dtype") != "float64":
+            for name, array in case.inputs.items():
+                np.testing.assert_array_equal(array.astype(np.float32), array, err_msg=f"{case.name}: {name}")
+
+
+def test_a_damaged_file_is_refused(tmp_path, monkeypatch):
+    for path in golden.DIRECTORY.iterdir():
+        if path.suffix in (".npz", ".json"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "ema.npz").write_bytes(b"damaged" + (tmp_path / "ema.npz").read_bytes()[7:])
+    monkeypatch.setattr(golden, "DIRECTORY", tmp_path)
+    with pytest.raises(ValueError, match=r"ema\.npz is damaged"):
+        cases.__wrapped__("ema")
+
+
+def test_another_format_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "manifest.json").write_text('{"format": 2}')
+    monkeypatch.setattr(golden, "DIRECTORY", tmp_path)
+    with pytest.raises(ValueError, match="format 2, this version of vqnp reads format 1"):
+        manifest.__wrapped__()
+
+
+def test_an_unknown_group_is_refused():
+    with pytest.raises(ValueError, match=r"group must be one of nearest, .*, got 'emma'"):
+        cases("emma")
+
+
+def second_best(points, tokens):
+    squared = np.sort(np.square(points[:, None] - tokens).sum(axis=2), axis=1)
+    return squared[:, 0], squared[:, 1]
+
+
+def test_no_code_hangs_on_a_rounding():
+    pairs = [(case.inputs["embeddings"].reshape(-1, case.inputs["tokens"].shape[1]), case.inputs["tokens"])
+             for case in (*cases("quantizer_step"), *cases("straight_through"))]  # fmt: skip
+    for case in cases("kmeans")[:-1]:  # the last has more tokens than points: equal tokens are what it is about
+        pairs += [(case.inputs["points"], case.inputs["start"]), (case.inputs["points"], case.outputs["tokens"])]
+    for points, tokens in pairs:
+        best, second = second_best(points, tokens)
+        assert (second > best * (1 + MARGIN)).all()
+
+
+def test_idle_codes_are_among_the_moving_averages():
+    for case in cases("ema"):
+        hits = np.stack([np.bincount(codes, minlength=8) for codes in case.inputs["codes"]])
+        assert len(hits) == 10
+        assert (hits[:, 6:] == 0).all()
+        assert (hits[:, :6].sum(axis=0) > 0).all()
+        assert (hits[:, :6] == 0).any()

@@ -1,0 +1,115 @@
+"""Check of any gradient: ``vjp(*args, dout)`` against central differences of ``f(*args)``.
+
+With a random cotangent c, L = Σ c · f is a number, and vjp for dout = c must be its gradient g. For a random direction v
+
+    ⟨g, v⟩ = (L(x + h v) − L(x − h v)) / 2h
+
+within the error of the difference. Random, because all-ones would not notice a reversed batch or swapped axes. Each argument has
+directions of its own, so that a wrong gradient is named by its argument. What ``f`` and ``vjp`` compute must be float64.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vqnp.testing.arrays import Arrays, Port, to_numpy
+from vqnp.testing.result import Comparison, Mutant, Result, Tolerance, compare
+from vqnp.validation import Array
+
+STEP = 1e-5
+DIRECTIONS = 3
+DIFFERENCED = Tolerance(
+    1e8,
+    "a central difference with h = 1e-5 leaves h² = 1e-10 of the function's curvature, and u / h = 2e-11 of its value",
+)  # 1e8 roundings are 2e-8
+
+
+def check_grads(
+    f: Callable[..., Any],
+    vjp: Callable[..., Any],
+    args: Sequence[Array],
+    *,
+    arrays: Arrays = "numpy",
+    seed: int = 0,
+    raises: bool = True,
+) -> Result:
+    """Check ``vjp`` at ``args``, NumPy arrays; those of integers are passed and have no gradient, which ``vjp`` gives as None.
+
+    A single argument's gradient may be returned without a tuple. Directions and cotangent are drawn from ``seed``.
+    """
+    port, rng = Port(arrays), np.random.default_rng(seed)
+    args = [np.asarray(arg) for arg in args]
+
+    def value(*changed: Array) -> Array:
+        return to_numpy(f(*(port.give(arg) for arg in changed)))
+
+    out = value(*args)
+    if out.dtype != np.float64:
+        raise TypeError(f"f must compute in float64 for its differences to be of use, got {out.dtype}")
+    cotangent = rng.standard_normal(out.shape)
+    gradients = vjp(*(port.give(arg) for arg in args), port.give(cotangent))
+    gradients = gradients if isinstance(gradients, tuple | list) else (gradients,)
+    if len(gradients) != len(args):
+        raise TypeError(f"vjp must return a gradient for each of {len(args)} arguments, got {len(gradients)}")
+    floats = [i for i, arg in enumerate(args) if arg.dtype.kind == "f"]
+    directions = {i: rng.standard_normal((DIRECTIONS, *args[i].shape)) for i in floats}
+
+    def differences(i: int, c: Array) -> Array:
+        ahead, behind = ([_moved(args, i, sign * STEP * v) for v in directions[i]] for sign in (1, -1))
+        return np.array([(c * (value(*a) - value(*b))).sum() / (2 * STEP) for a, b in zip(ahead, behind, strict=True)])
+
+    comparisons = [_along(i, gradients[i], args[i], directions[i], differences(i, cotangent)) for i in floats]
+    result = Result("check_grads", tuple(comparisons))
+    if not result.passed:
+        result = Result(
+            "check_grads", tuple(comparisons), tuple(_suspects(comparisons, floats, differences, cotangent))
+        )
+    return result.require() if raises else result
+
+
+def _moved(args: Sequence[Array], i: int, change: Array) -> list[Array]:
+    return [arg + change if j == i else arg for j, arg in enumerate(args)]
+
+
+def _along(i: int, gradient: Any, arg: Array, directions: Array, expected: Array) -> Comparison:
+    """Compare ⟨g, v⟩ for each direction; a gradient of another shape than its argument is compared as it is."""
+    where = f"argument {i}: derivative along a random direction"
+    if gradient is None:
+        return compare(f"argument {i}: gradient", np.array(np.nan), np.zeros(arg.shape), DIFFERENCED, "float64")
+    g = to_numpy(gradient)
+    if g.shape != arg.shape:
+        return compare(f"argument {i}: gradient", g, np.zeros(arg.shape), DIFFERENCED, "float64")
+    return compare(where, (g * directions).reshape(len(directions), -1).sum(axis=1), expected, DIFFERENCED, "float64")
+
+
+def _swapped(c: Array) -> Array:
+    return c.reshape(c.shape[0], c.shape[2], c.shape[1], *c.shape[3:]).swapaxes(1, 2) if c.ndim > 2 else c
+
+
+COTANGENTS: tuple[tuple[str, str, Callable[[Array], Array]], ...] = (
+    ("cotangent-ignored", "the gradient of the output is taken as all ones", np.ones_like),
+    ("batch-reversed", "the gradient of the output is read with the batch reversed", lambda c: c[::-1] if c.ndim else c),
+    ("axes-swapped", "the first two axes after the batch, H and W, are swapped in the gradient of the output", _swapped),
+    ("no-gradient", "the gradient is zero", np.zeros_like),
+    ("sign", "the gradient points the wrong way", np.negative),
+    ("twice", "the gradient is twice what it should be", lambda c: 2 * c),
+    ("half", "the gradient is half of what it should be", lambda c: c / 2),
+    ("batch-mean", "the gradient is divided by the size of the batch, the first axis", lambda c: c / len(c) if c.ndim else c),
+    ("element-mean", "the gradient is divided by the number of the output's elements", lambda c: c / c.size),
+)  # fmt: skip
+
+
+def _suspects(
+    comparisons: list[Comparison], floats: list[int], differences: Callable[[int, Array], Array], cotangent: Array
+) -> list[Mutant]:
+    """Return the mistakes that explain every wrong gradient: a vjp is linear, so each is a change of the cotangent."""
+    wrong = [(i, found) for i, found in zip(floats, comparisons, strict=True) if not found.passed]
+    if any(found.answer.shape != found.expected.shape for _, found in wrong):
+        return []
+    suspects = []
+    for name, says, change in COTANGENTS:
+        changed = [(found, differences(i, change(cotangent))) for i, found in wrong]
+        if all(compare("", found.answer, other, DIFFERENCED, "float64").passed for found, other in changed):
+            suspects.append(Mutant(name, says, ()))
+    return suspects

@@ -1,0 +1,141 @@
+"""What a check finds: each comparison with its arrays, its errors and its bound, and the known mistakes whose answer it is.
+
+A number a passes for the expected e when |a − e| <= n · u · (|e| + scale): n roundings of the precision u (2.2e-16 in float64,
+1.2e-7 in float32) of a number, and of the largest number it may have been summed from. Each check states its n and why.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vqnp.validation import Array
+
+MOST_ALIKE = 3  # when more mistakes are wrong in the same places, the places say little
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Allow ``roundings`` of the precision, of |expected| + ``scale``; ``scale`` is the largest |expected| unless given."""
+
+    roundings: float
+    reason: str
+    scale: float | None = None
+
+    def bound(self, expected: Array, dtype: str) -> Array:
+        """Return the error allowed at each place; integers must be equal."""
+        if expected.dtype.kind != "f" or self.roundings == 0:
+            return np.zeros(expected.shape)
+        scale = np.abs(expected).max(initial=0) if self.scale is None else self.scale
+        return self.roundings * np.finfo(dtype).eps * (np.abs(expected) + scale)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A known mistake: ``functions`` stand where the checked ones do and make it; ``says`` tells what is probably wrong."""
+
+    name: str
+    says: str
+    functions: tuple[Callable[..., Any], ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One array of the answer beside the expected one. Errors are the largest ones; relative means relative to |expected|."""
+
+    where: str
+    answer: Array
+    expected: Array
+    tolerance: Tolerance
+    first_mismatch: tuple[int, ...] | None
+    absolute_error: float
+    relative_error: float
+    passed: bool
+
+    def describe(self) -> str:
+        """Return where and by how much it differs."""
+        if self.answer.shape != self.expected.shape:
+            return f"{self.where}: got shape {self.answer.shape}, expected shape {self.expected.shape}"
+        allowed = f"{self.tolerance.roundings:g} roundings" if self.expected.dtype.kind == "f" else "none"
+        place = self.first_mismatch
+        text = "" if place is None else (
+            f"{self.where}{list(place) if place else ''}: got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n    "
+        )  # fmt: skip
+        return (
+            f"{text}largest error: absolute {self.absolute_error:.3g}, relative {self.relative_error:.3g}\n"
+            f"    allowed: {allowed}, because {self.tolerance.reason}"
+        )
+
+
+def compare(where: str, answer: Array, expected: Array, tolerance: Tolerance, dtype: str) -> Comparison:
+    """Compare one array; NaN is never right."""
+    if answer.shape != expected.shape:
+        return Comparison(where, answer, expected, tolerance, None, np.inf, np.inf, False)
+    with np.errstate(all="ignore"):
+        error = np.asarray(np.abs(answer.astype(np.float64) - expected))
+        error = np.where(np.isnan(error), np.inf, error)
+        relative = np.where(error == 0, 0, error / np.abs(expected))
+        wrong = ~(error <= tolerance.bound(expected, dtype))
+    first = tuple(map(int, np.argwhere(wrong)[0])) if wrong.any() else None
+    largest, largest_relative = float(error.max(initial=0)), float(relative.max(initial=0))
+    return Comparison(where, answer, expected, tolerance, first, largest, largest_relative, first is None)
+
+
+@dataclass(frozen=True)
+class Result:
+    """All comparisons of one check. ``suspects`` are the mutants with this very answer; ``alike`` those wrong in the same places."""
+
+    check: str
+    comparisons: tuple[Comparison, ...]
+    suspects: tuple[Mutant, ...] = ()
+    alike: tuple[Mutant, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every comparison passed."""
+        return all(comparison.passed for comparison in self.comparisons)
+
+    @property
+    def failed(self) -> tuple[Comparison, ...]:
+        """The comparisons that did not pass, in order."""
+        return tuple(comparison for comparison in self.comparisons if not comparison.passed)
+
+    def __str__(self) -> str:
+        """What a person needs to act: the first mismatch, the probable mistake, what else differs."""
+        if self.passed:
+            return f"{self.check}: all {len(self.comparisons)} comparisons pass"
+        first, *rest = self.failed
+        lines = [f"{self.check}: {len(self.failed)} of {len(self.comparisons)} comparisons fail; the first:"]
+        lines += [f"  {first.describe()}", *self._diagnosis()]
+        if rest:
+            lines.append("also wrong: " + _shortened([comparison.where for comparison in rest]))
+        return "\n".join(lines)
+
+    def _diagnosis(self) -> list[str]:
+        if self.suspects:
+            return ["this is the answer of a known mistake:", *(f"  {m.name}: {m.says}" for m in self.suspects)]
+        if 0 < len(self.alike) <= MOST_ALIKE:
+            return ["no known mistake gives this answer; these are wrong in the same places:"] + [
+                f"  {mutant.name}: {mutant.says}" for mutant in self.alike
+            ]
+        return ["no known mistake gives this answer"]
+
+    def require(self) -> "Result":
+        """Return the result itself; raises :class:`CheckFailed` unless everything passed."""
+        if not self.passed:
+            raise CheckFailed(self)
+        return self
+
+
+class CheckFailed(AssertionError):
+    """An answer that is wrong; ``result`` has the arrays."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(str(result))
+        self.result = result
+
+
+def _shortened(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return "; ".join(names[:most]) + more
