@@ -62,7 +62,7 @@ class ImagePlan:
             return cls(data, seeds, confound_seeds=seeds)
         laptop = cls(
             data, seeds, width=128, epochs=20, batch_size=256, learning_rate=3e-4, sample=256,
-            tokens=tuple(2**i for i in range(4, 17)), ends=(2**6, 2**12, 2**14), confounds=(2**12, 2**14),
+            tokens=tuple(2**i for i in range(4, 17)), ends=(2**6, 2**12, 2**14), confounds=(2**14,),
             confound_seeds=seeds[:1], many=2560, channels=(64, 32, 16, 8, 4, 2), encoder_epochs=20, encoder_tokens=512,
         )  # fmt: skip
         return laptop if scale == "laptop" else replace(laptop, epochs=300, encoder_epochs=300)
