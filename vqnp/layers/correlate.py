@@ -20,6 +20,7 @@ from numba import prange
 from vqnp import threads
 from vqnp.jit import both, kernel
 from vqnp.layers.im2col import Pair, as_rows, count_stops, gather_windows, in_runs, scatter_windows
+from vqnp.layers.winograd import applies, winograd, winograd_backward_input, winograd_backward_weight
 from vqnp.validation import Array
 
 PARTS = 16  # shares of a batch: the most threads that can help, and each holds a weight gradient of its own
@@ -31,6 +32,8 @@ BLOCK_ROWS = 256  # rows of columns multiplied at once: enough for BLAS to run a
 def correlate(x: Array, weight: Array, stride: Pair, padding: Pair) -> Array:
     """Return the convolution without its bias, ``(B, Ho, Wo, C_out)``."""
     kernel_size, channels = weight.shape[:2], weight.shape[2]
+    if applies(kernel_size, weight.shape[2:], stride, padding):
+        return winograd(x, weight, padding)
     stops = count_stops(x, kernel_size, stride, padding)
     step, margin, run = in_runs(channels, kernel_size, stride, padding)
     out = np.empty((len(x), *stops, weight.shape[3]), x.dtype)
@@ -42,6 +45,8 @@ def correlate(x: Array, weight: Array, stride: Pair, padding: Pair) -> Array:
 def correlate_backward_input(dout: Array, weight: Array, size: Pair, stride: Pair, padding: Pair) -> Array:
     """Return the gradient ``(B, H, W, C_in)`` of the convolution's input of ``size`` (H, W)."""
     kernel_size, channels = weight.shape[:2], weight.shape[2]
+    if applies(kernel_size, weight.shape[2:], stride, padding):
+        return winograd_backward_input(dout, weight, padding)
     step, margin, run = in_runs(channels, kernel_size, stride, padding)
     dx = np.empty((len(dout), *size, channels), dout.dtype)
     spread = worth_threads(dout, weight)
@@ -55,6 +60,8 @@ def correlate_backward_input(dout: Array, weight: Array, size: Pair, stride: Pai
 def correlate_backward_weight(x: Array, dout: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
     """Return the gradient ``(kh, kw, C_in, C_out)`` of the convolution's weight."""
     channels_in, channels_out = x.shape[3], dout.shape[3]
+    if applies(kernel_size, (channels_in, channels_out), stride, padding):
+        return winograd_backward_weight(x, dout, padding)
     step, margin, run = in_runs(channels_in, kernel_size, stride, padding)
     sums = np.empty((PARTS, kernel_size[0] * run, channels_out), x.dtype)
     _backward_weight[worth_threads(dout, sums[0])](
