@@ -25,7 +25,7 @@ from vqnp.validation import Array
 
 PARTS = 16  # shares of a batch: the most threads that can help, and each holds a weight gradient of its own
 PARALLEL_FROM = 1 << 21  # multiplications; a smaller product is over before a second thread has woken up
-BLOCK_ROWS = 256  # rows of columns multiplied at once: enough for BLAS to run at speed, few enough for the cache
+BLOCK_ROWS = 512  # rows of columns multiplied at once: enough for BLAS to run at speed, few enough for the cache
 
 
 @threads.limit()
@@ -105,6 +105,9 @@ def _backward_input_part(
     first, last = part_range(part, len(dx))
     for start in range(first, last, len(columns)):
         stop = min(start + len(columns), last)
+        if is_columns(dx, columns, margin):
+            np.dot(pixels(dout[start:stop]), weight.T, as_rows_of(dx[start:stop], columns))
+            continue
         np.dot(pixels(dout[start:stop]), weight.T, as_columns(columns[: stop - start]))
         for b in range(start, stop):
             scatter_windows(columns[b - start], step, margin, padded, dx[b])
@@ -151,10 +154,25 @@ def workspace(images: Array, out: Array, runs: Pair, margin: Pair) -> tuple[Arra
 
 @kernel
 def gather_block(images: Array, step: Pair, margin: Pair, padded: Array, columns: Array) -> Array:
-    """Return the columns ``(n·Ho·Wo, kh·kw·C)`` of ``images`` ``(n, H, W·C)``, made in the room of ``columns``."""
+    """Return the columns ``(n·Ho·Wo, kh·kw·C)`` of ``images`` ``(n, H, W·C)``, made in the room of ``columns`` unless they are there."""
+    if is_columns(images, columns, margin):
+        return as_rows_of(images, columns)
     for b in range(len(images)):
         gather_windows(images[b], step, margin, padded, columns[b])
     return as_columns(columns[: len(images)])
+
+
+@kernel
+def is_columns(images: Array, columns: Array, margin: Pair) -> bool:
+    """Tell whether ``images`` ``(n, H, W·C)`` are their own columns, as for a 1×1 kernel: windows side by side that miss nothing."""
+    _, rows, cols, height, run = columns.shape
+    return margin == (0, 0) and height == 1 and rows == images.shape[1] and cols * run == images.shape[2]
+
+
+@kernel
+def as_rows_of(images: Array, columns: Array) -> Array:
+    """View ``images`` that are their own ``columns`` as the matrix ``(n·Ho·Wo, kw·C)``."""
+    return images.reshape(images.size // columns.shape[4], columns.shape[4])
 
 
 @kernel

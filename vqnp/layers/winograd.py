@@ -1,8 +1,8 @@
 """Winograd's convolution: a 3×3 kernel of stride 1 with four ninths of the multiplications that im2col needs.
 
-Take one row of pixels d and a filter of three taps g. Two neighbouring outputs, y₀ = d₀g₀ + d₁g₁ + d₂g₂ and y₁ = d₁g₀ + d₂g₁ + d₃g₂, are six
-products as they stand, but four once pixels and taps have been added up the right way (Winograd, 1980; Lavin and Gray, "Fast algorithms
-for convolutional neural networks", 2015)::
+Take one row of pixels d and a filter of three taps g. Two neighbouring outputs, y₀ = d₀g₀ + d₁g₁ + d₂g₂ and y₁ = d₁g₀ + d₂g₁ + d₃g₂, are
+six products as they stand, but four once pixels and taps have been added up the right way (Winograd, 1980; Lavin and Gray, "Fast
+algorithms for convolutional neural networks", 2015)::
 
     v = (d₀ − d₂,  d₁ + d₂,  d₂ − d₁,  d₁ − d₃)                        v = Bᵀ d
     u = (g₀,  (g₀ + g₁ + g₂)/2,  (g₀ − g₁ + g₂)/2,  g₂)                u = G g
