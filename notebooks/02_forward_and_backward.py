@@ -209,12 +209,11 @@ found = {
 plots.difference_errors(steps, found)
 
 # %% [markdown]
-# *Picture: the error of a difference against its step. Each curve falls with the step, then rises again: with the
-# slope of h for one side, of h² for both, until rounding, divided by h, takes over.*
+# *Picture: errors fall with the step, like h to one side and like h² to both, and rise again where rounding takes over.*
 #
-# A step too large sees the curvature: the error falls like $h$ to one side and like $h^2$ for the central difference. A
-# step too small sees the rounding of $f$, divided by $h$; in float32, $1 + h$ soon *is* 1, and the slope comes out as 0.
-# In between lies the best step, and how good it is depends on the precision:
+# A step too large sees the curvature: the error falls like $h$ to one side and like $h^2$ for the central difference.
+# A step too small sees the rounding of $f$, divided by $h$; in float32, $1 + h$ soon *is* 1, and the slope comes out
+# as 0. In between lies the best step, and how good it is depends on the precision:
 
 # %%
 best = {name: error.min() for name, error in found.items()}
@@ -350,8 +349,8 @@ print("difference", difference[0], " backward pass", ours[0])
 # | `y, c3 = linear(r, W2, b2)` | (N, 2) | `dr, dW2, db2 = linear_backward(dy, c3)` |
 # | `L, dy = mse(y, x)` | a number | `dy` is where it starts |
 #
-# The loss is the mean of the squared errors, $L = \frac{1}{ND} \sum (y - x)^2$, and its gradient $\frac{2}{ND}(y -
-# x)$ is computed beside it.
+# The loss is the mean of the squared errors, $L = \frac{1}{ND} \sum (y - x)^2$, and its gradient
+# $\frac{2}{ND}(y - x)$ is computed beside it.
 
 # %%
 x = rng.normal(size=(7, 2))
@@ -383,9 +382,9 @@ for name, gradient in by_hand.items():
 np.testing.assert_array_equal(dx, dinput)
 
 # %% [markdown]
-# What does the gradient promise? Take one step against it, of length η: every parameter $\theta \leftarrow \theta -
-# \eta g$. To first order the loss should fall by $\eta \sum g^2$, since each parameter contributes its slope times
-# its change.
+# What does the gradient promise? Take one step against it, of length η: every parameter
+# $\theta \leftarrow \theta - \eta g$. To first order the loss should fall by $\eta \sum g^2$, since each parameter
+# contributes its slope times its change.
 #
 # **Predict.** If η grows, does the loss fall faster or slower than promised?
 
@@ -405,8 +404,7 @@ assert abs((loss_after(1e-5) - loss_after(-1e-5)) / 2e-5 - slope) < 1e-8
 plots.along_the_gradient(lengths, np.array([loss_after(length) for length in lengths]), loss_after(0), slope)
 
 # %% [markdown]
-# *Picture: the loss after steps of growing length touches the promised straight line where the step is zero, falls
-# less than promised, and rises again.*
+# *Picture: the loss touches the promised line at step 0, falls less than promised, and rises again.*
 #
 # The assert compared the slope, one number, with a difference in which *all* parameters moved at once: a check of the
 # whole relay for two evaluations. The promise holds at the point itself. Further on the loss falls less than promised
@@ -447,8 +445,7 @@ for step in range(1, STEPS + 1):
 plots.curves_through_data(data, snapshots)
 
 # %% [markdown]
-# *Picture: ten clusters in grey and the curve of all reconstructions, untrained and after more and more steps: from a
-# point to a line to a path that visits the clusters one after the other.*
+# *Picture: reconstructions among ten grey clusters: a point when untrained, then a path from cluster to cluster.*
 #
 # A decoder of one number draws a curve: a bent wire in the plane. Untrained, the wire is nearly a point, because the
 # untrained encoder sends all data to nearly the same $z$ and the untrained decoder makes little of the difference.

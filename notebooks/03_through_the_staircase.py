@@ -59,9 +59,9 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## No slope anywhere
 #
-# Equation 1 of the paper: the code of an embedding is the index of the nearest token, $\text{code}(z) =
-# \operatorname{argmin}_k \lVert z - t_k \rVert^2$, the lowest when several are equally near. The decoder is given
-# that token.
+# Equation 1 of the paper: the code of an embedding is the index of the nearest token,
+# $\text{code}(z) = \operatorname{argmin}_k \lVert z - t_k \rVert^2$, the lowest when several are equally near. The
+# decoder is given that token.
 
 
 # %%
@@ -95,8 +95,7 @@ z = np.linspace(-3, 3, 2401)
 staircase.treads(z, quantize_forward(z[:, None], tokens)[0][:, 0], loss_through(z), (z - target) ** 2)
 
 # %% [markdown]
-# *Picture: above, a staircase with a tread for each of four tokens, its risers half-way between neighbours; below,
-# the loss through it, flat on every tread, beside the parabola it would be without the quantizer.*
+# *Picture: a staircase of four treads, and the loss behind it: flat on every tread, beside the parabola it replaces.*
 #
 # On a tread nothing changes: the slope is exactly 0. At a riser the loss jumps, and there is no slope. Measured with
 # the central difference of lesson 2:
@@ -171,8 +170,7 @@ staircase.borrowed_slopes(
 )
 
 # %% [markdown]
-# *Picture: on every tread three short strokes of one slope, parallel to the tangent of the parabola above the tread's
-# token; left of the data point they fall to the right, beyond it they rise.*
+# *Picture: three parallel strokes on every tread, falling to the right before the data point and rising beyond it.*
 #
 # Everywhere the same: the slope that the smooth loss has at the token. It is a gradient of *something*: of the loss
 # in which the quantizer is replaced by a shift, $z + (t - z_0)$, with the bracket held fixed at the place $z_0$ where
@@ -212,8 +210,8 @@ assert not refused.comparisons[0].expected.any()  # the differences through the 
 # **Predict.** Where does $z$ come to rest if $x = 1.2$, between two tokens? And where if $x = 2.5$, beyond the last
 # one?
 #
-# The commitment loss, $\beta \lVert z - t \rVert^2$ with $t$ held fixed, adds a pull towards the token: $2 \beta (z -
-# t)$. What does it change, for β = 0.25 and for β = 1?
+# The commitment loss, $\beta \lVert z - t \rVert^2$ with $t$ held fixed, adds a pull towards the token:
+# $2 \beta (z - t)$. What does it change, for β = 0.25 and for β = 1?
 
 
 # %%
@@ -233,8 +231,7 @@ staircase.descents([
 ])  # fmt: skip
 
 # %% [markdown]
-# *Picture: left, z climbs and then shivers about the riser between two tokens for β = 0 and 0.25, and settles at x
-# for β = 1; right, it runs away in a straight line for β = 0 and bends towards a limit for β = 0.25 and 1.*
+# *Picture: left, z shivers at a riser or settles at x; right, it runs away for β = 0 and bends to a limit otherwise.*
 #
 # Left: on the lower tread $z$ is told to go up, on the upper one to go down. So it is driven *to the riser*, 1.25,
 # the place that is farthest from both tokens, and shivers there. A weak pull does not help.
@@ -275,9 +272,9 @@ np.testing.assert_allclose(losses.commitment(z0, token)[1], gradient, rtol=1e-13
 check_grads(lambda z: np.array(commitment(z, token)[0]), lambda z, dout: dout * commitment(z, token)[1], (z0,))
 
 # %% [markdown]
-# The whole gradient that the encoder receives is the sum of both, the decoder's handed straight through and $2 \beta
-# (z - t) / (ND)$. β weighs the commitment and nothing else. To see the second part alone, take a decoder that ignores
-# its input.
+# The whole gradient that the encoder receives is the sum of both, the decoder's handed straight through and
+# $2 \beta (z - t) / (ND)$. β weighs the commitment and nothing else. To see the second part alone, take a decoder
+# that ignores its input.
 #
 # **Predict.** With the decoder's first weights at zero, the reconstruction cannot depend on $z$. What is left of the
 # encoder's gradient? And has the codebook a gradient?
@@ -306,7 +303,13 @@ assert {name.split(".")[0] for name in step.gradients} == {"encoder", "decoder"}
 # would be the mean of those embeddings, the best place for the token as far as this batch goes. To average over many
 # batches the paper keeps both, fading with the decay γ:
 #
-# $$M_k \leftarrow \gamma M_k + (1 - \gamma)\, m_k \quad (3) \qquad L_k \leftarrow \gamma L_k + (1 - \gamma)\, l_k \quad (4) \qquad t_k = M_k / L_k \quad (5)$$
+# $$
+# \begin{aligned}
+# M_k &\leftarrow \gamma M_k + (1 - \gamma)\, m_k && (3) \\
+# L_k &\leftarrow \gamma L_k + (1 - \gamma)\, l_k && (4) \\
+# t_k &= M_k / L_k && (5)
+# \end{aligned}
+# $$
 
 
 # %%
@@ -366,8 +369,7 @@ left = distance / distance[0]  # (26, 3)
 averages.walks(z, path, {f"code {k}: {sizes[k]} hits": left[:, k] for k in range(3)})
 
 # %% [markdown]
-# *Picture: left, three tokens walk in ever shorter steps to the middle of their group and the fourth stays where it
-# is; right, the share of the way that is left falls on one straight line for all three, on a logarithmic axis.*
+# *Picture: left, three tokens walk to their groups and one stays; right, one straight line for all three, on a log axis.*
 
 # %%
 assert np.allclose(left, 0.9 ** np.arange(26)[:, None], rtol=1e-9)
@@ -377,7 +379,7 @@ np.testing.assert_array_equal(path[-1, 3], tokens[3])
 # %% [markdown]
 # At every step a tenth of the remaining way, $1 - \gamma$; what is left is $\gamma^s$ after $s$ steps, half of it
 # after 7. The number of hits cancels in $M / L$, as long as $L$ is what the hits say. It is only an average's memory
-# that γ sets: about $1 / (1 - \gamma)$ batches, 10 here and 100 for the paper's image model.
+# that γ sets: about $1 / (1 - \gamma)$ batches, 10 here, 100 with the γ = 0.99 that is used for images.
 #
 # With no memory at all, γ = 0, a token jumps to the mean of its embeddings: a step of Lloyd's algorithm from lesson
 # 1, on a batch.
@@ -408,20 +410,18 @@ assert np.abs(line.tokens - 1.2).min() < 1e-3
 staircase.descents([("the tokens move, too", 1.2, np.array(token_path), {"β = 0.25": np.array(z_path)})])
 
 # %% [markdown]
-# *Picture: z climbs past the tokens, carrying each a little way along; one of them goes with it to the data point,
-# where both stay.*
+# *Picture: z climbs past the tokens, carrying each a little way; the last goes with it to the data point.*
 #
-# Both end at 1.2. The token follows the embedding that uses it, so the embedding's borrowed slope comes from where it
-# is itself. This is what makes the straight-through gradient a useful lie.
+# Both end at 1.2. A borrowed slope is true where the token is; and the token comes to where its embeddings are.
 #
 # ## A code that nobody hits
 #
-# Only the chosen tokens moved. What of the others? Equations 3 and 4 let both averages of an unused code fade, $L
-# \leftarrow \gamma L$ and $M \leftarrow \gamma M$, and their quotient stays. On a computer even that goes wrong in
+# Only the chosen tokens moved. What of the others? Equations 3 and 4 let both averages of an unused code fade,
+# $L \leftarrow \gamma L$ and $M \leftarrow \gamma M$, and their quotient stays. On a computer even that goes wrong in
 # the end.
 #
-# **Predict.** A token at 0.3, with float32 averages $L = 256$ and $M = 0.3 \cdot 256$, is not hit for 1,200 steps; γ
-# = 0.9. What is $M / L$ then?
+# **Predict.** A token at 0.3, with float32 averages $L = 256$ and $M = 0.3 \cdot 256$, is not hit for 1,200 steps;
+# γ = 0.9. What is $M / L$ then?
 
 # %%
 decay, L, M = np.float32(0.9), np.float32(256), np.float32(0.3) * np.float32(256)
@@ -432,6 +432,7 @@ for _ in range(1200):
 first = next(step for step, (weight, _) in enumerate(fading, start=1) if weight < np.finfo(np.float32).tiny)
 print(f"L is too small for a full float32 from step {first} on; after 1,200 steps M / L = {fading[-1][1]}")
 assert first == 882
+assert 200 * -(-10_000 // 256) == 8000  # epochs times batches
 assert fading[-1][1] == 1.0
 
 # %% [markdown]
@@ -480,9 +481,7 @@ fates = {
 averages.unused_code(far, fates)
 
 # %% [markdown]
-# *Picture: the distance of the unused token from the origin over 2,000 steps, on a logarithmic axis: constant;
-# constant for some 800 steps and then falling; leaping up by four orders of magnitude, then falling for good; zero
-# from the first step.*
+# *Picture: an unused token's distance from the origin: constant; sliding in; leaping out, then falling; zero at once.*
 
 # %%
 for name, distance in far.items():
