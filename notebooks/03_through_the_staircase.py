@@ -60,7 +60,7 @@ rng = np.random.default_rng(0)
 # ## No slope anywhere
 #
 # Equation 1 of the paper: the code of an embedding is the index of the nearest token,
-# $\text{code}(z) = \operatorname{argmin}_k \lVert z - t_k \rVert^2$, the lowest when several are equally near. The
+# $\text{code}(z) = \arg\min_k \lVert z - t_k \rVert^2$, the lowest when several are equally near. The
 # decoder is given that token.
 
 
@@ -84,15 +84,19 @@ for own, theirs in zip(quantize(some, book), quantize_forward(some, book), stric
 # **Predict.** Draw the loss as a function of $z$, from −3 to 3. What is its slope?
 
 # %%
-tokens, target = np.array([[-2.0], [-0.5], [0.5], [2.0]]), 1.2
+stairs, target = np.array([[-2.0], [-0.5], [0.5], [2.0]]), 1.2
+
+
+def token_of(z):
+    return quantize_forward(z[:, None], stairs)[0][:, 0]
 
 
 def loss_through(z):
-    return (quantize_forward(z[:, None], tokens)[0][:, 0] - target) ** 2
+    return (token_of(z) - target) ** 2
 
 
 z = np.linspace(-3, 3, 2401)
-staircase.treads(z, quantize_forward(z[:, None], tokens)[0][:, 0], loss_through(z), (z - target) ** 2)
+staircase.treads(z, token_of(z), loss_through(z), (z - target) ** 2)
 
 # %% [markdown]
 # *Picture: a staircase of four treads, and the loss behind it: flat on every tread, beside the parabola it replaces.*
@@ -101,7 +105,7 @@ staircase.treads(z, quantize_forward(z[:, None], tokens)[0][:, 0], loss_through(
 # the central difference of lesson 2:
 
 # %%
-risers = (tokens[1:, 0] + tokens[:-1, 0]) / 2
+risers = (stairs[1:, 0] + stairs[:-1, 0]) / 2
 probes, h = rng.uniform(-3, 3, PROBES), 1e-5
 probes = probes[np.abs(probes[:, None] - risers).min(axis=1) > h]
 slopes = (loss_through(probes + h) - loss_through(probes - h)) / (2 * h)
@@ -163,11 +167,9 @@ np.testing.assert_array_equal(quantize_backward(dquantized, codes), straight_thr
 
 # %% tags=["thumbnail"]
 at = np.concatenate([np.linspace(low, high, 5)[1:-1] for low, high in ((-3, -1.25), (-1.25, 0), (0, 1.25), (1.25, 3))])
-token, codes = quantize_forward(at[:, None], tokens)
+token, codes = quantize_forward(at[:, None], stairs)
 told = quantize_backward(2 * (token - target), codes)[:, 0]  # the slope of (t − 1.2)² at t, handed on
-staircase.borrowed_slopes(
-    z, quantize_forward(z[:, None], tokens)[0][:, 0], loss_through(z), (z - target) ** 2, at, told
-)
+staircase.borrowed_slopes(z, token_of(z), loss_through(z), (z - target) ** 2, at, told)
 
 # %% [markdown]
 # *Picture: three parallel strokes on every tread, falling to the right before the data point and rising beyond it.*
@@ -218,16 +220,16 @@ assert not refused.comparisons[0].expected.any()  # the differences through the 
 def walk(x, beta, steps=200, eta=0.05):
     z, path = np.array([[-2.5]]), [-2.5]
     for _ in range(steps):
-        token, _ = quantize_forward(z, tokens)
+        token, _ = quantize_forward(z, stairs)
         z = z - eta * (2 * (token - x) + 2 * beta * (z - token))
         path.append(z[0, 0])
     return np.array(path)
 
 
-between, beyond = ({f"β = {beta}": walk(x, beta) for beta in (0, 0.25, 1)} for x in (1.2, 2.5))
+between, beyond = ({f"β = {beta}": walk(x, beta) for beta in (0.25, 0, 1)} for x in (1.2, 2.5))
 staircase.descents([
-    ("x between two tokens", 1.2, tokens[:, 0], between),
-    ("x beyond the last token", 2.5, tokens[:, 0], beyond),
+    ("x between two tokens", 1.2, stairs[:, 0], between),
+    ("x beyond the last token", 2.5, stairs[:, 0], beyond),
 ])  # fmt: skip
 
 # %% [markdown]
@@ -269,7 +271,8 @@ token, codes = quantize_forward(z0, book)
 value, gradient = commitment(z0, token)
 np.testing.assert_allclose(losses.commitment(z0, token)[0], value, rtol=1e-13)
 np.testing.assert_allclose(losses.commitment(z0, token)[1], gradient, rtol=1e-13)
-check_grads(lambda z: np.array(commitment(z, token)[0]), lambda z, dout: dout * commitment(z, token)[1], (z0,))
+judged = check_grads(lambda z: np.array(commitment(z, token)[0]), lambda z, dout: dout * commitment(z, token)[1], (z0,))
+assert judged.passed
 
 # %% [markdown]
 # The whole gradient that the encoder receives is the sum of both, the decoder's handed straight through and
@@ -396,7 +399,7 @@ np.testing.assert_allclose(forgetful.tokens[:3], means, rtol=1e-12, atol=1e-12)
 # **Predict.** $x = 1.2$, γ = 0.9, β = 0.25: where do $z$ and its token end?
 
 # %%
-line = Codebook.start(np.array([[-2.0], [-0.5], [0.5], [2.0]]), np.ones(4), rng=rng)
+line = Codebook.start(stairs, np.ones(4), rng=rng)
 z_now, z_path, token_path = np.array([[-2.5]]), [-2.5], [line.tokens[:, 0].copy()]
 for _ in range(200):
     token, codes = quantize_forward(z_now, line.tokens)
@@ -600,8 +603,9 @@ print(compiled)
 #
 # 1. Repeat the walk of the three tokens with γ = 0.5 and with γ = 0.99. After how many steps is half of the way gone?
 #    Derive it, then measure.
-# 2. Set a breakpoint in `_average` of `vqnp/quantize/ema.py` and follow $L$ of one code through three calls of
-#    `ema_update`; compare with your own arithmetic. Which code's $L$ changes although nothing chose it?
+# 2. Write `breakpoint()` into `_average` of `vqnp/quantize/ema.py`, run with the variable set, and follow $L$ of one
+#    code through three calls of `ema_update`; compare with your own arithmetic. Which code's $L$ changes although
+#    nothing chose it?
 # 3. Give unused codes another chance: `Codebook.place` puts codes at new places with weights of your choice. Find a
 #    rule (when is a code dead? where should it go? with which weight?), build a case in which it helps, and one in
 #    which it does harm.

@@ -41,7 +41,7 @@ def along_the_gradient(lengths: Array, losses: Array, loss: float, slope: float)
 @style.styled
 def curves_through_data(data: Array, snapshots: list[tuple[str, Array]]) -> Any:
     """Draw ``data`` ``(N, 2)`` and over it, a panel each, titled curves ``(n, 2)``: all that one decoder of one number can say."""
-    figure, (panels,) = style.new_figure(1, len(snapshots), 2.3 * len(snapshots), 2.7, sharex=True, sharey=True)
+    figure, (panels,) = style.new_figure(1, len(snapshots), 2.1 * len(snapshots), 2.5, sharex=True, sharey=True)
     for axes, (title, curve) in zip(panels, snapshots, strict=True):
         style.cloud(axes, data, style.DATA, "data", alpha=0.35)
         axes.plot(*curve.T, color=style.RECONSTRUCTION, linewidth=1.6, label="reconstructions")

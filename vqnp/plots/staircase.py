@@ -7,7 +7,7 @@ import numpy as np
 from vqnp.plots import style
 from vqnp.validation import Array
 
-PATHS = (style.BASELINE, style.EMBEDDING, style.RECONSTRUCTION)
+PATHS = (style.EMBEDDING, style.BASELINE, style.RECONSTRUCTION)
 
 
 @style.styled
@@ -29,7 +29,7 @@ def borrowed_slopes(z: Array, quantized: Array, loss: Array, smooth: Array, at: 
     """Draw the loss as ``treads`` does and, at the places ``at`` ``(m,)``, short strokes with the ``slopes`` ``(m,)`` of their tokens."""
     figure, ((axes,),) = style.new_figure(1, 1, 6.5, 3.6)
     _losses(axes, z, quantized, loss, smooth)
-    reach = 0.012 * (z[-1] - z[0])
+    reach = 0.022 * (z[-1] - z[0])
     height = np.interp(at, z, loss)
     rise = slopes * reach
     strokes = np.array([[at - reach, at, at + reach], [height - rise, height, height + rise]])  # (2, 3, m)
@@ -52,7 +52,7 @@ def borrowed_slopes(z: Array, quantized: Array, loss: Array, smooth: Array, at: 
 @style.styled
 def descents(panels: list[tuple[str, float, Array, dict[str, Array]]]) -> Any:
     """Draw panels of (title, target, tokens ``(K,)`` or, if they move, ``(steps, K)``, up to three paths of z ``(steps,)`` by name)."""
-    figure, (line,) = style.new_figure(1, len(panels), 4.4 * len(panels), 3.4)
+    figure, (line,) = style.new_figure(1, len(panels), 4.1 * len(panels), 3.4)
     for axes, (title, target, tokens, paths) in zip(line, panels, strict=True):
         steps = len(next(iter(paths.values())))
         axes.plot(np.broadcast_to(tokens, (steps, tokens.shape[-1])), color=style.TOKEN, linewidth=1, alpha=0.8)
@@ -61,7 +61,8 @@ def descents(panels: list[tuple[str, float, Array, dict[str, Array]]]) -> Any:
         for (name, path), color in zip(paths.items(), PATHS, strict=False):
             axes.plot(path, color=color, label=name)
         axes.set(title=title, xlabel="step", ylabel="z")
-        axes.legend(fontsize=7)
+    handles, labels = line[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles) if len(panels) > 1 else 1)
     return figure
 
 
