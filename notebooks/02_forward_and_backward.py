@@ -333,8 +333,8 @@ assert ours == 0
 print("difference", difference[0], " backward pass", ours[0])
 
 # %% [markdown]
-# At the kink there is no derivative: a difference averages the two sides, and we take 0, as everybody does. A check
-# must stay away from kinks by more than $h$; random numbers nearly always do.
+# At the kink there is no derivative: a difference averages the two sides, and we take 0, as the common frameworks do.
+# A check must stay away from kinks by more than $h$; random numbers nearly always do.
 #
 # ## In a row
 #
