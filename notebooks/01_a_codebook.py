@@ -13,9 +13,10 @@
 # %% [markdown]
 # # 1. A codebook
 #
-# A *codebook* is a list of K vectors, its *tokens*. To quantize a point is to name the token nearest to it: a point becomes a whole
-# number, its *code*, and whoever has the codebook can turn the code back into a vector, which is not quite the point. This is all that
-# a VQ-VAE does in its middle. Here it is done to points in the plane, where every point, token and mistake can be seen.
+# A *codebook* is a list of K vectors, its *tokens*. To quantize a point is to name the token nearest to it: a point
+# becomes a whole number, its *code*, and whoever has the codebook can turn the code back into a vector, which is not
+# quite the point. This is all that a VQ-VAE does in its middle. Here it is done to points in the plane, where every
+# point, token and mistake can be seen.
 #
 # **After this lesson you can**
 #
@@ -41,8 +42,8 @@ from vqnp.quantize.kmeans import lloyd_step
 # %% [markdown]
 # ## By hand
 #
-# Four points and three tokens, with coordinates small enough for mental arithmetic. The squared distance of a point $z$ from a token
-# $t$ is $(z_1 - t_1)^2 + (z_2 - t_2)^2$.
+# Four points and three tokens, with coordinates small enough for mental arithmetic. The squared distance of a point $z$
+# from a token $t$ is $(z_1 - t_1)^2 + (z_2 - t_2)^2$.
 #
 # **Predict.** Which token does each point choose? One of the points is on the fence: which, and who should get it?
 
@@ -52,29 +53,31 @@ tokens = np.array([[1.0, 1], [4, 3], [5, 0]])
 plane.choices(points, tokens)
 
 # %% [markdown]
-# *Picture: four grey points and three vermillion tokens; dotted lines join all pairs, and a thick line each point and its nearest token.*
+# *Picture: four grey points and three vermillion tokens; dotted lines join all pairs, and a thick line each point and
+# its nearest token.*
 
 # %% [markdown]
-# In NumPy it is a table with one row for each point and one column for each token. `points[:, None]` has shape (4, 1, 2) and `tokens`
-# (3, 2), so that their difference holds every pair.
+# In NumPy it is a table with one row for each point and one column for each token. `points[:, None]` has shape (4, 1,
+# 2) and `tokens` (3, 2), so that their difference holds every pair.
 
 # %%
 squared = ((points[:, None] - tokens) ** 2).sum(axis=2)  # (N, K)
 squared
 
 # %% [markdown]
-# Each row's smallest entry wins. Point 3 is as far from token 0 as from token 1. Somebody has to decide, and the same way each time:
-# the lowest index wins, which is what `argmin` does.
+# Each row's smallest entry wins. Point 3 is as far from token 0 as from token 1. Somebody has to decide, and the same
+# way each time: the lowest index wins, which is what `argmin` does.
 
 # %%
 assert squared[3, 0] == squared[3, 1] < squared[3, 2]
 squared.argmin(axis=1)
 
 # %% [markdown]
-# Distances proper would be the square roots of these numbers. The root keeps their order, so it could not change the choice, if
-# computers were exact. They are not:
+# Distances proper would be the square roots of these numbers. The root keeps their order, so it could not change the
+# choice, if computers were exact. They are not:
 #
-# **Predict.** `b` below is the next number after 1 that the computer can hold, so `a < b`. Is `np.sqrt(a) < np.sqrt(b)`?
+# **Predict.** `b` below is the next number after 1 that the computer can hold, so `a < b`. Is `np.sqrt(a) <
+# np.sqrt(b)`?
 
 # %%
 a, b = 1.0, np.nextafter(1.0, 2.0)
@@ -82,13 +85,14 @@ assert a < b
 bool(np.sqrt(a) < np.sqrt(b))
 
 # %% [markdown]
-# No: both roots are 1. Two different distances have become a tie, and the lowest index would win where it was not nearest. So
-# distances stay squared.
+# No: both roots are 1. Two different distances have become a tie, and the lowest index would win where it was not
+# nearest. So distances stay squared.
 #
 # ## The nearest token
 #
-# This is equation 1 of the paper, $\mathrm{code}(z) = \arg\min_k \lVert z - t_k \rVert^2$, for all points at once. It is what we did by
-# hand; the package's `vqnp.nearest` gives the same answers without making the table, and lesson 9 is about how fast that can be.
+# This is equation 1 of the paper, $\mathrm{code}(z) = \arg\min_k \lVert z - t_k \rVert^2$, for all points at once. It
+# is what we did by hand; the package's `vqnp.nearest` gives the same answers without making the table, and lesson 9 is
+# about how fast that can be.
 
 
 # %%
@@ -99,8 +103,8 @@ def nearest_token(points, tokens):
 
 
 # %% [markdown]
-# The data for the rest of the lesson: ten round clusters in the plane, as in the paper but smaller so that they do not touch. The points are
-# standardised: each coordinate has mean 0 and variance 1.
+# The data for the rest of the lesson: ten round clusters in the plane, as in the paper but narrower, so that they do
+# not touch. The points are standardised: each coordinate has mean 0 and variance 1.
 
 # %%
 data = vqnp.clusters(dim=2, seed=41, per_class=60 if FAST else 300, spread=0.6)
@@ -114,8 +118,8 @@ assert np.array_equal(squared, nearest_token(points, tokens)[1])
 codes
 
 # %% [markdown]
-# Three thousand points have become three thousand whole numbers below ten, four bits each. The price is the *distortion*: the mean
-# squared distance between a point and the token that stands for it.
+# Three thousand points have become three thousand whole numbers below ten, four bits each. The price is the
+# *distortion*: the mean squared distance between a point and the token that stands for it.
 
 
 # %%
@@ -128,7 +132,8 @@ if not FAST:
 assert 2**3 < len(tokens) <= 2**4
 
 # %% [markdown]
-# **Predict.** A codebook with a single token, at the origin. What is its distortion on these points? And if the token moves to (0.5, 0)?
+# **Predict.** A codebook with a single token, at the origin. What is its distortion on these points? And if the token
+# moves to (0.5, 0)?
 
 # %%
 at_origin, moved = distortion(points, np.array([[0.0, 0]])), distortion(points, np.array([[0.5, 0]]))
@@ -137,8 +142,9 @@ assert np.isclose(moved, 2.25, atol=1e-5)
 print(f"{at_origin:.3f}, {moved:.3f}")
 
 # %% [markdown]
-# At the mean of the points, the distortion is their variance: 1 for each of two coordinates. Away from it, the squared distance
-# from the mean is added: $0.5^2 = 0.25$. So **the best place for a token is the mean of its points**. This one fact drives all that follows.
+# At the mean of the points, the distortion is their variance: 1 for each of two coordinates. Away from it, the squared
+# distance from the mean is added: $0.5^2 = 0.25$. So **the best place for a token is the mean of its points**. This one
+# fact drives all that follows.
 #
 # ## Cells
 #
@@ -150,22 +156,24 @@ print(f"{at_origin:.3f}, {moved:.3f}")
 plane.voronoi(points, {"tokens drawn at random, distortion": tokens})
 
 # %% [markdown]
-# *Picture: the plane cut into ten cells by straight lines, one around each token. Several clusters share a cell; the darker the blue of a
-# cell, the more of the distortion is made there.*
+# *Picture: the plane cut into ten cells by straight lines, one around each token. Some cells hold several clusters; the
+# darker the blue of a cell, the more of the distortion is made there.*
 
 # %%
 drawn = np.array([labels[(points == token).all(axis=1)][0] for token in tokens])
-per_cluster = np.bincount(drawn, minlength=10)
-per_cluster
+costs = np.sort(np.bincount(codes, squared))[::-1]
+assert FAST or costs[:2].sum() > 0.85 * costs.sum()
+print("tokens drawn from each cluster:", np.bincount(drawn, minlength=10))
+print(f"made in the two worst cells: {costs[:2].sum() / costs.sum():.0%} of the distortion")
 
 # %% [markdown]
-# A token's *cell* is all places nearer to it than to any other token; it is bounded by the lines half-way between neighbours. The
-# tokens that serve two or three clusters from a place in between make nearly all of the distortion.
+# A token's *cell* is all places nearer to it than to any other token; it is bounded by the lines half-way between
+# neighbours. Two tokens, each serving several clusters from one of them, make nearly all of the distortion.
 #
 # ## Lloyd's steps
 #
-# Two facts are on the table. With the tokens fixed, the best code for a point is its nearest token. With the codes fixed, the best place for
-# a token is the mean of its points. Lloyd's algorithm alternates the two.
+# Two facts are on the table. With the tokens fixed, the best code for a point is its nearest token. With the codes
+# fixed, the best place for a token is the mean of its points. Lloyd's algorithm alternates the two.
 
 
 # %%
@@ -190,19 +198,20 @@ while len(history) == 1 or not np.array_equal(history[-1], history[-2]):
 history = np.array(history[:-1])  # (steps + 1, K, 2)
 fall = [distortion(points, tokens) for tokens in history]
 assert (np.diff(fall) < 0).all()
-print(f"{len(history) - 1} steps:", *np.round(fall, 3))
+print(f"{len(history) - 1} steps:", *np.round(fall, 4))
 
 # %% [markdown]
-# It stops: there are finitely many ways to give codes to the points, and as the distortion falls at each step, none of them comes twice.
+# It stops: there are finitely many ways to give codes to the points, and as the distortion falls at each step, none of
+# them comes twice.
 
-# %% tags=["thumbnail"]
+# %%
 last = len(history) - 1
 shown = sorted({0, 1, 2, 3, (3 + last) // 2, last})
-plane.voronoi(points, {f"after {s} steps" if s else "start": history[: s + 1] for s in shown})
+plane.voronoi(points, {f"step {s}": history[: s + 1] for s in shown})
 
 # %% [markdown]
-# *Picture: the cells at the start, after one, two and three steps, half-way and at the end. A line behind each token shows where it came from; the
-# number above is the distortion. The dark cells shrink onto their clusters.*
+# *Picture: the cells at the start, after one, two and three steps, half-way and at the end. A line behind each token
+# shows where it came from; the number above is the distortion. The dark cells pale as their tokens move.*
 
 # %% [markdown]
 # With a kernel running, the next cell is a slider over all the steps.
@@ -211,35 +220,38 @@ plane.voronoi(points, {f"after {s} steps" if s else "start": history[: s + 1] fo
 # %%
 @interact(taken=(0, last))
 def watch(taken=0):
-    return plane.voronoi(points, {f"after {taken} steps": history[: taken + 1]})
+    return plane.voronoi(points, {f"step {taken}": history[: taken + 1]})
 
 
 # %% [markdown]
 # ## Stuck
 #
-# **Predict.** The last panel stands still. Has each cluster now a token of its own? What would the distortion be if it had?
+# **Predict.** The last panel stands still. Has each cluster now a token of its own? What would the distortion be if it
+# had?
 
 # %%
 means = np.array([points[labels == c].mean(axis=0) for c in range(10)])
 stuck, goal = fall[-1], distortion(points, means)
 assert stuck > 1.5 * goal
+served = np.bincount(nearest_token(means, history[-1])[0], minlength=10)  # clusters by token
+assert FAST or sorted(served) == [0, 0, 1, 1, 1, 1, 1, 1, 1, 3]
 print(f"{stuck:.3f} where Lloyd stops, {goal:.3f} with a token on the mean of each cluster")
 
-# %%
+# %% tags=["thumbnail"]
 plane.voronoi(points, {"where Lloyd stops": history[-1], "a token for each cluster": means})
 
 # %% [markdown]
-# *Picture: left, some clusters are cut into two pale cells while single tokens stand between others in dark cells; right, ten cells of
-# one cluster each.*
+# *Picture: left, one dark cell holds three clusters and a token between them, while two other clusters are cut in two;
+# right, ten cells of one cluster each.*
 
 # %% [markdown]
-# No. A token that serves two clusters stands half-way between them, which is the mean of its points; two tokens that share one cluster
-# are each at the mean of its half. Nothing *near by* is better, and Lloyd's steps look no further. Distances do not tell a crowded token
-# that it is needed elsewhere.
+# No. A token that serves three clusters stands between them, at the mean of its points; two tokens that share a cluster
+# are each at the mean of its half. Nothing *near by* is better, and Lloyd's steps look no further: nothing tells a
+# crowded token that it is needed elsewhere.
 #
-# So it matters where tokens start. *k-means++* draws the first token among the points, and every further one with a probability
-# proportional to the squared distance from the tokens so far: where the distortion is, a token is likely to appear. `vqnp.kmeans` knows
-# both starts and then takes Lloyd's steps.
+# So it matters where tokens start. *k-means++* draws the first token among the points, and every further one with a
+# probability proportional to the squared distance from the tokens so far: where the distortion is, a token is likely to
+# appear. `vqnp.kmeans` knows both starts and then takes Lloyd's steps.
 #
 # **Predict.** A hundred runs from either start. How many find a token for each cluster?
 
@@ -252,8 +264,8 @@ for start in ("random", "k-means++"):
 plane.ends(distortions, goal, "a token for each cluster")
 
 # %% [markdown]
-# *Picture: two histograms of the distortion at the end of each run on one scale. From random starts the runs end at many values well above
-# the goal; from k-means++ a large part ends at the goal.*
+# *Picture: two histograms of the distortion at the end of each run on one scale. From random starts nearly all runs end
+# well above the goal; from k-means++ a large part ends at the goal.*
 
 # %%
 reached = {start: int((values < 1.05 * goal).sum()) for start, values in distortions.items()}
@@ -262,13 +274,13 @@ assert np.median(distortions["k-means++"]) < np.median(distortions["random"])
 reached
 
 # %% [markdown]
-# The ends come in clumps, one for each way of getting some of the clusters wrong. Careful seeding makes the right end likely, not certain:
-# people run k-means several times and keep the best. And no number of runs from a bad *kind* of start replaces a good one.
+# The ends come in clumps, one for each way of getting some of the clusters wrong. Careful seeding makes the right end
+# likely, not certain: people run k-means several times and keep the best.
 #
 # ## The staircase
 #
-# **Predict.** The best of several runs for K = 1, 2, 3, …: where does the curve start? Where does it bend? What does it do far to the right,
-# when K doubles?
+# **Predict.** The best of several runs for K = 1, 2, 3, …: where does the curve start? Where does it bend? What does it
+# do far to the right, when K doubles?
 
 # %%
 sizes = np.array([*range(1, 21), 32, 64, 128])
@@ -278,8 +290,8 @@ assert np.isclose(curve[0], 2, atol=1e-5)
 plane.staircase(sizes, curve, mark=10)
 
 # %% [markdown]
-# *Picture: left, distortion falls from 2 in steps that grow smaller, down to K = 10, and is nearly flat from there; right, on logarithmic
-# axes, it goes on falling along a straight line that halves the distortion when K doubles.*
+# *Picture: left, distortion falls from 2 in steps that grow smaller, down to K = 10, and is nearly flat from there;
+# right, on logarithmic axes, it goes on falling along a straight line that halves the distortion when K doubles.*
 
 # %%
 before, after = curve[8] - curve[9], curve[9] - curve[10]  # what the tenth and the eleventh token buy
@@ -291,9 +303,10 @@ print(
 )
 
 # %% [markdown]
-# One token costs the variance, 2. Up to ten, each token frees a cluster from sharing; the eleventh can only cut a cluster in two. From there
-# on, the distortion falls about as $1 / K$: twice the tokens, half the area for each cell, half the squared width. In $D$ dimensions
-# the width of a cell shrinks as $K^{-1/D}$ and the distortion as $K^{-2/D}$: **in many dimensions, more tokens buy little**.
+# One token costs the variance, 2. Up to ten, each token frees a cluster from sharing; the eleventh can only cut a
+# cluster in two. From there on, the distortion falls about as $1 / K$: twice the tokens, half the area for each cell,
+# half the squared width. In $D$ dimensions the width of a cell shrinks as $K^{-1/D}$ and the distortion as $K^{-2/D}$:
+# **in many dimensions, more tokens buy little**.
 #
 # ## Tokens that nobody chooses
 #
@@ -310,9 +323,9 @@ print(
 )
 
 # %% [markdown]
-# Nothing. Its cell is empty, the mean of no points is not defined, and it stays where it is, for ever. Only a *rule* can bring it back, and
-# programs differ in theirs: some leave it, some put it at the origin by dividing zero by something small, some draw it anew.
-# The package's k-means moves it onto the point that is farthest from its own token.
+# Nothing. Its cell is empty, the mean of no points is not defined, and it stays where it is, for ever. Only a *rule*
+# can bring it back, and programs differ in theirs: some leave it, some put it at the origin by dividing zero by
+# something small, some draw it anew. The package's k-means moves it onto the point that is farthest from its own token.
 
 # %%
 codes, squared = nearest_token(points, astray[-1])
@@ -326,8 +339,8 @@ print(f"distortion {distortion(points, rescued):.3f} after the rescue")
 # %% [markdown]
 # One token astray is an accident. Here is the accident that this whole project is about.
 #
-# **Predict.** Sixty-four tokens, all of them crowded into a small spot in the middle of the data. How many get any points? And after Lloyd's
-# steps, until nothing moves?
+# **Predict.** Sixty-four tokens, all of them crowded into a small spot in the middle of the data. How many get any
+# points? And after Lloyd's steps, until nothing moves?
 
 # %%
 crowd = [np.random.default_rng(0).normal(scale=0.05, size=(64, 2))]
@@ -337,8 +350,9 @@ spread_out = vqnp.kmeans(points, 64, np.random.default_rng(0)).tokens
 plane.voronoi(points, {"crowded": crowd[0], "after Lloyd's steps": crowd[-1], "k-means++": spread_out})
 
 # %% [markdown]
-# *Picture: left, all tokens in a spot in the middle, most of them crosses, and long cells that run outwards; middle, after Lloyd's steps, a few
-# tokens have left for the clusters and most are crosses in the spot still; right, from k-means++, tokens everywhere in the data.*
+# *Picture: left, all tokens in a spot in the middle, most of them crosses, and long cells that run outwards; middle,
+# after Lloyd's steps, a few tokens have left for the clusters and most are crosses in the spot still; right, from
+# k-means++, tokens everywhere in the data.*
 
 # %%
 used = [len(np.unique(nearest_token(points, tokens)[0])) for tokens in (crowd[0], crowd[-1], spread_out)]
@@ -348,18 +362,19 @@ assert price[0] > 4 * price[1]
 print(f"tokens with points: {used[0]}, {used[1]} and {used[2]} of 64; distortion {price[0]:.4f} against {price[1]:.4f}")
 
 # %% [markdown]
-# The tokens on the rim of the spot shield those inside from the points. Some of them leave, a few more come to the rim, and then it is over:
-# most of the codebook is never used, though nothing is wrong with any single step. That is a **tokens collapse**. Lesson 4 shows how a
-# network brings it about by itself: before it is trained, its encoder squeezes all data into a small spot, and that is where its codebook
-# is born.
+# The tokens on the rim of the spot shield those inside from the points. Some of them leave, a few more come to the rim,
+# and then it is over: most of the codebook is never used, though nothing is wrong with any single step. That is a
+# **tokens collapse**. Lesson 4 shows how a network brings it about by itself: before it is trained, its encoder
+# squeezes all data into a small spot, and that is where its codebook is born.
 #
 # ## Exercises
 #
-# 1. Read ten places for tokens off the first picture of cells, type them in, and compare their distortion with that of the best of the
-#    hundred runs, before and after Lloyd's steps.
-# 2. Replace the squared distance by $|z_1 - t_1| + |z_2 - t_2|$. Which place is now best for a token, given its points, so that the sum of
-#    distances never rises? Change `nearest_token` and `step`, and check that it does not.
-# 3. Take 5,000 points uniform in a square and 64 tokens. What shape do the cells take after many of Lloyd's steps, and is it that shape
-#    everywhere? Find a rule for empty cells that does better than the farthest point, and data on which yours does worse.
+# 1. Read ten places for tokens off the first picture of cells, type them in, and compare their distortion with that of
+#    the best of the hundred runs, before and after Lloyd's steps.
+# 2. Replace the squared distance by $|z_1 - t_1| + |z_2 - t_2|$. Which place is now best for a token, given its points,
+#    so that the sum of distances never rises? Change `nearest_token` and `step`, and check that it does not.
+# 3. Take 5,000 points uniform in a square and 64 tokens. What shape do the cells take after many of Lloyd's steps, and
+#    is it that shape everywhere? Find a rule for empty cells that does better than the farthest point, and data on
+#    which yours does worse.
 #
 # Next: *2. Forward and backward*, how a network learns, so that the points can come out of one.

@@ -210,7 +210,8 @@ plots.difference_errors(steps, found)
 
 # %% [markdown]
 # *Picture: errors fall with the step, like h to one side and like h² to both, and rise again where rounding takes over.*
-#
+
+# %% [markdown]
 # A step too large sees the curvature: the error falls like $h$ to one side and like $h^2$ for the central difference.
 # A step too small sees the rounding of $f$, divided by $h$; in float32, $1 + h$ soon *is* 1, and the slope comes out
 # as 0. In between lies the best step, and how good it is depends on the precision:
@@ -405,7 +406,8 @@ plots.along_the_gradient(lengths, np.array([loss_after(length) for length in len
 
 # %% [markdown]
 # *Picture: the loss touches the promised line at step 0, falls less than promised, and rises again.*
-#
+
+# %% [markdown]
 # The assert compared the slope, one number, with a difference in which *all* parameters moved at once: a check of the
 # whole relay for two evaluations. The promise holds at the point itself. Further on the loss falls less than promised
 # and then rises: a step can be too long. Hence learning rates, and optimisers. Ours is Adam (`vqnp/optim.py`), which
@@ -446,7 +448,8 @@ plots.curves_through_data(data, snapshots)
 
 # %% [markdown]
 # *Picture: reconstructions among ten grey clusters: a point when untrained, then a path from cluster to cluster.*
-#
+
+# %% [markdown]
 # A decoder of one number draws a curve: a bent wire in the plane. Untrained, the wire is nearly a point, because the
 # untrained encoder sends all data to nearly the same $z$ and the untrained decoder makes little of the difference.
 # Training stretches the wire and threads it through the clusters. It must cross the empty space between them too, but

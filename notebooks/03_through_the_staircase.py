@@ -100,7 +100,8 @@ staircase.treads(z, token_of(z), loss_through(z), (z - target) ** 2)
 
 # %% [markdown]
 # *Picture: a staircase of four treads, and the loss behind it: flat on every tread, beside the parabola it replaces.*
-#
+
+# %% [markdown]
 # On a tread nothing changes: the slope is exactly 0. At a riser the loss jumps, and there is no slope. Measured with
 # the central difference of lesson 2:
 
@@ -173,7 +174,8 @@ staircase.borrowed_slopes(z, token_of(z), loss_through(z), (z - target) ** 2, at
 
 # %% [markdown]
 # *Picture: three parallel strokes on every tread, falling to the right before the data point and rising beyond it.*
-#
+
+# %% [markdown]
 # Everywhere the same: the slope that the smooth loss has at the token. It is a gradient of *something*: of the loss
 # in which the quantizer is replaced by a shift, $z + (t - z_0)$, with the bracket held fixed at the place $z_0$ where
 # we stand. This is how it is usually written, `z + stop_gradient(token - z)`. `check_grads` can tell the two apart:
@@ -234,7 +236,8 @@ staircase.descents([
 
 # %% [markdown]
 # *Picture: left, z shivers at a riser or settles at x; right, it runs away for β = 0 and bends to a limit otherwise.*
-#
+
+# %% [markdown]
 # Left: on the lower tread $z$ is told to go up, on the upper one to go down. So it is driven *to the riser*, 1.25,
 # the place that is farthest from both tokens, and shivers there. A weak pull does not help.
 #
@@ -414,7 +417,8 @@ staircase.descents([("the tokens move, too", 1.2, np.array(token_path), {"β = 0
 
 # %% [markdown]
 # *Picture: z climbs past the tokens, carrying each a little way; the last goes with it to the data point.*
-#
+
+# %% [markdown]
 # Both end at 1.2. A borrowed slope is true where the token is; and the token comes to where its embeddings are.
 #
 # ## A code that nobody hits

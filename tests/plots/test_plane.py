@@ -60,7 +60,7 @@ def test_each_point_is_tied_to_its_token():
 
 def test_the_ends_of_runs_share_their_bins():
     figure = plane.ends({"a": np.array([1.0, 1, 3]), "b": np.array([2.0, 2, 2])}, 0.5, "the goal")
-    assert [axes.get_title() for axes in figure.axes] == ["a", "b"]
+    assert [axes.get_title() for axes in figure.axes] == ["start: a", "start: b"]
     heights = [[bar.get_height() for bar in axes.patches] for axes in figure.axes]
     assert (max(heights[0]), sum(heights[0]), max(heights[1])) == (2, 3, 3)
     assert list(figure.axes[0].lines[0].get_xdata()) == [0.5, 0.5]
@@ -71,4 +71,4 @@ def test_the_staircase():
     stairs, lines = plane.staircase(sizes, distortions, mark=4).axes
     np.testing.assert_array_equal(stairs.lines[0].get_xydata(), np.column_stack([sizes, distortions])[:4])
     np.testing.assert_array_equal(lines.lines[0].get_ydata(), distortions)
-    np.testing.assert_array_equal(lines.lines[1].get_xydata(), [[4, 2], [8, 1], [16, 0.5]])
+    np.testing.assert_array_equal(lines.lines[1].get_xydata(), [[4, 1.6], [8, 0.8], [16, 0.4]])

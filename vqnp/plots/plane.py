@@ -1,7 +1,8 @@
 """Vector quantization in the plane, where every point, token and cell can be seen.
 
 A token's cell, its Voronoi cell, is all places that are nearer to it than to any other token. Cells are shaded by what they
-contribute to the distortion, the mean squared distance of the points from their tokens: the darker, the more.
+contribute to the distortion, the mean squared distance of the points from their tokens: the darker, the more (by its root, so
+that small contributions show beside large ones).
 """
 
 import math
@@ -44,9 +45,11 @@ def voronoi(points: Array, codebooks: dict[str, Array]) -> Any:
     figure, axes = style.new_figure(rows, columns, 8 if columns > 1 else 4.2, 8 / max(2, columns) * rows + 0.2)
     for panel, (name, path) in zip(axes.flat, paths.items(), strict=False):
         used = np.bincount(found[name][0], minlength=path.shape[1]) > 0
-        cells(panel, points, path[-1], used, costs[name] / darkest)
+        cells(panel, points, path[-1], used, np.sqrt(costs[name] / darkest))
         panel.plot(*np.moveaxis(path, 2, 0), color=style.TOKEN, linewidth=0.8)
         panel.set_title(f"{name}: {costs[name].sum() / len(points):.3f}")
+        if columns > 1:
+            panel.set(xticks=[], yticks=[])
     for panel in axes.flat[len(paths) :]:
         panel.remove()
     return figure
@@ -59,13 +62,15 @@ def cells(axes: Any, points: Array, tokens: Array, used: Array, shades: Array) -
 
     colours = [to_rgba(style.RECONSTRUCTION, 0.5 * shade) for shade in shades]
     axes.add_collection(PolyCollection(outlines(tokens), facecolors=colours, edgecolors=LINE, linewidths=0.5))
+    size = 22 if len(tokens) <= 16 else 7
     style.cloud(axes, points, style.DATA, "points", s=3, zorder=2)
-    style.cloud(axes, tokens[used], style.TOKEN, "tokens", s=22, alpha=1, zorder=3)
+    style.cloud(axes, tokens[used], style.TOKEN, "tokens", s=size, alpha=1, zorder=3)
     style.cloud(
-        axes, tokens[~used], style.TOKEN, "tokens never chosen", s=24, alpha=1, marker="x", linewidths=1, zorder=3
+        axes, tokens[~used], style.TOKEN, "tokens never chosen", s=size, alpha=1, marker="x", linewidths=1, zorder=3
     )
     (left, right), (low, high) = (style.span(column, margin=0.08) for column in points.T)
-    axes.set(xlim=(left, right), ylim=(low, high), aspect="equal", xticks=[], yticks=[])
+    axes.set(xlim=(left, right), ylim=(low, high), aspect="equal")
+    axes.spines[:].set(visible=True, linewidth=0.5, color=LINE)
 
 
 @style.styled
@@ -98,7 +103,7 @@ def ends(distortions: dict[str, Array], goal: float, goal_name: str) -> Any:
     for panel, (name, values) in zip(axes[:, 0], distortions.items(), strict=True):
         panel.hist(values, bins, color=style.TOKEN, label=f"{len(values)} runs")
         panel.axvline(goal, color=LINE, linewidth=0.8, linestyle=":", label=goal_name)
-        panel.set(title=name, ylabel="runs")
+        panel.set(title=f"start: {name}", ylabel="runs")
     axes[-1, 0].set_xlabel("distortion at the end")
     axes[0, 0].legend()
     return figure
@@ -119,7 +124,7 @@ def staircase(sizes: Array, distortions: Array, mark: int) -> Any:
     guide = sizes >= mark
     lines.plot(
         sizes[guide],
-        distortions[guide][0] * mark / sizes[guide],
+        distortions[-1] * sizes[-1] / sizes[guide],
         color=LINE,
         linewidth=0.8,
         linestyle=":",
