@@ -453,7 +453,8 @@ plots.curves_through_data(data, snapshots)
 # A decoder of one number draws a curve: a bent wire in the plane. Untrained, the wire is nearly a point, because the
 # untrained encoder sends all data to nearly the same $z$ and the untrained decoder makes little of the difference.
 # Training stretches the wire and threads it through the clusters. It must cross the empty space between them too, but
-# hardly any data are decoded there.
+# hardly any data are decoded there. The seed of the weights was chosen: it is the best of three that were tried, and how
+# typical its wire is you can find out in exercise 3.
 
 # %%
 untrained = Autoencoder.mlp(MLPSettings(data_dim=2, token_dim=1), np.random.default_rng(2))
