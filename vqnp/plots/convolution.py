@@ -110,11 +110,16 @@ def draw_filtered(image: Array, responses: Sequence[tuple[str, Array]]) -> Any:
 
 
 @style.styled
-def draw_skip(x: Array, skips: Sequence[tuple[str, Array, str]]) -> Any:
-    """Draw what the skip carries against what came in, ``x``, for each (title, what it carries, colour), all of one shape."""
-    figure, axes = style.new_figure(1, len(skips), 9, 3.2, sharey=True, sharex=True)
-    for panel, (title, carried, color) in zip(axes[0], skips, strict=True):
-        panel.axline((0, 0), slope=1, color=INK, linewidth=0.6, linestyle=":")
+def draw_skip(x: Array, overwritten: Array) -> Any:
+    """Draw what a residual block's skip carries against its input ``x``: x itself, and ``overwritten``, what is left of it."""
+    figure, axes = style.new_figure(1, 2, 9, 3.2, sharey=True)
+    panels = (
+        ("the skip carries x", x, style.PRETRAINED),
+        ("the branch rectified x in place", overwritten, style.TOKEN),
+    )
+    for panel, (title, carried, color) in zip(axes[0], panels, strict=True):
+        panel.axhline(0, color=INK, linewidth=0.6)
+        panel.axvline(0, color=INK, linewidth=0.6)
         panel.plot(x.ravel(), carried.ravel(), ".", color=color, markersize=3)
         panel.set(title=title, xlabel="input x")
     axes[0, 0].set_ylabel("what the skip carries")
