@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 from vqnp.plots import mosaic, on_images, style
@@ -97,8 +98,9 @@ def test_a_figure_is_cut_where_its_images_begin(rows):
     figure, top, bottom = mosaic.below(rows)
     top.set_facecolor("black")
     bottom.set_facecolor("white")
-    figure.canvas.draw()
-    picture = np.asarray(figure.canvas.buffer_rgba())[..., 0]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba())[..., 0]
     part = mosaic.cut(picture, rows)
     assert (part[1:] == 255).all()  # but for the line where the two meet
     assert (picture[: len(picture) - len(part) - 1] == 0).all()
