@@ -333,9 +333,9 @@ Markdown(f"""Effective rank with {wide} channels: {", ".join(f"{rank:.1f}" for r
 # machinery at work, too little to settle anything. Both arms start from the same weights.
 
 # %%
-width, tokens, epochs, shots = (8, 64, 4, 200) if FAST else (16, 256, 8, 1_000)
+width, tokens, epochs, shots = (8, 64, 4, 160) if FAST else (16, 256, 8, 500)
 photographs = load_patches(train=shots, test=256)
-settings = TrainSettings(batch_size=32, learning_rate=1e-3, optimizer="amsgrad")
+settings = TrainSettings(batch_size=16, learning_rate=1e-3, optimizer="amsgrad")
 
 
 def untrained():
