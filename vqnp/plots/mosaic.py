@@ -22,7 +22,8 @@ def below(rows: int) -> tuple[Any, Any, Any]:
 
 def cut(picture: Array, rows: int) -> Array:
     """Return the lower part of a figure's ``picture`` ``(H, W, ...)``, with its ``rows`` of images."""
-    return picture[round(len(picture) * ABOVE / (ABOVE + ROW * rows)) :]
+    below_labels = ABOVE + 0.07  # those of the panels reach a little below their part
+    return picture[round(len(picture) * below_labels / (ABOVE + ROW * rows)) :]
 
 
 def draw(axes: Any, rows: list[tuple[str, Array]]) -> None:
