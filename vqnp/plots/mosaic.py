@@ -7,16 +7,23 @@ import numpy as np
 from vqnp.validation import Array
 
 GAP = 2  # white pixels between images
+ABOVE, ROW = 4.3, 0.62  # inches of a figure's panels, and of each row of images below them
 
 
 def below(rows: int) -> tuple[Any, Any, Any]:
     """Return a figure with a part for panels above, and one for ``rows`` of images below."""
     from matplotlib.figure import Figure
 
-    heights = (4.3, 0.62 * rows)
+    heights = (ABOVE, ROW * rows)
     figure = Figure(figsize=(14, sum(heights)), layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=heights)
     return figure, *parts
+
+
+def cut(picture: Array, rows: int) -> Array:
+    """Return the lower part of a figure's ``picture`` ``(H, W, ...)``, with its ``rows`` of images."""
+    below_labels = ABOVE + 0.07  # those of the panels reach a little below their part
+    return picture[round(len(picture) * below_labels / (ABOVE + ROW * rows)) :]
 
 
 def draw(axes: Any, rows: list[tuple[str, Array]]) -> None:
