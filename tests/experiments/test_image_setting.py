@@ -38,8 +38,8 @@ def test_the_papers_encoders():
     assert (sizes.decoder_width, sizes.decoder_residual) == (128, 64)
 
 
-def test_laptop_scale_is_the_papers_in_fewer_epochs_of_fewer_images():
-    assert replace(PAPER, data=LAPTOP.data, epochs=20, encoder_epochs=20) == LAPTOP
+def test_laptop_scale_is_the_papers_in_fewer_epochs_of_fewer_images_and_half_as_wide():
+    assert replace(PAPER, data=LAPTOP.data, width=64, epochs=20, encoder_epochs=20) == LAPTOP
     assert LAPTOP.data == Cifar10(10_000, 2_000)
 
 
