@@ -1,0 +1,1 @@
+def save(d): pass

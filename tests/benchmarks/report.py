@@ -1,0 +1,85 @@
+"""What was measured, kept and shown: one JSON file a group, a table in the terminal, and a shorter one for the README.
+
+A row is ``{"group", "case", "unit", "values", "work", "sgemm"}``: ``values`` lists every contestant's runs in ``unit``, ``work`` is
+in floating-point operations (0: not counted) and ``sgemm`` in GFLOP/s, measured in the same run. A file holds the rows of a group
+and the machine they are of.
+
+    python tests/benchmarks/report.py [DIR]
+
+prints the README's table from the files in DIR.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+OURS = "vqnp"
+RESULTS = Path(__file__).parent / "results"
+Row = dict[str, Any]
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median."""
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def best_peer(row: Row) -> str | None:
+    """Return the name of the peer with the least median, if there is a peer."""
+    peers = {name: median(values) for name, values in row["values"].items() if name != OURS}
+    return min(peers, key=lambda name: peers[name]) if peers else None
+
+
+def ratio(row: Row) -> float | None:
+    """Return the best peer's median over ours: above 1 we need less."""
+    peer = best_peer(row)
+    return median(row["values"][peer]) / median(row["values"][OURS]) if peer else None
+
+
+def rate(row: Row) -> float | None:
+    """Return our GFLOP/s, where the work is counted."""
+    return 1e-9 * row["work"] / median(row["values"][OURS]) if row["work"] else None
+
+
+def table(rows: list[Row]) -> str:
+    """Return a table for the terminal."""
+    lines = []
+    for row in rows:
+        reached, to_peer, scale = rate(row), ratio(row), 1 if row["unit"] == "MB" else 1000
+        line = {
+            "group": row["group"],
+            "case": row["case"],
+            "ratio": to_peer and f"{to_peer:.2f}",
+            "best peer": best_peer(row),
+            "GFLOP/s": reached and f"{reached:.0f}",
+            "of sgemm": reached and f"{reached / row['sgemm']:.2f}",
+        }
+        unit = "MB" if row["unit"] == "MB" else "ms"
+        medians = (f"{name} {scale * median(values):.4g}" for name, values in row["values"].items())
+        lines.append(line | {"medians": f"{', '.join(medians)} {unit}"})
+    return tabulate(lines, headers="keys", disable_numparse=True)
+
+
+def save(directory: Path, machine: dict[str, Any], rows: list[Row]) -> None:
+    """Write ``rows`` into the files of their groups; rows of other cases stay there if they are of the same machine."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for group in dict.fromkeys(row["group"] for row in rows):
+        path = directory / f"{group}.json"
+        old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"machine": None, "rows": []}
+        kept = {row["case"]: row for row in old["rows"]} if old["machine"] == machine else {}
+        kept |= {row["case"]: row for row in rows if row["group"] == group}
+        content = {"machine": machine, "rows": list(kept.values())}
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def load(directory: Path = RESULTS) -> tuple[dict[str, Any], list[Row]]:
+    """Return the machine and all rows in ``directory``; raises ``ValueError`` when they are of several machines."""
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(directory.glob("*.json"))]
+    machines = [file["machine"] for file in files]
+    if not machines or any(machine != machines[0] for machine in machines):
+        raise ValueError(f"{directory} must hold results of one machine, with the same threads and versions")
+    return machines[0], [row for file in files for row in file["rows"]]
