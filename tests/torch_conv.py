@@ -72,9 +72,7 @@ def autoencoder_step(model, optimizer, images, *, variance) -> float:
     return error.item()
 
 
-def vq_step(
-    model, codebook, optimizer, images, *, variance, beta, decay, search=exact_search
-) -> tuple[float, float]:
+def vq_step(model, codebook, optimizer, images, *, variance, beta, decay, search=exact_search) -> tuple[float, float]:
     """Train on ``images`` (B, H, W, 3); ``codebook`` holds tokens, L and M. Return the plain MSE and the commitment loss."""
     tokens, counts, sums = codebook
     x = images.permute(0, 3, 1, 2)

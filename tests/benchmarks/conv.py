@@ -95,7 +95,12 @@ def arrays(layer: Layer, batch: int) -> list[Array]:
     rng, s = np.random.default_rng(0), layer
     channels = (s.outputs, s.inputs) if s.transposed else (s.inputs, s.outputs)
     side = s.size * s.stride if s.transposed else (s.size + 2 * s.padding - s.kernel) // s.stride + 1
-    shapes = (batch, s.size, s.size, s.inputs), (s.kernel, s.kernel, *channels), (s.outputs,), (batch, side, side, s.outputs)
+    shapes = (
+        (batch, s.size, s.size, s.inputs),
+        (s.kernel, s.kernel, *channels),
+        (s.outputs,),
+        (batch, side, side, s.outputs),
+    )
     return [rng.standard_normal(shape, np.float32) for shape in shapes]
 
 

@@ -71,4 +71,3 @@ def update_numpy(book: Codebook, points: Array, codes: Array) -> None:
     book.sums *= DECAY
     book.sums += (1 - DECAY) * batch_sums
     np.divide(book.sums, book.counts[:, None], out=book.tokens, where=(hits > 0)[:, None])
-

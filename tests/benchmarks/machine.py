@@ -32,9 +32,9 @@ def processor() -> str:
     """Return the processor's name as the system gives it."""
     listing = Path("/proc/cpuinfo")
     if listing.exists():
-        names = [line.split(":")[1].strip() for line in listing.read_text().splitlines() if line.startswith("model name")]
-        if names:
-            return names[0]
+        for line in listing.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":")[1].strip()
     return platform.processor() or platform.machine()
 
 

@@ -43,6 +43,7 @@ def theirs(k: int | None, number: int) -> Callable[[], object]:
     """Return PyTorch's, of the same sizes."""
     import torch
     import torch_conv
+
     from benchmarks.torch_step import torch_step
 
     torch.set_num_threads(number)

@@ -10,7 +10,6 @@ prints the README's table from the files in DIR.
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

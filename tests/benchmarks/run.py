@@ -10,14 +10,13 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import joblib
 
 sys.path[0] = str(Path(__file__).parents[1])
 
 from benchmarks import conv, ema, kmeans, machine, memory, nearest, picture, report, start, step, synthetic
-from benchmarks.timing import alternate
+from benchmarks.timing import alternate, pools
 
 TIMED = {"nearest": nearest, "ema": ema, "kmeans": kmeans, "conv": conv, "step": step, "synthetic": synthetic}
 PROCESSES = {"memory": memory, "start": start}  # what is measured from outside
@@ -55,15 +54,12 @@ def measure(group: str, options: argparse.Namespace) -> Iterator[report.Row]:
         for name, values in module.rows(options.threads, options.repeats):
             yield {"group": group, "case": name, "unit": unit, "values": values, "work": 0, "sgemm": 0}
         return
-    reached = machine.sgemm(options.threads)
-    for case in cases(TIMED[group], options):
-        values = alternate(case, options.threads, options.repeats)
-        yield {"group": group, "case": case.name, "unit": "s", "values": values, "work": case.work, "sgemm": reached}
-
-
-def cases(module: ModuleType, options: argparse.Namespace) -> Iterator:
-    """Return the cases that are asked for."""
-    return (case for case in module.cases(tiny=options.tiny) if options.match in case.name)
+    with pools("peers", options.threads):  # some of them try what is fastest when a case is made
+        reached = machine.sgemm(options.threads)
+        for case in TIMED[group].cases(tiny=options.tiny):
+            if options.match in case.name:
+                row = {"group": group, "case": case.name, "unit": "s", "work": case.work, "sgemm": reached}
+                yield row | {"values": alternate(case, options.threads, options.repeats)}
 
 
 if __name__ == "__main__":

@@ -38,7 +38,10 @@ def rows(number: int, repeats: int) -> Iterator[tuple[str, dict[str, list[float]
         yield "fig3, first run: two epochs of everything", {"vqnp": [cold]}
         yield "fig3, a second run of the same", {"vqnp": [warm]}
         yield "import vqnp", {"vqnp": [seconds("import vqnp", cache) for _ in range(repeats)]}
-        yield "a second run, to the end of its first epoch", {"vqnp": [seconds(FIRST_EPOCH, cache) for _ in range(repeats)]}
+        yield (
+            "a second run, to the end of its first epoch",
+            {"vqnp": [seconds(FIRST_EPOCH, cache) for _ in range(repeats)]},
+        )
         yield "the same with nowhere to keep a cache", {"vqnp": [seconds(FIRST_EPOCH, nowhere)]}
 
 

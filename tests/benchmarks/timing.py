@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.report import OURS
 from vqnp import threads
 
-SAMPLE = 0.005  # seconds; shorter work is repeated within one sample, or the clock and the pause would be what is measured
+SAMPLE = 0.005  # seconds; shorter work is repeated within one sample, or the clock would be what is measured
 FEWEST, BUDGET = 3, 2.0  # rounds at least, and the seconds after which there are no more
 LONG = 10.0  # seconds; a round as long as that is not repeated
 

@@ -55,9 +55,11 @@ def fastest_search(n: int, tokens: torch.Tensor) -> Search:
     points = tokens[torch.randint(len(tokens), (n,))] + 1e-3
 
     def seconds(search: Search) -> float:
-        search(points, tokens)
-        begun = time.perf_counter()
-        search(points, tokens)
-        return time.perf_counter() - begun
+        least = float("inf")
+        for _ in range(3):
+            begun = time.perf_counter()
+            search(points, tokens)
+            least = min(least, time.perf_counter() - begun)
+        return least
 
     return min((whole, by_rows, expanded, expanded_by_rows), key=seconds)
