@@ -4,9 +4,9 @@ A row is ``{"group", "case", "unit", "values", "work", "sgemm"}``: ``values`` li
 in floating-point operations (0: not counted) and ``sgemm`` in GFLOP/s, measured in the same run. A file holds the rows of a group
 and the machine they are of.
 
-    python tests/benchmarks/report.py [DIR]
+    python tests/benchmarks/report.py
 
-prints the README's table from the files in DIR.
+prints what the README's section on speed says of the files in ``results``.
 """
 
 import json
@@ -19,6 +19,16 @@ from tabulate import tabulate
 OURS = "vqnp"
 RESULTS = Path(__file__).parent / "results"
 Row = dict[str, Any]
+NAMES = {
+    "nearest": "nearest token",
+    "ema": "EMA update",
+    "kmeans": "k-means",
+    "conv": "convolutions",
+    "step": "training step",
+    "synthetic": "synthetic training",
+    "memory": "memory (times less)",
+}
+LINES = list(NAMES)
 
 
 def median(values: Sequence[float]) -> float:
@@ -82,3 +92,51 @@ def load(directory: Path = RESULTS) -> tuple[dict[str, Any], list[Row]]:
     if not machines or any(machine != machines[0] for machine in machines):
         raise ValueError(f"{directory} must hold results of one machine, with the same threads and versions")
     return machines[0], [row for file in files for row in file["rows"]]
+
+
+def summary(machine: dict[str, Any], rows: list[Row]) -> str:
+    """Return what the README shows: the machine, a table of the ratios, and one of the start."""
+    lines = []
+    for name, several in gathered(rows).items():
+        ratios = [ratio(row) for row in several]
+        peers = [best_peer(row) for row in several]
+        shares = [rate(row) / row["sgemm"] for row in several if row["work"]]
+        lines.append({
+            "work": name,
+            "times faster": f"{median(ratios):.2f}" + (f" ({min(ratios):.2f} to {max(ratios):.2f})" if several[1:] else ""),
+            "than, at its best": ", ".join(dict.fromkeys(sorted(peers, key=peers.count, reverse=True))),
+            "of sgemm": f"{median(shares):.2f}" if shares else "",
+        })  # fmt: skip
+    start = [
+        {"start": row["case"], "seconds": f"{median(row['values'][OURS]):.1f}"}
+        for row in rows
+        if row["group"] == "start"
+    ]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    where = f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, {machine['system']}"
+    tables = (tabulate(part, headers="keys", tablefmt="pipe", disable_numparse=True) for part in (lines, start) if part)
+    return "\n\n".join([f"Measured on: {where}; Python {machine['python']}, {versions}.", *tables])
+
+
+def gathered(rows: list[Row]) -> dict[str, list[Row]]:
+    """Return the rows that have peers under the name of the README's line that they share, in the order of that table."""
+    lines: dict[str, list[Row]] = {}
+    for row in rows:
+        if best_peer(row):
+            lines.setdefault(line_of(row), []).append(row)
+    return dict(sorted(lines.items(), key=lambda line: LINES.index(line[1][0]["group"])))
+
+
+def line_of(row: Row) -> str:
+    """Return the name of a row's line: a grid has one for each N and K, the convolutions one for each direction."""
+    match row["group"]:
+        case "nearest" | "ema":
+            return f"{NAMES[row['group']]}, {row['case'].rpartition(', ')[0]}"
+        case "conv":
+            return f"{NAMES['conv']}, {row['case'].rpartition(', ')[2]}"
+        case group:
+            return f"{NAMES[group]}, {row['case']}"
+
+
+if __name__ == "__main__":
+    print(summary(*load()))

@@ -19,6 +19,7 @@ from benchmarks.report import OURS
 from vqnp import threads
 
 SAMPLE = 0.005  # seconds; shorter work is repeated within one sample, or the clock would be what is measured
+PAUSE = 0.005  # seconds; idle threads of the pool before stay awake for a millisecond or so, looking for work
 FEWEST, BUDGET = 3, 2.0  # rounds at least, and the seconds after which there are no more
 LONG = 10.0  # seconds; a round as long as that is not repeated
 
@@ -84,11 +85,10 @@ def alternate(case: Case, number: int, repeats: int) -> dict[str, list[float]]:
 def sample(name: str, work: Work, number: int) -> tuple[Any, float]:
     """Return the answer and the seconds of one run.
 
-    Work shorter than ``SAMPLE`` runs once more before the clock starts, when the other pool's threads have gone to sleep, and
-    then as often as fills it.
+    Work shorter than ``SAMPLE`` runs once before the clock starts, to wake its threads, and then as often as fills it.
     """
     with pools(name, number):
-        time.sleep(0.002)
+        time.sleep(PAUSE)
         begun = time.perf_counter()
         answer = work()
         once = time.perf_counter() - begun
