@@ -13,7 +13,7 @@ from vqnp.plots import style
 GRIDS = {"nearest": "Nearest token", "ema": "One EMA update"}
 BARS = {
     "Convolutions, batch 256": ("conv",),
-    "K-means, training steps, whole trainings, memory": ("kmeans", "step", "synthetic", "memory"),
+    "K-means, training and its memory": ("kmeans", "step", "synthetic", "memory"),
 }
 CELL = re.compile(r"N = ([\d,]+), K = ([\d,]+), D = (\d+)")
 

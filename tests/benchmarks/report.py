@@ -10,6 +10,7 @@ prints what the README's section on speed says of the files in ``results``.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ NAMES = {
     "synthetic": "synthetic training",
     "memory": "memory (times less)",
 }
-LINES = list(NAMES)
 
 
 def median(values: Sequence[float]) -> float:
@@ -91,7 +91,14 @@ def load(directory: Path = RESULTS) -> tuple[dict[str, Any], list[Row]]:
     machines = [file["machine"] for file in files]
     if not machines or any(machine != machines[0] for machine in machines):
         raise ValueError(f"{directory} must hold results of one machine, with the same threads and versions")
-    return machines[0], [row for file in files for row in file["rows"]]
+    return machines[0], sorted((row for file in files for row in file["rows"]), key=place)
+
+
+def place(row: Row) -> tuple[int, list[int]]:
+    """Return where a row belongs: groups in the order of ``NAMES``, the cells of a grid by their sizes, the rest as measured."""
+    grid = row["group"] in ("nearest", "ema")
+    sizes = [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\d|\d", row["case"])] if grid else []
+    return [*NAMES, "start"].index(row["group"]), sizes
 
 
 def summary(machine: dict[str, Any], rows: list[Row]) -> str:
@@ -119,12 +126,12 @@ def summary(machine: dict[str, Any], rows: list[Row]) -> str:
 
 
 def gathered(rows: list[Row]) -> dict[str, list[Row]]:
-    """Return the rows that have peers under the name of the README's line that they share, in the order of that table."""
+    """Return the rows that have peers under the name of the README's line that they share."""
     lines: dict[str, list[Row]] = {}
     for row in rows:
         if best_peer(row):
             lines.setdefault(line_of(row), []).append(row)
-    return dict(sorted(lines.items(), key=lambda line: LINES.index(line[1][0]["group"])))
+    return lines
 
 
 def line_of(row: Row) -> str:

@@ -1,11 +1,10 @@
 """The cold start: what compiling costs a first ``vqnp reproduce fig3``, and how soon a second run is at work.
 
-Figure 3 is made with its own data and one seed, but with two epochs for each arm: the kernels are the same, and little is left but
-to compile them.
+The arms of Figure 3 are run with their own data and one seed, but for two epochs: the kernels are the same, and little is left but
+to compile them. Nothing is drawn.
 """
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,9 +15,11 @@ from pathlib import Path
 FIG3 = """
 import sys
 from pathlib import Path
-from vqnp.experiments.reproduce import reproduce
+from vqnp.experiments import fig3
+from vqnp.experiments.execute import execute
 from vqnp.experiments.synthetic import Plan
-reproduce(["fig3"], Plan(seeds=(0,), epochs=2), Path(sys.argv[1]), jobs=int(sys.argv[2]))
+for setting in fig3.settings(Plan(seeds=(0,), epochs=2)):
+    execute(setting, Path(sys.argv[1]))
 """
 FIRST_EPOCH = """
 from vqnp import VQVAE, MLPSettings, ae_then_vq, clusters, train
@@ -26,23 +27,18 @@ train(VQVAE.mlp(MLPSettings(2, 1)), clusters(2).points, ae_then_vq(0, 1))
 """
 
 
-def rows(number: int, repeats: int) -> Iterator[tuple[str, dict[str, list[float]]]]:
+def rows(_: int, repeats: int) -> Iterator[tuple[str, dict[str, list[float]]]]:
     """Yield a case's name and its seconds."""
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         cache, nowhere = place / "cache", place / "a file" / "cache"
         nowhere.parent.touch()  # no directory can be made below a file, not even by an administrator
-        cold = seconds(FIG3, cache, place / "cold", number)
-        warm = statistics.median(seconds(FIG3, cache, place / f"warm{i}", number) for i in range(3))
-        yield "fig3, first run: compiling", {"vqnp": [cold - warm]}
-        yield "fig3, first run: two epochs of everything", {"vqnp": [cold]}
-        yield "fig3, a second run of the same", {"vqnp": [warm]}
+        cold, *warm = (seconds(FIG3, cache, directory) for _ in range(1 + repeats))
+        yield "compiling for Figure 3", {"vqnp": [cold - second for second in warm]}
         yield "import vqnp", {"vqnp": [seconds("import vqnp", cache) for _ in range(repeats)]}
-        yield (
-            "a second run, to the end of its first epoch",
-            {"vqnp": [seconds(FIRST_EPOCH, cache) for _ in range(repeats)]},
-        )
-        yield "the same with nowhere to keep a cache", {"vqnp": [seconds(FIRST_EPOCH, nowhere)]}
+        epoch = [seconds(FIRST_EPOCH, cache) for _ in range(repeats)]
+        yield "a second run, to the end of its first epoch", {"vqnp": epoch}
+        yield "the same where no cache can be kept", {"vqnp": [seconds(FIRST_EPOCH, nowhere)]}
 
 
 def seconds(script: str, cache: Path, *arguments: object) -> float:
