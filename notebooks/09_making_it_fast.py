@@ -73,6 +73,7 @@ def seconds(work, repeats=5):
     return median(taken)
 
 
+# %%
 @numba.njit(parallel=True)
 def copy(source, target):
     for i in prange(len(source)):
@@ -122,6 +123,7 @@ def same(these, those):
     return all(np.array_equal(this, that) for this, that in zip(these, those, strict=True))
 
 
+# %%
 few = points[:3]
 assert same(answer_of(loop, few, tokens[:50]), nearest_loop(few, tokens[:50]))
 assert same(answer_of(loop, few, tokens), nearest(few, tokens))
@@ -143,8 +145,8 @@ def enter(name, work, rows, repeats=5):
 enter("the loop", lambda rows: answer_of(loop, rows, tokens), rows=2, repeats=1)
 
 # %% [markdown]
-# **Predict.** Each step of the innermost loop subtracts, multiplies and adds, three of the many millions of operations a second
-# that the machine has just shown. Where does the rest of the time go?
+# **Predict.** Each step of the innermost loop subtracts, multiplies and adds, and the machine has just shown how fast it can
+# do that. Where does the time go?
 #
 # Into Python itself: for every number, looking up what `points[i, d]` means, making an object for it, finding out what `-` does
 # to such objects, and throwing them away. Arithmetic is a vanishing part.
@@ -210,7 +212,7 @@ assert agree > 0.999
 enter("expanded square", lambda rows: expanded(rows, tokens), rows=rows)
 
 # %% [markdown]
-# Most libraries search like this. It has a flaw that no benchmark shows.
+# Many libraries search like this. It has a flaw that no benchmark shows.
 #
 # **Predict.** Add the same number to all coordinates of all points and tokens. No distance changes. What happens to the three
 # terms of the expanded square, and to their sum?
@@ -228,6 +230,7 @@ def wrong(search, offset):
     return np.mean(chosen > 1.001 * exact.min(axis=1))  # farther than the nearest by more than any rounding of the loop
 
 
+# %%
 shares = {
     "expanded square": [wrong(expanded, offset) for offset in offsets],
     "the package's search": [wrong(lambda *arrays: nearest(*arrays)[0], offset) for offset in offsets],
@@ -289,6 +292,7 @@ def search_block(block, tokens, codes, distances):
                 codes[i], distances[i] = k, squared[i]
 
 
+# %%
 @numba.njit(error_model="numpy")
 def in_blocks(points, tokens, codes, distances, size=64):
     for start in range(0, len(points), size):
@@ -343,6 +347,7 @@ def decide(points, tokens, possible, codes, distances):
                     codes[i], distances[i] = k, squared
 
 
+# %%
 def candidates(points, tokens):
     centre = tokens.mean(axis=0)
     x, t = points - centre, tokens - centre
@@ -387,6 +392,9 @@ speed.ladder(list(rates), list(rates.values()), peak)
 # %% [markdown]
 # *Picture: a bar for each version with its factor over the loop, on a logarithmic scale; a line marks the machine's matrix product.*
 #
+# A version need not be faster than the one before it. Expanding the square bought speed and paid with right answers; compiling
+# went back to the definition, and from there on nothing of it is given away.
+#
 # ## The roof
 #
 # The same rates once more, each above its arithmetic intensity. What a version moves through main memory can be read off its
@@ -408,9 +416,9 @@ speed.roofline(list(rates), intensities, list(rates.values()), peak, bandwidth)
 # *Picture: each version's rate above its intensity, under a roof that first rises with memory's speed and then is flat.*
 #
 # A point under the slope can only get faster by moving fewer bytes; a point under the flat part only by better arithmetic. Both
-# happened here: expanding the square and working in blocks moved versions to the right, compiling and vectors moved them up. The
-# distance that is left to the roof of the definition's versions is its third operation, the subtraction, and a sum that cannot
-# use the instruction that multiplies and adds at once.
+# happened here: expanding the square and working in blocks moved versions to the right, compiling and vectors moved them up. Part
+# of what is left between the definition's versions and the roof is its third operation, the subtraction, and that it may not use
+# the instruction that multiplies and adds at once: that rounds once instead of twice, to other bits.
 #
 # ## Threads: one owner
 #

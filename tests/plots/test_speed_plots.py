@@ -35,6 +35,13 @@ def test_the_roof_is_the_lower_of_memory_and_arithmetic():
     assert {"a", "b"} <= set(texts(figure))
 
 
+def test_labels_of_neighbours_keep_their_distance():
+    figure = speed.roofline(["a", "b"], [2, 2], [50, 51], peak=100, bandwidth=10)
+    heights = {text.get_text(): text.xy[1] for text in figure.axes[0].texts}
+    assert heights["a"] == 50
+    assert heights["b"] == 75
+
+
 def test_wrong_tokens_are_shares_in_per_cent():
     figure = speed.wrong_tokens([0, 10, 1000], {"expanded": [0, 0.02, 1], "exact": [0, 0, 0]})
     (axes,) = figure.axes

@@ -51,11 +51,19 @@ def roofline(
     panel.plot(x, np.minimum(peak, bandwidth * x), color="#333333", linewidth=1.5)
     panel.fill_between(x, np.minimum(peak, bandwidth * x), 10 * peak, color=style.DATA, alpha=0.15, linewidth=0)
     panel.plot(intensities, rates, "o", color=style.TOKEN, markersize=7)
-    for name, intensity, rate in zip(names, intensities, rates, strict=True):
-        left = intensity > np.sqrt(x[0] * x[-1])
-        offset, side = ((-8, 0), "right") if left else ((8, 0), "left")
+    heights = {"left": 0.0, "right": 0.0}  # of the last label on either side: the next one keeps its distance
+    for rate, intensity, name in sorted(zip(rates, intensities, names, strict=True)):
+        side = "right" if intensity > np.sqrt(x[0] * x[-1]) else "left"
+        heights[side] = max(rate, 1.5 * heights[side])
+        offset = (8 if side == "left" else -8, 0)
         panel.annotate(
-            name, (intensity, rate), xytext=offset, textcoords="offset points", ha=side, va="center", fontsize=8
+            name,
+            (intensity, heights[side]),
+            xytext=offset,
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            fontsize=8,
         )
     knee = peak / bandwidth
     panel.annotate("memory", (np.sqrt(x[0] * knee), bandwidth * np.sqrt(x[0] * knee)), xytext=(-6, 6),
