@@ -51,10 +51,10 @@ def roofline(
     panel.plot(x, np.minimum(peak, bandwidth * x), color="#333333", linewidth=1.5)
     panel.fill_between(x, np.minimum(peak, bandwidth * x), 10 * peak, color=style.DATA, alpha=0.15, linewidth=0)
     panel.plot(intensities, rates, "o", color=style.TOKEN, markersize=7)
-    heights = {"left": 0.0, "right": 0.0}  # of the last label on either side: the next one keeps its distance
-    for rate, intensity, name in sorted(zip(rates, intensities, names, strict=True)):
+    heights = {"left": np.inf, "right": np.inf}  # of the last label on either side: the next one keeps its distance
+    for rate, intensity, name in sorted(zip(rates, intensities, names, strict=True), reverse=True):
         side = "right" if intensity > np.sqrt(x[0] * x[-1]) else "left"
-        heights[side] = max(rate, 1.5 * heights[side])
+        heights[side] = min(rate, heights[side] / 1.6)
         offset = (8 if side == "left" else -8, 0)
         panel.annotate(
             name,
