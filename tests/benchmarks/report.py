@@ -115,7 +115,7 @@ def summary(machine: dict[str, Any], rows: list[Row]) -> str:
             "of sgemm": f"{median(shares):.2f}" if shares else "",
         })  # fmt: skip
     start = [
-        {"start": row["case"], "seconds": f"{median(row['values'][OURS]):.1f}"}
+        {"start": row["case"], "seconds": f"{median(row['values'][OURS]):.2g}"}
         for row in rows
         if row["group"] == "start"
     ]
