@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from vqnp.layers.correlate import correlate, correlate_backward_input, correlate_backward_weight, worth_threads
-from vqnp.layers.im2col import col2im_numpy, im2col_numpy
+from vqnp.layers.im2col import col2im_numpy, im2col_numpy, window
 from vqnp.threads import limit
 
 
@@ -36,6 +36,23 @@ def test_a_batch_in_parts_and_blocks_is_the_whole_batch(batch, size):
     np.testing.assert_array_equal(out.reshape(-1, 2), columns @ matrix)
     np.testing.assert_array_equal(dx, col2im_numpy(rows @ matrix.T, x.shape, (2, 3), 1, 1))
     np.testing.assert_array_equal(dweight.reshape(6, 2), columns.T @ rows)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"),
+    [((1, 1), 1, 0), ((1, 2), (1, 2), 0), ((1, 4), 3, 0), ((1, 1), 2, 1), ((1, 2), 1, (0, 1))],
+)
+def test_images_that_are_their_own_columns_and_others_that_only_seem_so(kernel, stride, padding):
+    rng = np.random.default_rng(0)
+    x, weight = (rng.integers(-9, 10, shape).astype(np.float64) for shape in ((5, 3, 4, 2), (*kernel, 2, 3)))
+    columns = im2col_numpy(x, kernel, stride, padding)
+    stride, padding = window(kernel, stride, padding)[1:]
+    out = correlate(x, weight, stride, padding)
+    rows, matrix = rng.integers(-9, 10, (len(columns), 3)).astype(np.float64), weight.reshape(-1, 3)
+    _, dx, dweight = three_products(x, weight, rows.reshape(out.shape), stride, padding)
+    np.testing.assert_array_equal(out.reshape(-1, 3), columns @ matrix)
+    np.testing.assert_array_equal(dx, col2im_numpy(rows @ matrix.T, x.shape, kernel, stride, padding))
+    np.testing.assert_array_equal(dweight.reshape(-1, 3), columns.T @ rows)
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")

@@ -142,7 +142,7 @@ def test_tiled_images_stand_in_their_rows_and_columns():
 
 
 def image_row(tokens, seed, pretrained, perplexity, **more):
-    numbers = {"mse": 0.02, "codes_used": 9, "token_rank": 3.0, "embedding_rank": 4.0, "perplexity": perplexity}
+    numbers = {"mse": 0.02, "codes_used": 9, "token_dimension": 3, "embedding_rank": 4.0, "perplexity": perplexity}
     return {"tokens": tokens, "seed": seed, "pretrained": pretrained} | numbers | more
 
 

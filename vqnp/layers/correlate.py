@@ -20,17 +20,20 @@ from numba import prange
 from vqnp import threads
 from vqnp.jit import both, kernel
 from vqnp.layers.im2col import Pair, as_rows, count_stops, gather_windows, in_runs, scatter_windows
+from vqnp.layers.winograd import applies, winograd, winograd_backward_input, winograd_backward_weight
 from vqnp.validation import Array
 
 PARTS = 16  # shares of a batch: the most threads that can help, and each holds a weight gradient of its own
 PARALLEL_FROM = 1 << 21  # multiplications; a smaller product is over before a second thread has woken up
-BLOCK_ROWS = 256  # rows of columns multiplied at once: enough for BLAS to run at speed, few enough for the cache
+BLOCK_ROWS = 512  # rows of columns multiplied at once: enough for BLAS to run at speed, few enough for the cache
 
 
 @threads.limit()
 def correlate(x: Array, weight: Array, stride: Pair, padding: Pair) -> Array:
     """Return the convolution without its bias, ``(B, Ho, Wo, C_out)``."""
     kernel_size, channels = weight.shape[:2], weight.shape[2]
+    if applies(kernel_size, weight.shape[2:], stride, padding):
+        return winograd(x, weight, padding)
     stops = count_stops(x, kernel_size, stride, padding)
     step, margin, run = in_runs(channels, kernel_size, stride, padding)
     out = np.empty((len(x), *stops, weight.shape[3]), x.dtype)
@@ -42,6 +45,8 @@ def correlate(x: Array, weight: Array, stride: Pair, padding: Pair) -> Array:
 def correlate_backward_input(dout: Array, weight: Array, size: Pair, stride: Pair, padding: Pair) -> Array:
     """Return the gradient ``(B, H, W, C_in)`` of the convolution's input of ``size`` (H, W)."""
     kernel_size, channels = weight.shape[:2], weight.shape[2]
+    if applies(kernel_size, weight.shape[2:], stride, padding):
+        return winograd_backward_input(dout, weight, padding)
     step, margin, run = in_runs(channels, kernel_size, stride, padding)
     dx = np.empty((len(dout), *size, channels), dout.dtype)
     spread = worth_threads(dout, weight)
@@ -55,6 +60,8 @@ def correlate_backward_input(dout: Array, weight: Array, size: Pair, stride: Pai
 def correlate_backward_weight(x: Array, dout: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
     """Return the gradient ``(kh, kw, C_in, C_out)`` of the convolution's weight."""
     channels_in, channels_out = x.shape[3], dout.shape[3]
+    if applies(kernel_size, (channels_in, channels_out), stride, padding):
+        return winograd_backward_weight(x, dout, padding)
     step, margin, run = in_runs(channels_in, kernel_size, stride, padding)
     sums = np.empty((PARTS, kernel_size[0] * run, channels_out), x.dtype)
     _backward_weight[worth_threads(dout, sums[0])](
@@ -98,6 +105,9 @@ def _backward_input_part(
     first, last = part_range(part, len(dx))
     for start in range(first, last, len(columns)):
         stop = min(start + len(columns), last)
+        if is_columns(dx, columns, margin):
+            np.dot(pixels(dout[start:stop]), weight.T, as_rows_of(dx[start:stop], columns))
+            continue
         np.dot(pixels(dout[start:stop]), weight.T, as_columns(columns[: stop - start]))
         for b in range(start, stop):
             scatter_windows(columns[b - start], step, margin, padded, dx[b])
@@ -144,10 +154,25 @@ def workspace(images: Array, out: Array, runs: Pair, margin: Pair) -> tuple[Arra
 
 @kernel
 def gather_block(images: Array, step: Pair, margin: Pair, padded: Array, columns: Array) -> Array:
-    """Return the columns ``(n·Ho·Wo, kh·kw·C)`` of ``images`` ``(n, H, W·C)``, made in the room of ``columns``."""
+    """Return the columns ``(n·Ho·Wo, kh·kw·C)`` of ``images`` ``(n, H, W·C)``, made in the room of ``columns`` unless they are there."""
+    if is_columns(images, columns, margin):
+        return as_rows_of(images, columns)
     for b in range(len(images)):
         gather_windows(images[b], step, margin, padded, columns[b])
     return as_columns(columns[: len(images)])
+
+
+@kernel
+def is_columns(images: Array, columns: Array, margin: Pair) -> bool:
+    """Tell whether ``images`` ``(n, H, W·C)`` are their own columns, as for a 1×1 kernel: windows side by side that miss nothing."""
+    _, rows, cols, height, run = columns.shape
+    return margin == (0, 0) and height == 1 and rows == images.shape[1] and cols * run == images.shape[2]
+
+
+@kernel
+def as_rows_of(images: Array, columns: Array) -> Array:
+    """View ``images`` that are their own ``columns`` as the matrix ``(n·Ho·Wo, kw·C)``."""
+    return images.reshape(images.size // columns.shape[4], columns.shape[4])
 
 
 @kernel

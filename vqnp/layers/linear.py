@@ -7,9 +7,13 @@ over the batch. Shapes: x ``(N, I)``, W ``(I, O)``, b ``(O,)``, y ``(N, O)``.
 from typing import Any
 
 import numpy as np
+from numba import prange
 
-from vqnp.jit import kernel
+from vqnp.jit import both
 from vqnp.layers.layer import Array, Cache, Gradients
+
+PARALLEL_FROM = 1 << 18  # numbers; fewer are dealt with before a second thread has woken up
+BLOCK_ROWS = 1024  # rows added up by one thread; a fixed number, so that sums do not depend on the threads
 
 
 def linear_forward(x: Array, weight: Array, bias: Array) -> tuple[Array, Cache]:
@@ -28,24 +32,34 @@ def linear_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
     return np.dot(dout, weight.T), np.dot(x.T, dout), sum_rows(dout)
 
 
-@kernel
 def add_bias(out: Array, bias: Array) -> None:
     """Add ``bias`` ``(O,)`` to each row of ``out`` ``(N, O)``, in place."""
+    _add_bias[out.size >= PARALLEL_FROM](out, bias)
+
+
+@both
+def _add_bias(out: Array, bias: Array) -> None:
     rows, columns = out.shape
-    for i in range(rows):
+    for i in prange(rows):
         for j in range(columns):
             out[i, j] += bias[j]
 
 
-@kernel
 def sum_rows(dout: Array) -> Array:
-    """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64."""
+    """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64: of each block of rows, then of the blocks."""
+    sums = np.zeros((-(-len(dout) // BLOCK_ROWS), dout.shape[1]))
+    _sum_blocks[dout.size >= PARALLEL_FROM](dout, sums)
+    return sums.sum(axis=0).astype(dout.dtype)
+
+
+@both
+def _sum_blocks(dout: Array, sums: Array) -> None:
     rows, columns = dout.shape
-    total = np.zeros(columns)
-    for i in range(rows):
-        for j in range(columns):
-            total[j] += dout[i, j]
-    return total.astype(dout.dtype)
+    for b in prange(len(sums)):
+        total = sums[b]
+        for i in range(b * BLOCK_ROWS, min((b + 1) * BLOCK_ROWS, rows)):
+            for j in range(columns):
+                total[j] += dout[i, j]
 
 
 class Linear:

@@ -5,34 +5,38 @@ arrays: a rectifier that works in place also changes the skip path of a residual
 """
 
 import numpy as np
+from numba import prange
 
-from vqnp.jit import kernel
+from vqnp.jit import both
 from vqnp.layers.layer import Array, Cache, Gradients
+from vqnp.layers.linear import PARALLEL_FROM
 
 
 def relu_forward(x: Array) -> tuple[Array, Cache]:
     """Return ``max(x, 0)`` and the cache: the output, whose positive entries are those the gradient passes through."""
     out = np.empty_like(x, order="C")
-    _rectify(np.ascontiguousarray(x).reshape(-1), out.reshape(-1))
+    _rectify[x.size >= PARALLEL_FROM](np.ascontiguousarray(x).reshape(-1), out.reshape(-1))
     return out, out
 
 
 def relu_backward(dout: Array, cache: Cache) -> Array:
     """Return the gradient of the input: ``dout`` where the output was positive, else 0."""
     dx = np.empty_like(dout, order="C")
-    _pass_where_positive(np.ascontiguousarray(dout).reshape(-1), cache.reshape(-1), dx.reshape(-1))
+    _pass_where_positive[dout.size >= PARALLEL_FROM](
+        np.ascontiguousarray(dout).reshape(-1), cache.reshape(-1), dx.reshape(-1)
+    )
     return dx
 
 
-@kernel
+@both
 def _rectify(x: Array, out: Array) -> None:
-    for i in range(x.size):
+    for i in prange(x.size):
         out[i] = 0 if x[i] <= 0 else x[i]  # in this order NaN passes through and stays visible
 
 
-@kernel
+@both
 def _pass_where_positive(dout: Array, out: Array, dx: Array) -> None:
-    for i in range(dout.size):
+    for i in prange(dout.size):
         dx[i] = dout[i] if out[i] > 0 else 0
 
 

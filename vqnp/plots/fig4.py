@@ -11,7 +11,7 @@ PANELS = (
     ("mse", "mean squared error (pixels in ±0.5)", "the error"),
     ("perplexity", "perplexity over the test set", "how evenly tokens are used"),
     ("codes_used", "tokens chosen at least once", "how many are used at all"),
-    ("token_rank", "effective rank of the tokens", "in how many directions they spread"),
+    ("token_dimension", "effective dimension of the tokens", "in how many directions they spread"),
 )
 
 
