@@ -57,8 +57,8 @@ def pools(contestant: str, number: int) -> Iterator[None]:
 def alternate(case: Case, number: int, repeats: int) -> dict[str, list[float]]:
     """Return the seconds of each contestant's runs; raises ``AssertionError`` when their answers differ.
 
-    Everyone warms up, then they take turns. A peer that needs twice the time of the best one in the first round stays out of the
-    others.
+    Everyone warms up, then they take turns. Where a round takes long, a peer that needed twice the time of the best one stays
+    out of the next.
     """
     for name, work in (case.warm_up or case.contestants).items():
         with pools(name, number):
@@ -70,15 +70,16 @@ def alternate(case: Case, number: int, repeats: int) -> dict[str, list[float]]:
         seconds[name] = [taken]
     case.agree(answers)
     del answers
-    if time.perf_counter() - begun > LONG:
+    round_took = time.perf_counter() - begun
+    if round_took > LONG:
         return seconds
     best = min(taken[0] for name, taken in seconds.items() if name != OURS)
+    staying = [name for name, taken in seconds.items() if name == OURS or round_took < BUDGET or taken[0] < 2 * best]
     for repeat in range(1, repeats):
         if repeat >= FEWEST and time.perf_counter() - begun > BUDGET:
             break
-        for name, work in case.contestants.items():
-            if name == OURS or seconds[name][0] < 2 * best:
-                seconds[name].append(sample(name, work, number)[1])
+        for name in staying:
+            seconds[name].append(sample(name, case.contestants[name], number)[1])
     return seconds
 
 
