@@ -49,7 +49,7 @@ def pools(contestant: str, number: int) -> Iterator[None]:
             yield
         return
     with threadpool_limits(limits=number):
-        torch.set_num_threads(number)
+        torch.set_num_threads(number)  # its matrix library is built in, where threadpoolctl cannot see it
         faiss.omp_set_num_threads(number)
         yield
 
