@@ -58,13 +58,27 @@ def channels_last(weight):
     return weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight
 
 
-def vq_step(model, codebook, optimizer, images, *, variance, beta, decay) -> tuple[float, float]:
+def exact_search(points, tokens):
+    return torch.cdist(points, tokens, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
+
+
+def autoencoder_step(model, optimizer, images, *, variance) -> float:
+    """Train on ``images`` (B, H, W, 3) without VQ. Return the plain MSE."""
+    x = images.permute(0, 3, 1, 2)
+    error = F.mse_loss(model.decoder(model.encoder(x)), x)
+    optimizer.zero_grad()
+    (error / variance).backward()
+    optimizer.step()
+    return error.item()
+
+
+def vq_step(model, codebook, optimizer, images, *, variance, beta, decay, search=exact_search) -> tuple[float, float]:
     """Train on ``images`` (B, H, W, 3); ``codebook`` holds tokens, L and M. Return the plain MSE and the commitment loss."""
     tokens, counts, sums = codebook
     x = images.permute(0, 3, 1, 2)
     z = model.encoder(x).permute(0, 2, 3, 1)  # (B, H, W, D)
     points = z.reshape(-1, z.shape[-1])
-    codes = torch.cdist(points.detach(), tokens, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
+    codes = search(points.detach(), tokens)
     quantized = tokens[codes].reshape(z.shape)
     error = F.mse_loss(model.decoder((z + (quantized - z).detach()).permute(0, 3, 1, 2)), x)
     commitment = F.mse_loss(z, quantized)
