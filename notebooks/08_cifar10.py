@@ -150,7 +150,7 @@ by_hand
 # %%
 picture = np.asarray(Image.open(Path(RESULTS) / "fig4.png").convert("RGB"))
 images = Image.fromarray(mosaic.cut(picture, rows=1 + 2 * len(plan["ends"])))
-images.resize((900, round(900 * images.height / images.width)), Image.Resampling.LANCZOS).quantize(256)
+images.resize((900, round(900 * images.height / images.width)), Image.Resampling.LANCZOS)
 
 # %% [markdown]
 # *Picture: rows of small photographs: the originals, then reconstructions with few, more and many tokens, without and with pretraining.*
@@ -403,7 +403,8 @@ for arm, model in models.items():
     print(f"{'with pretraining' if arm else 'without':16}  brightness {light:.2f}  colour {colour:.2f}")
 
 # %% [markdown]
-# Light and dark come first. Colour comes late, and what is finer than a token's 4 × 4 pixels is missing altogether.
+# Light and dark are said best, colour less well, and what is finer than a token's 4 × 4 pixels the eye looks for in
+# vain.
 #
 # **Predict.** Is the training of these models over?
 
