@@ -37,3 +37,13 @@ def test_two_commands_of_one_line_each_make_their_own_environment():
 def test_the_files_it_names_are_there():
     for path in re.findall(r"`(vqnp/[\w/]+(?:\.py)?|tests/[\w/]+(?:\.py)?)/?`", README):
         assert (ROOT / path).exists(), path
+
+
+def test_every_lesson_is_in_the_index():
+    index = re.findall(r'\| <img src="(.*)" width="220" alt=""> \| \[(.*)\]\((.*)\) \| \S', README)
+    for script in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py")):
+        title = next(line[4:] for line in script.read_text("utf-8").splitlines() if line.startswith("# # "))
+        picture, notebook = f"notebooks/pictures/{script.name[:2]}.png", f"notebooks/{script.stem}.ipynb"
+        assert (picture, title, notebook) in index
+        assert (ROOT / picture).exists()
+        assert (ROOT / notebook).exists()

@@ -22,6 +22,7 @@ RC: Any = {
     "figure.titlesize": 12.5,
     "figure.titleweight": "bold",
     "legend.frameon": False,
+    "figure.dpi": 110,  # in a notebook: 8 inches are 880 pixels
     "savefig.dpi": 150,
     "svg.hashsalt": "vqnp",
 }
