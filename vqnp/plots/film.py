@@ -15,7 +15,7 @@ from vqnp.plots import style
 from vqnp.quantize import nearest
 from vqnp.validation import Array
 
-Moment = tuple[str, Array, Array]  # its name, embeddings (N, D), tokens (K, D)
+Moment = tuple[str, Array, Array | None]  # its name, embeddings (N, D), tokens (K, D) unless there are none yet
 
 
 @style.styled
@@ -23,8 +23,8 @@ def moments(shown: Sequence[Moment], columns: int = 3) -> Any:
     """Draw moments side by side, ``columns`` in a row, each on a scale of its own; D is 1 or 2."""
     rows = math.ceil(len(shown) / columns)
     figure, axes = style.new_figure(rows, columns, 8, 2.7 * rows)
-    for panel, moment in zip(axes.flat, shown, strict=False):
-        place(panel, *moment)
+    for panel, (name, embeddings, tokens) in zip(axes.flat, shown, strict=False):
+        place(panel, embeddings, tokens, f"{name}: ")
     for empty in axes.flat[len(shown) :]:
         empty.remove()
     axes[0, 0].legend(loc="best", fontsize=7, markerscale=1.5)
@@ -32,19 +32,24 @@ def moments(shown: Sequence[Moment], columns: int = 3) -> Any:
 
 
 @style.styled
-def moment(name: str, embeddings: Array, tokens: Array) -> Any:
+def moment(name: str, embeddings: Array, tokens: Array | None) -> Any:
     """Draw one moment: a frame of the film."""
     figure, axes = style.new_figure(1, 1, 5, 4)
-    place(axes[0, 0], name, embeddings, tokens)
+    place(axes[0, 0], embeddings, tokens, f"{name}: ")
     axes[0, 0].legend(loc="upper right")
     return figure
 
 
-def place(axes: Any, name: str, embeddings: Array, tokens: Array) -> None:
+def place(axes: Any, embeddings: Array, tokens: Array | None, name: str = "") -> None:
     """Draw embeddings ``(N, D)`` and tokens ``(K, D)``: densities along a line, else points in a plane, dead tokens as crosses.
 
     Above two dimensions the plane is that of the embeddings' first two principal components.
     """
+    if tokens is None:
+        style.cloud(axes, in_plane(embeddings, embeddings)[0][:: max(1, len(embeddings) // SHOWN)], style.EMBEDDING, "embeddings", alpha=0.4)
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_title(f"{name}no tokens yet")
+        return
     counts = np.bincount(nearest(embeddings, tokens)[0], minlength=len(tokens))
     if tokens.shape[1] == 1:
         style.along_a_line(axes, embeddings, tokens)
@@ -56,7 +61,7 @@ def place(axes: Any, name: str, embeddings: Array, tokens: Array) -> None:
         style.cloud(axes, marks[~used], style.TOKEN, "tokens never chosen", alpha=0.9, **crosses)
         style.cloud(axes, marks[used], style.TOKEN, "tokens in use", s=12, alpha=0.95)
         axes.set_aspect("equal", adjustable="datalim")
-    axes.set_title(f"{name}: perplexity {perplexity_of_counts(counts):.0f} of {len(tokens)}")
+    axes.set_title(f"{name}perplexity {perplexity_of_counts(counts):.0f} of {len(tokens)}")
 
 
 def in_plane(reference: Array, *clouds: Array) -> list[Array]:

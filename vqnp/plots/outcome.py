@@ -38,8 +38,7 @@ def columns(shown: Sequence[Outcome], same_data: bool = True) -> Any:
         what = "coordinate" if outcome.data.shape[1] <= 2 else "component"
         above.set(title=outcome.name, xlabel=f"{what} 1", ylabel=f"{what} 2")
         above.get_legend().remove()
-        film.place(below, "below", outcome.embeddings, outcome.tokens)
-        below.set_title(below.get_title().removeprefix("below: "))
+        film.place(below, outcome.embeddings, outcome.tokens)
     for panel in axes[0, 1:] if same_data else []:
         style.share_axes(axes[0, 0], panel, "xy")
     return figure
