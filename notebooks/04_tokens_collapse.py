@@ -13,9 +13,9 @@
 # %% [markdown]
 # # 4. Tokens collapse
 #
-# So far a codebook was laid among points that stood still. In a VQ-VAE the points are an encoder's outputs, and the encoder learns
-# while the tokens follow. This lesson watches the two from the first step to the last epoch: a codebook that fits perfectly when it
-# is born, and is left behind within one epoch.
+# So far a codebook was laid among points that stood still. In a VQ-VAE the points are an encoder's outputs, and the
+# encoder learns while the tokens follow. This lesson watches the two from the first step to the last epoch: a codebook
+# that fits perfectly when it is born, and is left behind within one epoch.
 #
 # **After this lesson you can**
 #
@@ -50,12 +50,13 @@ EPOCHS = 4 if FAST else 200
 # %% [markdown]
 # ## An encoder that has learned nothing
 #
-# The data are the paper's: ten Gaussian clusters of 1,000 points, standardised, so that each coordinate has standard deviation 1. The
-# encoder is the paper's, too: three linear layers with a ReLU between every two, 2 → 32 → 32 → 1. Its weights and biases are drawn
-# evenly from ±1/√I, where I is the number of inputs of the layer. That is what the common frameworks do when nobody says otherwise.
+# The data are the paper's: ten Gaussian clusters of 1,000 points, standardised, so that each coordinate has standard
+# deviation 1. The encoder is the paper's, too: three linear layers with a ReLU between every two, 2 → 32 → 32 → 1. Its
+# weights and biases are drawn evenly from ±1/√I, where I is the number of inputs of the layer. That is what the common
+# frameworks do when nobody says otherwise.
 #
-# **Predict.** The points reach from about −2.5 to 2. How far do the outputs of the untrained encoder reach: about as far, ten times
-# farther, or a tenth of it?
+# **Predict.** The points reach from about −2.5 to 2. How far do the outputs of the untrained encoder reach: about as
+# far, ten times farther, or a tenth of it?
 
 # %%
 data = vqnp.clusters(dim=2, seed=0)
@@ -81,13 +82,13 @@ assert np.allclose(untrained, by_hand, atol=1e-5)  # the package's weights are r
 
 print(f"data:    {data.points.min():5.2f} to {data.points.max():.2f}")
 print(f"outputs: {untrained.min():5.2f} to {untrained.max():.2f}")
-assert np.ptp(untrained) < np.ptp(data.points) / 5
+assert np.ptp(untrained) < np.ptp(data.points) / 10
 
 # %% [markdown]
-# A tenth. And this is no bad luck with the seed. A number drawn evenly from ±1/√I has variance 1/(3I). An output of the layer is a sum
-# of I inputs, each times such a number, so over many draws of the weights its variance is **a third** of the mean variance of the inputs.
-# The bias moves all points alike and changes nothing. A ReLU brings two numbers closer together or leaves them as far apart as
-# they were; it can only lose more.
+# Less than a tenth. And this is no bad luck with the seed. A number drawn evenly from ±1/√I has variance 1/(3I). An
+# output of the layer is a sum of I inputs, each times such a number, so over many draws of the weights its variance is
+# **a third** of the mean variance of the inputs. The bias moves all points alike and changes nothing. A ReLU brings
+# two numbers closer together or leaves them as far apart as they were; it can only lose more.
 #
 # **Predict.** So at most which share of the variance is left after three layers?
 
@@ -99,13 +100,14 @@ assert np.isclose(after[0], 1 / 3, rtol=0.05)  # one standard error of the mean 
 assert after[2] < 1 / 27
 
 # %% [markdown]
-# At most 1/27 of it, and less after the ReLUs. The deeper the encoder, the smaller the place where all embeddings start.
+# At most 1/27 of it, and less after the ReLUs. The deeper the encoder, the smaller the place where all embeddings
+# start.
 
 # %% [markdown]
 # ## Figure 2
 #
-# For comparison, the same encoder after half of the epochs as a plain autoencoder, without any quantization. (How, and what for, is
-# the next lesson.)
+# For comparison, the same encoder after half of the epochs as a plain autoencoder, without any quantization. (How, and
+# what for, is the next lesson.)
 
 # %%
 trained = vqnp.VQVAE.mlp(vqnp.MLPSettings(data_dim=2, token_dim=1), seed=0)
@@ -117,16 +119,17 @@ if not FAST:
 squeeze.panels({"untrained": untrained, "trained": after_training}, data.labels)
 
 # %% [markdown]
-# *Picture: the density of the embeddings with the peaks marked, before and after training; thin lines are the ten clusters. The trained
-# encoder spreads over a range many times as wide and keeps more of the clusters apart.*
+# *Picture: densities of the embeddings with their peaks, before and after training; thin lines are the ten clusters.*
 
 # %% [markdown]
 # ## The codebook is born
 #
-# Without pretraining the 128 tokens are placed by k-means on the left of these two clouds. Is something wrong with them? *Perplexity* is
-# the number of equally used tokens that would be as even: with p the share of the embeddings that each token serves, exp(−Σ p ln p).
+# Without pretraining the 128 tokens are placed by k-means on the left of these two clouds. Is something wrong with
+# them? *Perplexity* is the number of equally used tokens that would be as even: with p the share of the embeddings
+# that each token serves, exp(−Σ p ln p).
 #
-# **Predict.** The embeddings are squeezed into a small range. Is the perplexity of the newborn codebook near 1, or near 128?
+# **Predict.** The embeddings are squeezed into a small range. Is the perplexity of the newborn codebook near 1, or
+# near 128?
 
 
 # %%
@@ -143,14 +146,16 @@ print(f"perplexity {perplexity(codes, 128):.0f} of 128")
 assert perplexity(codes, 128) > 64
 
 # %% [markdown]
-# Nothing is wrong. Perplexity asks which token is nearest, and for that the scale does not matter: magnify embeddings and tokens
-# alike, and every embedding keeps its token. A small place to be born in is no defect. What is left is that the encoder will not stay there.
+# Nothing is wrong. Perplexity asks which token is nearest, and for that the scale does not matter: magnify embeddings
+# and tokens alike, and every embedding keeps its token. A small place to be born in is no defect. What is left is that
+# the encoder will not stay there.
 
 # %% [markdown]
 # ## The first epoch, step by step
 #
-# An epoch is 40 batches of 256 points. Each batch is one step: the optimiser moves the encoder and the decoder, then equations 3 to 5
-# move the tokens that were hit towards the embeddings that hit them. Here it is by hand, looking at all points after each step.
+# An epoch is 40 batches of 256 points. Each batch is one step: the optimiser moves the encoder and the decoder, then
+# equations 3 to 5 move the tokens that were hit towards the embeddings that hit them. Here it is by hand, looking at
+# all points after each step.
 
 
 # %%
@@ -176,10 +181,11 @@ assert np.array_equal(model.tokens, again.tokens)  # to the last bit: this is wh
 assert all(np.array_equal(model.params[name], again.params[name]) for name in model.params)
 
 # %% [markdown]
-# The learning rate is 0.001. In one step Adam moves a weight by about as much, and there are a thousand weights: the outputs may grow quickly.
-# A token moves only when it is hit, and then towards a mean of *its* embeddings.
+# The learning rate is 0.001. In one step Adam moves every weight by about as much, and all of them work together: the
+# outputs may grow quickly. A token moves only when it is hit, and then towards a mean of *its* embeddings.
 #
-# **Predict.** The embeddings spread out in all directions. Which tokens will be the nearest to those that leave: many, or few?
+# **Predict.** The embeddings spread out in all directions. Which tokens will be the nearest to those that leave: many,
+# or few?
 
 # %%
 for i in (0, 5, 10, 20, 40):
@@ -195,9 +201,9 @@ assert top > 0.5
 assert np.ptp(tokens) < np.ptp(embeddings)
 
 # %% [markdown]
-# Few: the outermost. Whatever leaves the crowd has one of the tokens at its rim as the nearest, so these take nearly everything
-# and are pulled outwards, while the others inside are no longer chosen, and a token that is not chosen stays where it is. In 40
-# steps of some hundred thousand multiplications each, most of the codebook is lost.
+# Few: the outermost. Whatever leaves the crowd has one of the tokens at its rim as the nearest, so these take nearly
+# everything and are pulled outwards, while the others inside are chosen ever more rarely, and a token that is not
+# chosen stays where it is. In 40 steps most of the codebook is lost.
 #
 # The next picture follows every token, for this one epoch and then for all of them.
 
@@ -220,18 +226,19 @@ parts = {"step of the first epoch": (np.arange(41), steps), "epoch": (np.arange(
 film.tracks([(name, times, *map(np.stack, zip(*moments, strict=True))) for name, (times, moments) in parts.items()])
 
 # %% [markdown]
-# *Picture: one line for each of 128 tokens over the shaded density of the embeddings: on the left the first epoch, where embeddings fan out and
-# all but a few tokens stay in a band; on the right all epochs, where tokens leave the band one after another.*
+# *Picture: a line for each token over the shaded density of the embeddings: the first epoch step by step, then all epochs.*
 
 # %% [markdown]
-# The collapse takes one epoch. The other epochs are a slow recovery: while its cell of the line holds any embeddings a token moves towards
-# them, and makes room for the next. Where a gap without embeddings lies in between, a token has to be the nearest to something on the other
-# side before it can cross; on the right some are seen doing so, years later as it were.
+# The collapse takes one epoch. The other epochs are a slow recovery: while its cell of the line holds any embeddings a
+# token moves towards them, and makes room for the next. Where a gap without embeddings lies in between, a token has to
+# be the nearest to something on the other side before it can cross; on the right some are seen doing so, years later
+# as it were.
 
 # %% [markdown]
 # ## 200 epochs in the plane
 #
-# With tokens of two dimensions the whole of it can be seen. Here are ten clusters in four dimensions, quantized to two.
+# With tokens of two dimensions the whole of it can be seen. Here are ten clusters in four dimensions, quantized to
+# two.
 
 # %%
 plane, planar, later = watch(4, 2)
@@ -245,8 +252,7 @@ chosen = ["step 0", "step 10", "epoch 1", "epoch 3" if FAST else "epoch 5", f"ep
 film.moments([(name, *frames[name]) for name in chosen])
 
 # %% [markdown]
-# *Picture: six moments of embeddings and tokens in the plane, each on its own scale. At birth the tokens cover the embeddings; after ten steps they lag
-# behind; in the end most of them crowd in the clusters next to the middle, and clusters farther out have a few.*
+# *Picture: six moments in the plane: tokens cover the embeddings at birth, lag behind after ten steps, crowd in the end.*
 
 # %% [markdown]
 # Where the notebook is running, the slider shows every frame.
@@ -261,10 +267,11 @@ def frame(when):
 
 
 # %% [markdown]
-# *Tokens collapse*, says the paper, when "a disproportionate number of tokens are allocated to only a few embeddings". Each
-# cluster has a tenth of the embeddings.
+# *Tokens collapse*, says the paper, when "a disproportionate number of tokens are allocated to only a few embeddings".
+# Each cluster has a tenth of the embeddings.
 #
-# **Predict.** How many of the 128 tokens lie in the three clusters that have most, if the shares were fair? How many do?
+# **Predict.** How many of the 128 tokens lie in the three clusters that have most, if the shares were fair? How many
+# do?
 
 # %%
 embeddings, tokens = frames[last]
@@ -277,9 +284,9 @@ if not FAST:
 # %% [markdown]
 # ## What is measured
 #
-# Perplexity is one number of several. Two more are short enough to write here. The *spread ratio* is the standard deviation of the tokens over that
-# of the embeddings. The *effective rank* says in how many directions the tokens vary: the same exp(−Σ p ln p), but of the shares of the singular
-# values.
+# Perplexity is one number of several. Two more are short enough to write here. The *spread ratio* is the standard
+# deviation of the tokens over that of the embeddings. The *effective rank* says in how many directions the tokens
+# vary: the same exp(−Σ p ln p), but of the shares of the singular values.
 
 
 # %%
@@ -297,8 +304,8 @@ assert np.isclose(spread_ratio(tokens, embeddings), diagnostics.spread_ratio(tok
 assert np.isclose(effective_rank(tokens), diagnostics.effective_rank(tokens), rtol=1e-4)
 
 # %% [markdown]
-# **Predict.** Between birth, the end of the first epoch and the end: which of perplexity, codes used, spread ratio and effective rank (*token
-# rank* in the table) tell the three moments apart?
+# **Predict.** Between birth, the end of the first epoch and the end: which of perplexity, codes used, spread ratio and
+# effective rank (*token rank* in the table) tell the three moments apart?
 
 # %%
 named = {"birth": frames["step 0"], "epoch 1": frames["epoch 1"], last: frames[last]}
@@ -313,15 +320,16 @@ if not FAST:
     assert end.token_rank > 1.8
 
 # %% [markdown]
-# Perplexity and spread ratio do. At the end *codes used* counts most of the tokens, because it is enough to serve a single embedding; and
-# the effective rank is near 2 at the end: the tokens do crowd, but in both directions. Neither is a wrong number. They answer other
-# questions: whether tokens are dead, and whether they lie on a line.
-# *Class divergence* compares how tokens and how embeddings are shared among the clusters, which is what we counted above.
+# Perplexity and spread ratio do. At the end *codes used* counts most of the tokens, because it is enough to serve a
+# single embedding; and the effective rank is near 2 at the end: the tokens do crowd, but in both directions. Neither
+# is a wrong number. They answer other questions: whether tokens are dead, and whether they lie on a line. *Class
+# divergence* compares how tokens and how embeddings are shared among the clusters, which is what we counted above.
 
 # %% [markdown]
 # ## Figure 3, without pretraining
 #
-# The paper's three cases: 2 → 1, 3 → 1 and 8 → 4 dimensions. What the tokens decode to is all that a reconstruction can be made of.
+# The paper's three cases: 2 → 1, 3 → 1 and 8 → 4 dimensions. What the tokens decode to is all that a reconstruction
+# can be made of.
 #
 # **Predict.** Which of the three loses most?
 
@@ -342,8 +350,7 @@ for name, (dataset, trained) in cases.items():
 outcome.columns(columns, same_data=False)
 
 # %% [markdown]
-# *Picture: for each case, above, the data in grey and the reconstructions in blue, larger where they serve more points; below, the embeddings in light blue and the tokens in
-# vermillion, those never chosen as crosses. With 8 → 4 dimensions each cluster has shrunk to one or two points.*
+# *Picture: three cases. Above, data in grey and reconstructions in blue; below, embeddings and tokens, crosses never chosen.*
 
 # %%
 print(vqnp.side_by_side(reports))
@@ -353,23 +360,25 @@ if not FAST:
     assert all(report.perplexity < 96 for report in reports.values())
 
 # %% [markdown]
-# *Class spread ratio* is the standard deviation within the clusters, of the reconstruction over that of the data: 1 is kept, 0 is a point for each
-# cluster. In all three cases the reconstruction is narrower than the data. Eight dimensions quantized to four lose most: in four
-# dimensions a crowd has far more rim, and the way out of it is longer. Hardly a tenth of the codebook is worth anything, and a cluster becomes a point
-# or two.
+# *Class spread ratio* is the standard deviation within the clusters, of the reconstruction over that of the data: 1 is
+# kept, 0 is a point for each cluster. In all three cases the reconstruction is narrower than the data. Eight
+# dimensions quantized to four lose most: in four dimensions a crowd has far more rim, and the way out of it is longer.
+# Hardly a tenth of the codebook is worth anything, and a cluster becomes a point or two.
 #
-# It was no defect of the codebook at birth, but of the time of its birth: before the encoder had spread out. So let the encoder spread
-# out first. That is lesson 5.
+# It was no defect of the codebook at birth, but of the time of its birth: before the encoder had spread out. So let
+# the encoder spread out first. That is lesson 5.
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. Perplexity did not mind the small range at birth. Multiply `untrained` and the tokens by 1,000 and show that no code changes. Which of the numbers in the
-#    table changes when only the embeddings are multiplied?
-# 2. Give the untrained encoder a wide range without teaching it anything: before training, multiply `model.params["encoder.4.weight"]` and
-#    `model.params["encoder.4.bias"]` by 30. Predict the perplexity after the first epoch and after the last, then look. Is it the squeeze that
-#    matters, or that the encoder has learned nothing?
-# 3. A token that nobody chooses could be moved to where it is needed. Write a rule that does so after each epoch (`on_epoch`), train with it, and
-#    report every number of the table. What gets better, does anything get worse, and would you call it a remedy?
+# 1. Perplexity did not mind the small range at birth. Multiply `untrained` and the tokens by 1,000 and show that no
+#    code changes. Which of the numbers in the table changes when only the embeddings are multiplied?
+# 2. Give the untrained encoder a wide range without teaching it anything: before training, multiply
+#    `model.params["encoder.4.weight"]` and `model.params["encoder.4.bias"]` by 30. Predict the perplexity after the
+#    first epoch and after the last, then look. Is it the squeeze that matters, or that the encoder has learned
+#    nothing?
+# 3. A token that nobody chooses could be moved to where it is needed. Write a rule that does so after each epoch
+#    (`on_epoch`), train with it, and report every number of the table. What gets better, does anything get worse, and
+#    would you call it a remedy?
 #
 # Next: *5. Pretrain, then quantize*.

@@ -13,9 +13,10 @@
 # %% [markdown]
 # # 5. Pretrain, then quantize
 #
-# Lesson 4 found when tokens collapse: in the first epoch, while the encoder outgrows a codebook that was born on its untrained outputs. The
-# paper's remedy is to change the time of birth. First train the autoencoder without any quantization; then lay the codebook among its
-# embeddings; then train on with it. This lesson does so, compares like with like, and asks how much a comparison can be trusted.
+# Lesson 4 found when tokens collapse: in the first epoch, while the encoder outgrows a codebook that was born on its
+# untrained outputs. The paper's remedy is to change the time of birth. First train the autoencoder without any
+# quantization; then lay the codebook among its embeddings; then train on with it. This lesson does so, compares like
+# with like, and asks how much a comparison can be trusted.
 #
 # **After this lesson you can**
 #
@@ -35,7 +36,7 @@ import numpy as np
 from ipywidgets import SelectionSlider, interact
 
 import vqnp
-from vqnp import threads
+from vqnp import diagnostics, threads
 from vqnp.optim import AdamW
 from vqnp.plots import film, outcome, seeds
 from vqnp.training import encode_in_batches
@@ -48,9 +49,10 @@ SEEDS = (0, 1) if FAST else (0, 1, 2)
 # %% [markdown]
 # ## The schedule
 #
-# Three phases, written out. What changes between the first and the third is the loss: with the quantizer in between, the decoder sees tokens, the encoder
-# gets the decoder's gradient straight through, and the commitment term is added. The weights are the same arrays throughout. The averages of the optimiser
-# start afresh, for they belong to another loss.
+# Three phases, written out. What changes between the first and the third is the loss: with the quantizer in between,
+# the decoder sees tokens, the encoder gets the decoder's gradient straight through, and the commitment term is added.
+# The weights are the same arrays throughout. The averages of the optimiser start afresh, for they belong to another
+# loss.
 
 
 # %%
@@ -90,8 +92,9 @@ assert all(np.array_equal(mine.params[name], theirs.params[name]) for name in mi
 # %% [markdown]
 # ## Two arms
 #
-# The ten clusters in four dimensions, quantized to two, are trained twice: without pretraining for 200 epochs, and with it for 100 + 100. Both arms have the
-# same data, the same initial weights and the same number of epochs. What differs is when the codebook is born.
+# The ten clusters in four dimensions, quantized to two, are trained twice: without pretraining for 200 epochs, and
+# with it for 100 + 100. Both arms have the same data, the same initial weights and the same number of epochs. What
+# differs is when the codebook is born.
 
 
 # %%
@@ -115,8 +118,8 @@ for name, pretrained in (("without pretraining", False), ("with pretraining", Tr
     arms[name] = run(4, 2, seed=0, pretrained=pretrained, on_epoch=keep)
 
 # %% [markdown]
-# **Predict.** In the pretrained arm the quantizer is switched on in the middle. What happens to the error of reconstruction at that moment, and at which
-# value does the perplexity start?
+# **Predict.** In the pretrained arm the quantizer is switched on in the middle. What happens to the error of
+# reconstruction at that moment, and at which value does the perplexity start?
 
 # %%
 histories = {name: (name == "with pretraining", history) for name, (_, _, history) in arms.items()}
@@ -127,21 +130,19 @@ if not FAST:
 seeds.histories(histories)
 
 # %% [markdown]
-# *Picture: error and perplexity by epoch for both arms. In the pretrained arm the error jumps up when tokens take the place of embeddings, and the perplexity starts near the
-# number of tokens and stays there; without pretraining it starts low and climbs slowly.*
+# *Picture: error and perplexity by epoch for both arms; when its codebook is born, the pretrained arm's error jumps up.*
 
 # %% [markdown]
-# The error rises: until then the decoder has seen every embedding as it was, from now on it sees 128 places only. The paper calls this the gap between the
-# continuous and the discrete representation, and leaves open how to close it. The perplexity starts near 128: embeddings that have spread already do
-# not run away from tokens laid among them.
+# The error rises: until then the decoder has seen every embedding as it was, from now on it sees 128 places only. The
+# paper calls this the gap between the continuous and the discrete representation, and leaves open how to close it. The
+# perplexity starts near 128: embeddings that have spread already do not run away from tokens laid among them.
 
 # %%
 times = [1, EPOCHS // 2, EPOCHS // 2 + 1, EPOCHS]
 film.moments([(f"epoch {t}", *frames[name][t - 1]) for name in arms for t in times], columns=4)
 
 # %% [markdown]
-# *Picture: four moments, above without pretraining, below with it. Below, the embeddings have separated before there is any token, and the tokens lie in all clusters
-# from the start.*
+# *Picture: four moments, above without pretraining, below with it, where tokens lie in all clusters from the start.*
 
 # %% [markdown]
 # Where the notebook is running, the slider shows both arms at any epoch.
@@ -156,7 +157,9 @@ def both(epoch):
 # %% [markdown]
 # ## Side by side
 #
-# **Predict.** Which of the numbers of lesson 4 will differ most between the arms: codes used, perplexity, spread ratio, or token rank?
+# **Predict.** Which of the numbers of lesson 4 will differ most between the arms: codes used, perplexity, spread
+# ratio, or token rank?
+
 
 # %%
 def report(data, model):
@@ -175,25 +178,35 @@ if not FAST:
     assert with_.codes_used < 1.25 * without.codes_used  # both arms use nearly all of the codes
 
 # %% [markdown]
-# Perplexity and spread ratio. *Codes used* and *token rank* hardly notice, as in lesson 4. The reconstruction keeps more of the clusters' own spread, and its *energy
-# distance* from the data says whether as a whole it looks more like them.
+# Perplexity and spread ratio. *Codes used* and *token rank* hardly notice, as in lesson 4. The reconstruction keeps
+# more of the clusters' own spread, and its *energy distance* from the data says whether as a whole it looks more like
+# them.
 
 # %% [markdown]
 # ## Figure 3, with pretraining
 #
-# Now the first and the last of the paper's cases, 2 → 1 and 8 → 4 dimensions, both arms, with several seeds. A seed lays out the clusters, draws the weights and
-# shuffles the batches.
+# Now the first and the last of the paper's cases, 2 → 1 and 8 → 4 dimensions, both arms, with several seeds. A seed
+# lays out the clusters, draws the weights and shuffles the batches.
+
 
 # %%
+def measures(data, model):
+    """Return three of the numbers, and none that takes longer."""
+    reconstruction = model.reconstruct(data.points)
+    return {
+        "perplexity": diagnostics.perplexity(model.quantize(data.points)[1], len(model.tokens)),
+        "class_spread_ratio": diagnostics.class_spread_ratio(reconstruction, data.points, data.labels),
+        "mse": float(((reconstruction - data.points) ** 2).mean()),
+    }
+
+
 kept, table = {}, []
 for case, (dim, token_dim) in {"2 → 1": (2, 1), "8 → 4": (8, 4)}.items():
     for seed in SEEDS:
         for pretrained in (False, True):
             data, model, _ = run(dim, token_dim, seed, pretrained)
             kept[case, seed, pretrained] = data, model
-            numbers = report(data, model)
-            mse = float(((model.reconstruct(data.points) - data.points) ** 2).mean())
-            table.append({"case": case, "seed": seed, "pretrained": pretrained, "mse": mse, "numbers": numbers})
+            table.append({"case": case, "seed": seed, "pretrained": pretrained} | measures(data, model))
 
 
 def columns(case):
@@ -207,30 +220,26 @@ def columns(case):
 outcome.columns(list(columns("2 → 1")))
 
 # %% [markdown]
-# *Picture: 2 → 1 dimensions. Below, tokens without pretraining crowd in one place of the line; with it they follow the embeddings. Above, the reconstructions look much alike.*
+# *Picture: 2 → 1 dimensions. Tokens crowd without pretraining and follow the embeddings with it; reconstructions look alike.*
 
 # %% tags=["thumbnail"]
 outcome.columns(list(columns("8 → 4")))
 
 # %% [markdown]
-# *Picture: 8 → 4 dimensions. Without pretraining a point or two stand for each cluster and most tokens are never chosen; with it tokens cover the embeddings and the
-# reconstruction covers the clusters.*
+# *Picture: 8 → 4 dimensions. Without pretraining a point or two stand for a cluster; with it tokens cover the embeddings.*
 
 # %% [markdown]
 # ## Why one seed is not evidence
 #
-# **Predict.** The perplexity rises in the pictures above. Does the mean squared error fall as surely, in both cases and for every seed?
+# **Predict.** The perplexity rises in the pictures above. Does the mean squared error fall as surely, in both cases
+# and for every seed?
 
 # %%
-for row in table:
-    numbers = row["numbers"]
-    row |= {"perplexity": numbers.perplexity, "class_spread_ratio": numbers.class_spread_ratio}
 shown = {"perplexity": "perplexity", "class_spread_ratio": "spread kept within clusters", "mse": "mean squared error"}
 seeds.pairs(table, shown)
 
 # %% [markdown]
-# *Picture: a dot for each seed and arm, the two arms of one seed joined by a line. For 8 → 4 all lines rise in perplexity and spread and fall in error; for 2 → 1 the perplexity
-# rises and the error hardly changes.*
+# *Picture: a dot for each seed and arm, the two arms of a seed joined by a line; all lines for 8 → 4 dimensions agree.*
 
 
 # %%
@@ -243,7 +252,9 @@ def change(case, quantity):
 for case in ("2 → 1", "8 → 4"):
     for quantity in shown:
         ratios = change(case, quantity)
-        print(f"{case}  {quantity:18}  with / without: {ratios.round(2)}  higher for {sum(ratios > 1)} of {len(ratios)}")
+        print(
+            f"{case}  {quantity:18}  with / without: {ratios.round(2)}  higher for {sum(ratios > 1)} of {len(ratios)}"
+        )
 if not FAST:
     assert (change("8 → 4", "perplexity") > 3).all()
     assert (change("8 → 4", "class_spread_ratio") > 1.5).all()
@@ -252,13 +263,14 @@ if not FAST:
     assert (np.abs(change("2 → 1", "mse") - 1) < 0.3).all()
 
 # %% [markdown]
-# With 8 → 4 dimensions there is nothing to argue about. With 2 → 1 the error of the two arms is nearly the same, and which of them is ahead may depend on the seed: read it off the line
-# `2 → 1  mse`. Had we run one seed, we would have reported what that one says.
+# With 8 → 4 dimensions there is nothing to argue about. With 2 → 1 the error of the two arms is nearly the same, and
+# which of them is ahead may depend on the seed: read it off the line `2 → 1  mse`. Had we run one seed, we would have
+# reported what that one says.
 #
 # Suppose that pretraining did nothing. Then each seed is a coin.
 #
-# **Predict.** How often do all of n seeds agree with a direction that was fixed beforehand? And how often, with three seeds, does at least one of six independent
-# measures do so, if we look at six and report the one that does?
+# **Predict.** How often do all of n seeds agree with a direction that was fixed beforehand? And how often, with three
+# seeds, does at least one of six independent measures do so, if we look at six and report the one that does?
 
 # %%
 for n in (1, 3, 10):
@@ -268,14 +280,16 @@ assert 1 - (1 - 0.5**3) ** 6 > 0.5
 assert 1 - (1 - 0.5**10) ** 6 < 0.01
 
 # %% [markdown]
-# Three seeds agree by chance once in eight, and whoever looks at six measures finds an agreement more often than not. Ten seeds do so less than once in a hundred. So
-# the direction has to be fixed before the run, all seeds are shown as dots, and the size of a difference is held against how far seeds lie apart. That is also how the claims of `vqnp reproduce` are
-# decided: one holds when it holds for every seed.
+# Three seeds agree by chance once in eight, and whoever looks at six measures finds an agreement more often than not.
+# Ten seeds do so less than once in a hundred. So the direction has to be fixed before the run, all seeds are shown as
+# dots, and the size of a difference is held against how far seeds lie apart. That is also how the claims of `vqnp
+# reproduce` are decided: one holds when it holds for every seed.
 
 # %% [markdown]
 # ## Does it always help?
 #
-# The clusters are made to show the collapse. Here are handwritten digits: 1,797 images of 8×8 pixels, 64 → 4 dimensions.
+# The clusters are made to show the collapse. Here are handwritten digits: 1,797 images of 8×8 pixels, 64 → 4
+# dimensions.
 #
 # **Predict.** Will the perplexity be low without pretraining, and will pretraining raise it?
 
@@ -287,7 +301,7 @@ for seed in SEEDS:
         model = vqnp.VQVAE.mlp(vqnp.MLPSettings(64, 4), seed=seed)
         pretrain = EPOCHS // 2 if pretrained else 0
         vqnp.train(model, digits.points, vqnp.ae_then_vq(pretrain, EPOCHS - pretrain), seed=seed)
-        perplexity[pretrained].append(report(digits, model).perplexity)
+        perplexity[pretrained].append(measures(digits, model)["perplexity"])
 print("without pretraining:", np.round(perplexity[False], 1))
 print("with pretraining:   ", np.round(perplexity[True], 1))
 if not FAST:
@@ -295,14 +309,17 @@ if not FAST:
     assert np.mean(perplexity[True]) < 1.2 * np.mean(perplexity[False])
 
 # %% [markdown]
-# Neither. There is no collapse here to be mended, and the remedy does not raise the perplexity. A remedy is to be tried on the case in hand, and measured there:
-# `vqnp diagnose` takes the embeddings and the tokens of any model.
+# Neither. There is no collapse here to be mended, and the remedy does not raise the perplexity. A remedy is to be
+# tried on the case in hand, and measured there: `vqnp diagnose` takes the embeddings and the tokens of any model.
 #
 # ## Exercises
 #
-# 1. Add the paper's middle case, 3 → 1 dimensions, to the table. In which direction do perplexity and error go, seed by seed?
-# 2. How much pretraining is enough? Keep 200 epochs in all and pretrain for 1, 5, 20 or 100 of them. Predict the perplexity in each case, from what lesson 4 showed of the first epoch.
-# 3. The digits have fewer points and so fewer steps an epoch, more dimensions, and no gaps between classes as wide as the clusters'. Find out by experiments that change one thing
-#    at a time why their tokens do not collapse. How many seeds do you need before you believe it?
+# 1. Add the paper's middle case, 3 → 1 dimensions, to the table. In which direction do perplexity and error go, seed
+#    by seed?
+# 2. How much pretraining is enough? Keep 200 epochs in all and pretrain for 1, 5, 20 or 100 of them. Predict the
+#    perplexity in each case, from what lesson 4 showed of the first epoch.
+# 3. The digits have fewer points and so fewer steps an epoch, more dimensions, and no gaps between classes as wide as
+#    the clusters'. Find out by experiments that change one thing at a time why their tokens do not collapse. How many
+#    seeds do you need before you believe it?
 #
 # Next: *6. Embeddings collapse*.

@@ -41,27 +41,36 @@ def moment(name: str, embeddings: Array, tokens: Array | None) -> Any:
 
 
 def place(axes: Any, embeddings: Array, tokens: Array | None, name: str = "") -> None:
-    """Draw embeddings ``(N, D)`` and tokens ``(K, D)``: densities along a line, else points in a plane, dead tokens as crosses.
+    """Draw embeddings ``(N, D)`` and tokens ``(K, D)``: densities along a line, or clouds in the plane; dead tokens are crosses.
 
     Above two dimensions the plane is that of the embeddings' first two principal components.
     """
-    if tokens is None:
-        style.cloud(axes, in_plane(embeddings, embeddings)[0][:: max(1, len(embeddings) // SHOWN)], style.EMBEDDING, "embeddings", alpha=0.4)
-        axes.set_aspect("equal", adjustable="datalim")
-        axes.set_title(f"{name}no tokens yet")
-        return
-    counts = np.bincount(nearest(embeddings, tokens)[0], minlength=len(tokens))
-    if tokens.shape[1] == 1:
+    if embeddings.shape[1] == 1 and tokens is not None:
         style.along_a_line(axes, embeddings, tokens)
     else:
-        flat, marks = in_plane(embeddings, embeddings, tokens)
-        used = counts > 0
-        style.cloud(axes, flat[:: max(1, len(flat) // SHOWN)], style.EMBEDDING, "embeddings", alpha=0.4)
+        in_the_plane(axes, embeddings, tokens)
+    axes.set_title(f"{name}no tokens yet" if tokens is None else f"{name}perplexity {worth(embeddings, tokens)}")
+
+
+def worth(embeddings: Array, tokens: Array) -> str:
+    """Say how many evenly used tokens the codebook is worth."""
+    counts = np.bincount(nearest(embeddings, tokens)[0], minlength=len(tokens))
+    return f"{perplexity_of_counts(counts):.0f} of {len(tokens)}"
+
+
+def in_the_plane(axes: Any, embeddings: Array, tokens: Array | None) -> None:
+    """Draw the clouds of embeddings ``(N, D)`` and tokens ``(K, D)``, D at least 2."""
+    flat = in_plane(embeddings, embeddings)[0]
+    style.cloud(axes, flat[:: max(1, len(flat) // SHOWN)], style.EMBEDDING, "embeddings", alpha=0.4)
+    if tokens is not None:
+        used = np.bincount(nearest(embeddings, tokens)[0], minlength=len(tokens)) > 0
+        marks = in_plane(embeddings, tokens)[0]
         crosses: Any = {"s": 16, "marker": "x", "linewidths": 0.8}
         style.cloud(axes, marks[~used], style.TOKEN, "tokens never chosen", alpha=0.9, **crosses)
         style.cloud(axes, marks[used], style.TOKEN, "tokens in use", s=12, alpha=0.95)
-        axes.set_aspect("equal", adjustable="datalim")
-    axes.set_title(f"{name}perplexity {perplexity_of_counts(counts):.0f} of {len(tokens)}")
+    axes.set_aspect("equal", adjustable="datalim")
+    what = "coordinate" if embeddings.shape[1] == 2 else "component"
+    axes.set(xlabel=f"{what} 1", ylabel=f"{what} 2")
 
 
 def in_plane(reference: Array, *clouds: Array) -> list[Array]:
@@ -106,17 +115,3 @@ def legend_mark(color: str, label: str) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=color, label=label, linewidth=3)
-
-
-@style.styled
-def curves(named: Sequence[tuple[str, Array, Array]], name: str, ceiling: float) -> Any:
-    """Draw, in one panel, a line for each (name, epochs ``(T,)``, values ``(T,)``); ``ceiling`` is the most there could be."""
-    figure, axes = style.new_figure(1, 1, 8, 3.4)
-    panel = axes[0, 0]
-    for (label, epochs, values), color in zip(named, (style.RECONSTRUCTION, style.TOKEN, style.PRETRAINED), strict=False):
-        panel.plot(epochs, values, color=color, label=label)
-        panel.annotate(f"{values[-1]:.0f}", (epochs[-1], values[-1]), (4, 0), textcoords="offset points", va="center")
-    panel.axhline(ceiling, color="#333333", linewidth=0.8, linestyle=":", label=f"the most there could be: {ceiling:g}")
-    panel.set(xlabel="epoch", ylabel=name, ylim=(0, 1.05 * ceiling))
-    panel.legend(loc="center right", fontsize=7)
-    return figure

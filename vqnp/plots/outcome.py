@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vqnp.plots import fig5, film, style
+from vqnp.plots import fig3, fig5, film, style
 from vqnp.validation import Array
 
 
@@ -41,4 +41,8 @@ def columns(shown: Sequence[Outcome], same_data: bool = True) -> Any:
         film.place(below, outcome.embeddings, outcome.tokens)
     for panel in axes[0, 1:] if same_data else []:
         style.share_axes(axes[0, 0], panel, "xy")
+    marked = any(outcome.outside is not None for outcome in shown)
+    marks = (*fig3.LEGEND, (style.OUTSIDE, "outside the data")) if marked else fig3.LEGEND
+    handles = [fig3.legend_mark(color, label) for color, label in marks]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=7)
     return figure
