@@ -363,7 +363,7 @@ if not FAST:
 # *Class spread ratio* is the standard deviation within the clusters, of the reconstruction over that of the data: 1 is
 # kept, 0 is a point for each cluster. In all three cases the reconstruction is narrower than the data. Eight
 # dimensions quantized to four lose most: in four dimensions a crowd has far more rim, and the way out of it is longer.
-# Hardly a tenth of the codebook is worth anything, and a cluster becomes a point or two.
+# Less than a third of the codebook is worth anything, and a cluster becomes a point or two.
 #
 # It was no defect of the codebook at birth, but of the time of its birth: before the encoder had spread out. So let
 # the encoder spread out first. That is lesson 5.

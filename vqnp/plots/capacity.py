@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from vqnp.experiments.views import SHOWN
-from vqnp.plots import style
+from vqnp.plots import fig5, style
 from vqnp.validation import Array
 
 
 class Map(NamedTuple):
     """An encoder from two dimensions to one: data ``(N, 2)``, its embedding over a grid, and the decoded line.
 
-    ``height`` ``(len(y), len(x))`` is the embedding at the places ``x`` and ``y`` of the grid, ``line`` ``(M, 2)`` what the decoder
-    makes of evenly spaced embeddings.
+    ``height`` ``(len(y), len(x))`` is the embedding at the places ``x`` and ``y`` of the grid, ``levels`` those heights, in
+    ascending order, whose contours are drawn, ``line`` ``(M, 2)`` what the decoder makes of evenly spaced embeddings.
     """
 
     name: str
@@ -22,11 +20,12 @@ class Map(NamedTuple):
     x: Array
     y: Array
     height: Array
+    levels: Array
     line: Array
 
 
 @style.styled
-def maps(shown: Sequence[Map], levels: int = 24) -> Any:
+def maps(shown: Sequence[Map]) -> Any:
     """Draw, above, contour lines of each encoder's height among the data; below, the decoded line among the data."""
     figure, axes = style.new_figure(2, len(shown), 8, 6)
     for (above, below), part in zip(axes.T, shown, strict=True):
@@ -35,11 +34,24 @@ def maps(shown: Sequence[Map], levels: int = 24) -> Any:
             style.cloud(panel, few, style.DATA, "data", alpha=0.35)
             panel.set(xlim=(part.x[0], part.x[-1]), ylim=(part.y[0], part.y[-1]), aspect="equal")
             panel.set(xlabel="coordinate 1", ylabel="coordinate 2")
-        steps = np.linspace(part.height.min(), part.height.max(), levels)
-        above.contour(part.x, part.y, part.height, steps, colors=style.EMBEDDING, linewidths=0.9, linestyles="solid")
+        above.contour(
+            part.x, part.y, part.height, part.levels, colors=style.EMBEDDING, linewidths=0.9, linestyles="solid"
+        )
         below.plot(*part.line.T, color=style.RECONSTRUCTION, linewidth=1)
         above.set_title(f"{part.name}: lines of equal embedding")
         below.set_title("what the embeddings decode to")
+    return figure
+
+
+@style.styled
+def by_width(table: list[dict[str, Any]]) -> Any:
+    """Draw error and share of reconstructions outside the data against the encoder's width, as Figure 5 does."""
+    figure, axes = style.new_figure(1, 2, 8, 3.4)
+    left, right = axes[0]
+    fig5.sweep(left, table, "mse", "mean squared error")
+    fig5.sweep(right, table, "reconstruction_outside", "share of reconstructions outside the data", chance=0.01)
+    for panel in (left, right):
+        panel.set_title("")
     return figure
 
 

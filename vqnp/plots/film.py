@@ -22,9 +22,9 @@ Moment = tuple[str, Array, Array | None]  # its name, embeddings (N, D), tokens 
 def moments(shown: Sequence[Moment], columns: int = 3) -> Any:
     """Draw moments side by side, ``columns`` in a row, each on a scale of its own; D is 1 or 2."""
     rows = math.ceil(len(shown) / columns)
-    figure, axes = style.new_figure(rows, columns, 8, 2.7 * rows)
+    figure, axes = style.new_figure(rows, columns, 8, (8 / columns + 0.3) * rows)
     for panel, (name, embeddings, tokens) in zip(axes.flat, shown, strict=False):
-        place(panel, embeddings, tokens, f"{name}: ")
+        place(panel, embeddings, tokens, f"{name}\n")
     for empty in axes.flat[len(shown) :]:
         empty.remove()
     axes[0, 0].legend(loc="best", fontsize=7, markerscale=1.5)
@@ -35,7 +35,7 @@ def moments(shown: Sequence[Moment], columns: int = 3) -> Any:
 def moment(name: str, embeddings: Array, tokens: Array | None) -> Any:
     """Draw one moment: a frame of the film."""
     figure, axes = style.new_figure(1, 1, 5, 4)
-    place(axes[0, 0], embeddings, tokens, f"{name}: ")
+    place(axes[0, 0], embeddings, tokens, f"{name}\n")
     axes[0, 0].legend(loc="upper right")
     return figure
 
