@@ -42,6 +42,7 @@ figure
 def show(step):
     return figure
 
+
 # %% [markdown]
 # ## Exercises
 #

@@ -64,8 +64,7 @@ runs = {(hidden, None, seed): train(hidden, seed) for hidden in WIDTHS for seed 
 
 # %% [markdown]
 # **Predict.** The data are ten clusters. From a line, a decoder with enough units can draw any curve through them. If
-# the encoder has two units in each layer: in which order can it lay ten clusters on a line, and what happens to the
-# others?
+# the encoder has two units in each layer, how many of the ten clusters can it keep apart on the line?
 
 # %%
 shown, reports = [], {}
