@@ -63,11 +63,11 @@ def test_every_token_has_its_track():
 
 
 def test_the_shade_behind_is_darkest_where_most_embeddings_are():
-    embeddings = np.array([[0.5, 0.5, 0.5, 1.5], [2.5, 2.5, 1.5, 2.5]])
+    embeddings = np.array([[0.5, 0.5, 0.5, 1.5], [2.5, 2.5, 1.5, 0.5]])
     _, axes = style.new_figure(1, 1, 3, 3)
     film.behind(axes[0, 0], np.arange(2), embeddings, np.arange(4.0))
     shade = axes[0, 0].collections[0].get_array()
-    np.testing.assert_allclose(np.reshape(shade, (3, 2)), [[1, 0], [3**-0.5, 3**-0.5], [0, 1]])
+    np.testing.assert_allclose(np.reshape(shade, (3, 2)), [[1, 2**-0.5], [3**-0.5, 2**-0.5], [0, 1]])
 
 
 def test_ranges_of_encoders_are_in_their_titles():
