@@ -152,7 +152,7 @@ for hidden in (2, 4, 32):
     mixing[hidden] = (along[1:] != along[:-1]).mean()
     print(f"{hidden:2} units: the next embedding is of another cluster in {mixing[hidden]:.0%} of the cases")
 if not FAST:
-    assert mixing[2] > mixing[4] > mixing[32]
+    assert mixing[2] > mixing[32]
 
 # %% [markdown]
 # The curve in the lower row explains the pink points. From one cluster to the next the decoder has to pass through
@@ -232,10 +232,11 @@ if not FAST:
     assert (of("reconstruction_outside", 32) < 0.01).all()
 
 # %% [markdown]
-# Three findings, of different weight. The error grows as the encoder shrinks, for every seed. Peaks merge with 4
-# units, for every seed, as in the paper. Reconstructions outside the data are found with 2 units for every seed; with
-# 4 units, the paper's example, we do **not** find them above chance reliably: read its line. Where the paper's small
-# encoder has outliers, ours has not, and the layout of its clusters, which is not published, may be the reason.
+# Three findings, of different weight. With 2 and with 4 units the error is larger than with 32, for every seed. Peaks
+# merge with 4 units, for every seed, as in the paper. Reconstructions outside the data are found with 2 units for
+# every seed; with 4 units, the paper's example, we do **not** find them above chance reliably: read its line. Where
+# the paper's small encoder has outliers, ours has not, and the layout of its clusters, which is not published, may be
+# the reason.
 
 # %% [markdown]
 # ## One more layer before the quantizer
@@ -254,9 +255,8 @@ if not FAST:
     assert (ratios < 1).all()
 
 # %% [markdown]
-# It helps, for every seed. So the first layers had not merged everything: the second layer hands on four numbers for
-# each point, and the step from four numbers to one was where clusters were laid on top of one another. A wide layer
-# can fold the way from four to one.
+# It helps, for every seed. Layers of 4 units hand on four numbers for each point. A single linear step from four
+# numbers to one lays clusters on top of one another that a wide layer in between can keep apart.
 #
 # But a layer of 32 has parameters, too.
 #
@@ -283,8 +283,8 @@ if not FAST:
 #
 # ## Exercises
 #
-# 1. Draw the map of the encoder with 4 units and one more layer of 32 beside that with 4 units. Where did contour
-#    lines bend?
+# 1. Draw the map of the encoder with 4 units and one more layer of 32 beside that with 4 units. Where do its lines
+#    bend? Then give it a layer of 4 instead: is the error lower for every seed?
 # 2. Does pretraining mend the collapse of embeddings? Predict first, then train the encoder of 2 units with
 #    `vqnp.ae_then_vq(100, 100)`, three seeds, and compare error, peaks and the share outside.
 # 3. Layer or parameters? Design a comparison of encoders with equal numbers of parameters and different depths, say
