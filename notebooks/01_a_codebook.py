@@ -42,7 +42,6 @@ figure
 def show(step):
     return figure
 
-
 # %% [markdown]
 # ## Exercises
 #
