@@ -50,7 +50,9 @@ def execute(notebook: NotebookNode, fast: bool = False) -> None:
     parameters.source = PARAMETER.format(fast)
     strict = [f"--IPKernelApp.exec_lines={STRICT}"]
     where = {"metadata": {"path": str(HERE)}}
-    NotebookClient(notebook, timeout=600, record_timing=False, extra_arguments=strict, resources=where).execute()
+    NotebookClient(
+        notebook, timeout=600, startup_timeout=600, record_timing=False, extra_arguments=strict, resources=where
+    ).execute()
     widgets = notebook.metadata.get("widgets", {}).get(WIDGETS, {"state": {}})["state"].values()
     inside = [output for widget in widgets for output in widget["state"].get("outputs", [])]
     for output in inside + [output for cell in notebook.cells for output in cell.get("outputs", [])]:
