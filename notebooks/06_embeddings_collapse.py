@@ -97,6 +97,9 @@ if not FAST:
 # overlap). Peaks have merged in the small encoders. Note what does not move with the width: *codes used* and
 # *perplexity*. The codebook of the smallest encoder is used about as evenly as that of the largest. It is the
 # embeddings that have collapsed.
+#
+# The last row need not say so. Its sign of collapsed embeddings is fewer than half of the peaks of the data, and that
+# is a convention: fewer may be lost, and yet they are lost. A verdict saves no one from reading the numbers.
 
 # %% [markdown]
 # ## What an encoder cannot tell apart
