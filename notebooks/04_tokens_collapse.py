@@ -209,7 +209,7 @@ assert np.ptp(tokens) < np.ptp(embeddings)
 # The next picture follows every token, for this one epoch and then for all of them.
 
 
-# %%
+# %% tags=["thumbnail"]
 def watch(dim, token_dim):
     """Train without pretraining; return the data, the model and, after each epoch, its embeddings and tokens."""
     data, moments = vqnp.clusters(dim, seed=0), []
@@ -349,7 +349,7 @@ for name, (dataset, trained) in cases.items():
     title = f"{name} dimensions: {reports[name].class_spread_ratio:.0%} of spread kept"
     columns.append(outcome.Outcome(title, dataset.points, reconstruction, embeddings, trained.tokens))
 
-# %% tags=["thumbnail"]
+# %%
 outcome.columns(columns, same_data=False)
 
 # %% [markdown]
@@ -367,8 +367,8 @@ if not FAST:
 # %% [markdown]
 # *Class spread ratio* is the standard deviation within the clusters, of the reconstruction over that of the data: 1 is
 # kept, 0 is a point for each cluster. In all three cases the reconstruction is narrower than the data. Eight
-# dimensions quantized to four lose most: most tokens stay where nothing is, and are never chosen again. Less than a
-# third of the codebook is worth anything, and a cluster becomes a point or two.
+# dimensions quantized to four lose most: most tokens stay where nothing is, and are not chosen. Less than a third of
+# the codebook is worth anything, and a cluster becomes a point or two.
 #
 # It was no defect of the codebook at birth, but of the time of its birth: before the encoder had spread out. So let
 # the encoder spread out first. That is lesson 5.
