@@ -12,6 +12,7 @@ from functools import lru_cache
 import numba
 from threadpoolctl import ThreadpoolController
 
+
 @lru_cache(maxsize=1)
 def _pools(modules: int) -> ThreadpoolController:
     """Return the thread pools of the process. Looking for them takes a millisecond, so they are kept until more ``modules`` are loaded."""

@@ -18,7 +18,7 @@ from vqnp.quantize.squares import squared_distances
 from vqnp.validation import Array, require_points
 
 BLOCK = 128  # points searched together: with their running distances they stay in the first-level cache
-SEVERAL_POINTS, SEVERAL_TOKENS = 1024, 64  # from there on it pays to prepare the tokens, for a sorted or a screened search
+SEVERAL_POINTS, SEVERAL_TOKENS = 1024, 64  # from there on it pays to sort the tokens, or to lay them out for the screen
 PARALLEL_FROM = 1 << 16  # differences; a smaller search is over before a second thread has woken up
 
 
@@ -54,7 +54,7 @@ def nearest_numpy(points: Array, tokens: Array, block: int = 1024) -> tuple[Arra
 def nearest(points: Array, tokens: Array) -> tuple[Array, Array]:
     """Return the codes ``(N,)`` int64 of the nearest tokens and the squared distances ``(N,)`` to them.
 
-    Needs little memory beyond the answer: a few kilobytes a thread, and for many tokens three copies of them. Raises ``TypeError``
+    Needs little memory beyond the answer: a megabyte a thread, and for many tokens a few copies of them. Raises ``TypeError``
     or ``ValueError`` when ``points`` ``(N, D)`` and ``tokens`` ``(K, D)`` are not finite, non-empty float arrays of one dtype and D.
     """
     tokens = require_points(tokens, "tokens")
@@ -65,7 +65,7 @@ def nearest(points: Array, tokens: Array) -> tuple[Array, Array]:
 
 
 def search(points: Array, tokens: Array) -> tuple[Array, Array]:
-    """Do what ``nearest`` does, for arrays that are known to be good."""
+    """Do what ``nearest`` does, for arrays that are known to be good: the plain search, or a faster one with the same answer."""
     if len(points) >= SEVERAL_POINTS and len(tokens) >= SEVERAL_TOKENS:
         return line_search(points, tokens) if tokens.shape[1] == 1 else screened_search(points, tokens)
     codes = np.empty(len(points), np.int64)
@@ -114,7 +114,7 @@ def _search_rows(points: Array, tokens: Array, start: int, stop: int, codes: Arr
 def _keep_nearer(k: int, one: Array, after: int, two: Array, least: Array, code: Array) -> None:
     """Choose, for each point, among the nearest so far and two more tokens. Every value is read before one is chosen, and two
     choices are made before one is stored: so they are vector selects, without branches and without conditional stores."""
-    for b in range(BLOCK):
+    for b in range(len(least)):
         now, then, best, chosen = one[b], two[b], least[b], code[b]
         nearer = now < best
         best = now if nearer else best

@@ -3,7 +3,8 @@
 With everything measured from the tokens' mean, ‖x − t‖² = ‖x‖² + 2 s with the score s = ‖t‖²/2 − x·t. Scores cost a multiplication
 and an addition a dimension, and many are found at once (see scores.py); but they round in their own way, and cannot be trusted
 with near ties. They are asked for less. Tokens are grouped in chunks, and a chunk's least score is known up to its rounding
-error e: with u the unit roundoff, r the greatest ‖t‖ in the chunk and m the least normal number, below which rounding is no longer relative,
+error e: with u the unit roundoff, r the greatest ‖t‖ of the chunks decided on together, and m the least
+normal number, below which rounding is no longer relative,
 
     |error| ≤ e = 2 (D + 8) · 2u · (‖x‖ + r)² + 2 (D + 8) m
 
@@ -113,7 +114,7 @@ def _screen_block(
     block, norms = _centred(points, start, rows, centre, negated.shape[1])
     least = np.empty((min(SPAN, len(negated)) // CHUNK, BLOCK), points.dtype)
     ceiling = np.full(BLOCK, np.inf, points.dtype)
-    candidates, squared = np.empty(BLOCK, np.int64), np.empty(CHUNK, points.dtype)
+    candidates = np.empty(BLOCK, np.int64)
     for first in range(0, len(negated), SPAN):
         stop = min(first + SPAN, len(negated))
         if block.shape[1] == SHORT:
@@ -124,11 +125,8 @@ def _screen_block(
             _bound(row, reach[(first // CHUNK + row) // 4], norms, error, least, ceiling)
         for row in range(0, (stop - first) // CHUNK, 4):
             count = _candidates(row, least, ceiling, rows, candidates)
-            for j in range(count):
-                for r in range(row, row + 4):
-                    i = candidates[j]
-                    if not least[r, i] > ceiling[i]:
-                        _search_chunk(first // CHUNK + r, start + i, points, exact, squared, codes, distances)
+            if count > 0:
+                _search(first // CHUNK, row, candidates[:count], start, least, ceiling, points, exact, codes, distances)
 
 
 @kernel
@@ -168,20 +166,37 @@ def _candidates(row: int, least: Array, ceiling: Array, rows: int, candidates: A
         three, four = not least[row + 2, i] > ceiling[i], not least[row + 3, i] > ceiling[i]
         possible[i] = one | two | three | four
     count = 0
-    for i in range(rows):  # written in any case, and overwritten if it was none: faster than a branch nobody can predict
+    for i in range(
+        rows
+    ):  # written in any case, and overwritten if it was none: faster than a branch nobody can predict
         candidates[count] = i
         count += possible[i]
     return count
 
 
 @kernel
-def _search_chunk(c: int, i: int, points: Array, exact: Array, squared: Array, codes: Array, distances: Array) -> None:
-    """Search chunk ``c`` for a token nearer to point ``i``, by the definition."""
-    squared_distances(exact, c, points, i, CHUNK, squared)
-    least, code = distances[i], codes[i]
-    for k in range(CHUNK):
-        now = squared[k]
-        nearer = now < least
-        least = now if nearer else least
-        code = c * CHUNK + k if nearer else code
-    codes[i], distances[i] = code, least
+def _search(
+    chunk: int,
+    row: int,
+    candidates: Array,
+    start: int,
+    least: Array,
+    ceiling: Array,
+    points: Array,
+    exact: Array,
+    codes: Array,
+    distances: Array,
+) -> None:
+    """Search, by the definition, for each candidate those of four chunks that may hold its nearest token."""
+    squared = np.empty(CHUNK, points.dtype)
+    for i in candidates:
+        for r in range(row, row + 4):
+            if not least[r, i] > ceiling[i]:
+                squared_distances(exact, chunk + r, points, start + i, CHUNK, squared)
+                nearest, code = distances[start + i], codes[start + i]
+                for k in range(CHUNK):
+                    now = squared[k]
+                    nearer = now < nearest
+                    nearest = now if nearer else nearest
+                    code = (chunk + r) * CHUNK + k if nearer else code
+                codes[start + i], distances[start + i] = code, nearest
