@@ -71,7 +71,7 @@ def test_blocks_that_are_not_full(n, k):
 def test_distances_that_overflow_are_all_alike(dims):
     rng = np.random.default_rng(0)
     points, tokens = (1e19 * rng.normal(size=(count, dims)).astype(np.float32) for count in (50, 150))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         assert_same(points, tokens)
 
 

@@ -152,7 +152,7 @@ def ema_update(codebook: Codebook, embeddings: Array, codes: Array, decay: float
     paper = dialect == "paper"
     if embeddings.shape[1] < WIDE or k < FEW:
         hits, sums = batch_statistics(embeddings, codes, k)
-        if not np.isfinite(sums.sum()):  # what is not finite shows in the sums, which are smaller than the embeddings
+        if not np.isfinite(sums).all():  # what is not finite shows in the sums, which are smaller than the embeddings
             require_finite(embeddings, "embeddings")
         _move[sums.size >= PARALLEL_FROM // 4](
             codebook.tokens, codebook.counts, codebook.sums, hits, sums, decay, paper
