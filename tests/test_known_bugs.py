@@ -118,9 +118,13 @@ def test_bug_05_unused_codes_underflow(monkeypatch):
 
     check()
     ema_module = sys.modules["vqnp.quantize.ema"]
-    divide = ema_module._divide[0]
-    always = lambda tokens, sums, weights, moved: divide(tokens, sums, weights, np.ones_like(moved))  # noqa: E731
-    monkeypatch.setattr(ema_module, "_divide", (always, always))
+    move = ema_module._move[0]
+
+    def always(tokens, counts, sums, *others):
+        move(tokens, counts, sums, *others)
+        tokens[:] = sums / counts[:, None]
+
+    monkeypatch.setattr(ema_module, "_move", (always, always))
     with np.errstate(invalid="ignore"):
         fails(check)
 

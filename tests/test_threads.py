@@ -29,7 +29,7 @@ def test_a_limit_within_a_limit_ends_with_the_outer_one():
 
 
 PRODUCTS = {
-    "search": (screen, "_screen_blocks", lambda x: screen.screened_search(x, x)),
+    "search": (screen, "_screen_blocks", lambda x: screen.screened_search(np.tile(x, 3), np.tile(x, 3))),
     "convolution": (correlate, "_correlate", lambda x: correlate.correlate(x[None, None], x[None, None], (1, 1), (0, 0))),
     "its input": (
         correlate, "_backward_input",

@@ -17,6 +17,14 @@ def kernel(function: Callable) -> Callable:
     return _compile(function, **RELEASED)
 
 
+def contracting_kernel(function: Callable) -> Callable:
+    """Compile ``function`` for one thread; the processor may multiply and add in one step, which rounds once instead of twice.
+
+    The bits then differ from machine to machine: only for what is rough by design and is checked afterwards.
+    """
+    return _compile(function, fastmath={"contract"}, **RELEASED)
+
+
 def parallel_kernel(function: Callable) -> Callable:
     """Compile ``function`` with its ``prange`` loops spread over Numba's threads."""
     return _compile(function, parallel=True, **RELEASED)

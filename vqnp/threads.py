@@ -4,11 +4,20 @@ BLAS, and the OpenMP loops of scikit-learn, always run on one thread: the parall
 order do not depend on the number of threads, so the same seed gives the same bits on any machine width, and no two pools multiply.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 
 import numba
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
+
+
+@lru_cache(maxsize=1)
+def _pools(modules: int) -> ThreadpoolController:
+    """Return the thread pools of the process. Looking for them takes a millisecond, so they are kept until more ``modules`` are loaded."""
+    return ThreadpoolController()
+
 
 _depth = 0  # how many limits are in force: within one, another costs next to nothing
 
@@ -24,7 +33,7 @@ def limit(numba_threads: int | None = None) -> Iterator[None]:
 
     global _depth
     before = numba.get_num_threads()
-    with nullcontext() if _depth else threadpool_limits(limits=1):
+    with nullcontext() if _depth else _pools(len(sys.modules)).limit(limits=1):
         _depth += 1
         try:
             if numba_threads is not None:

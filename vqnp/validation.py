@@ -14,10 +14,11 @@ class NotFiniteError(ValueError):
     """Numbers that are NaN or infinite."""
 
 
-def require_points(array: Array, name: str, *, dim: int | None = None) -> Array:
+def require_points(array: Array, name: str, *, dim: int | None = None, finite: bool = True) -> Array:
     """Return ``array`` C-contiguous once it is known to be a non-empty, finite float ``(N, D)`` array.
 
-    Raises ``TypeError`` for another type or dtype, ``ValueError`` for another shape, for ``D != dim``, and for NaN or infinity.
+    Raises ``TypeError`` for another type or dtype, ``ValueError`` for another shape, for ``D != dim``, and for NaN or infinity;
+    where these show in a result that is smaller, ``finite=False`` leaves looking for them to the caller.
     """
     require_float(array, name)
     if array.ndim != 2:
@@ -26,7 +27,8 @@ def require_points(array: Array, name: str, *, dim: int | None = None) -> Array:
         raise ValueError(f"{name} is empty: shape {array.shape}")
     if dim is not None and array.shape[1] != dim:
         raise ValueError(f"{name} must have shape (N, {dim}), got {array.shape}")
-    require_finite(array, name)
+    if finite:
+        require_finite(array, name)
     return np.ascontiguousarray(array)
 
 

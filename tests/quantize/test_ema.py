@@ -37,15 +37,12 @@ def assignments(draw):
     return draws.normal(size=(n, dims)).astype(dtype), draws.integers(0, k, n), k
 
 
-@pytest.mark.parametrize("parallel_from", [0, 1 << 62], ids=["parallel", "serial"])
 @given(assignments())
-def test_three_sums_agree_to_the_last_bit(parallel_from, assignment):
+def test_three_sums_agree_to_the_last_bit(assignment):
     expected = batch_statistics_loop(*assignment)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PARALLEL_FROM", parallel_from)
-        for found in (batch_statistics_numpy(*assignment), batch_statistics(*assignment)):
-            np.testing.assert_array_equal(found[0], expected[0])
-            np.testing.assert_array_equal(found[1], expected[1])
+    for found in (batch_statistics_numpy(*assignment), batch_statistics(*assignment)):
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_array_equal(found[1], expected[1])
     assert expected[0].sum() == len(assignment[1])
 
 
@@ -86,6 +83,40 @@ REFERENCES = {
 
 def test_every_dialect_has_a_reference():
     assert REFERENCES.keys() == set(DIALECTS)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(assignment=assignments(), decay=st.sampled_from([0.0, 0.3, 0.99]))
+def test_sorted_by_code_the_update_is_the_same_to_the_last_bit(dialect, assignment, decay):
+    """Summing and moving in one pass, code by code, against summing first: as for many codes and few."""
+    embeddings, codes, k = assignment
+    books = [start(dialect, k, embeddings.shape[1], embeddings.dtype) for _ in range(2)]
+    hits = []
+    for book, few in zip(books, (0, 1 << 62), strict=True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "WIDE", 0)
+            patch.setattr(module, "FEW", few)
+            hits.append([ema_update(book, embeddings, codes, decay, dialect) for _ in range(2)])
+    np.testing.assert_array_equal(*hits)
+    for field in ("tokens", "counts", "sums"):
+        np.testing.assert_array_equal(*(getattr(book, field) for book in books))
+
+
+@pytest.mark.parametrize("few", [0, 1 << 62], ids=["sorted", "summed"])
+@pytest.mark.parametrize("bad", [[np.nan], [np.inf], [np.inf, -np.inf], [np.inf, 0, -np.inf]])
+def test_what_is_not_finite_is_refused_before_anything_moves(bad, few, monkeypatch):
+    monkeypatch.setattr(module, "WIDE", 0)
+    monkeypatch.setattr(module, "FEW", few)
+    codebook = start("paper")
+    before = codebook.tokens.copy(), codebook.counts.copy(), codebook.sums.copy()
+    embeddings = np.ones((9, 3))
+    embeddings[4 : 4 + len(bad), 1] = bad
+    refused = pytest.raises(ValueError, match=r"embeddings holds NaN or infinity, first at index \(4, 1\)")
+    with refused, np.errstate(invalid="ignore"):
+        ema_update(codebook, embeddings, np.arange(9) % 2, 0.9)
+    for now, then in zip((codebook.tokens, codebook.counts, codebook.sums), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert codebook.steps == 0
 
 
 @pytest.mark.parametrize("parallel_from", [0, 1 << 62], ids=["parallel", "serial"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numba import config
 
 from vqnp import threads
-from vqnp.quantize.nearest import BLOCK, nearest, nearest_loop, nearest_numpy
+from vqnp.quantize.nearest import BLOCK, SEVERAL_POINTS, SEVERAL_TOKENS, nearest, nearest_loop, nearest_numpy
 
 module = sys.modules["vqnp.quantize.nearest"]  # in the package, the function has the module's name
 both_searches = pytest.mark.parametrize("parallel_from", [0, 1 << 62], ids=["parallel", "serial"])
@@ -63,6 +63,16 @@ def test_answer_does_not_depend_on_the_block(block, monkeypatch):
         monkeypatch.setattr(module, name, getattr(getattr(module, name), "py_func", getattr(module, name)))
     monkeypatch.setattr(module, "PARALLEL_FROM", 0)
     assert_same_bits(module.nearest(points, tokens), nearest_loop(points, tokens))
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("dims", [1, 2, 8, 9])
+@pytest.mark.parametrize("n", [SEVERAL_POINTS - 1, SEVERAL_POINTS])
+@pytest.mark.parametrize("k", [SEVERAL_TOKENS - 1, SEVERAL_TOKENS + 1])
+def test_whichever_search_is_chosen_the_answer_is_the_same(n, k, dims):
+    rng = np.random.default_rng(n + k)
+    points, tokens = rng.normal(size=(n, dims)).astype(np.float32), rng.normal(size=(k, dims)).astype(np.float32)
+    assert_same_bits(nearest(points, tokens), nearest_numpy(points, tokens))
 
 
 @pytest.mark.parametrize("turn", [np.asfortranarray, lambda x: x[:, ::-1], lambda x: np.ascontiguousarray(x.T).T])

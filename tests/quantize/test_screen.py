@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from vqnp.quantize import screen
 from vqnp.quantize.nearest import nearest_numpy
-from vqnp.quantize.screen import BLOCK, CHUNK, screened_search
+from vqnp.quantize.scores import CHUNK
+from vqnp.quantize.screen import BLOCK, SPAN, screened_search
 
 
 def assert_same(points, tokens):
@@ -23,7 +24,7 @@ def assert_same(points, tokens):
     k=st.integers(1, 2 * CHUNK + 5),
     dims=st.integers(1, 9),
     offset=st.sampled_from([0.0, 1.0, 1e4]),
-    spread=st.sampled_from([1e-3, 1.0, 1e6]),
+    spread=st.sampled_from([1e-22, 1e-3, 1.0, 1e6, 1e18]),  # the squares of the first are denormal numbers, in float32
     dtype=st.sampled_from([np.float32, np.float64]),
     seed=st.integers(0, 99),
 )
@@ -66,6 +67,37 @@ def test_blocks_that_are_not_full(n, k):
     assert_same(rng.normal(size=(n, 3)).astype(np.float32), rng.normal(size=(k, 3)).astype(np.float32))
 
 
+@pytest.mark.parametrize("dims", [3, 9])
+def test_distances_that_overflow_are_all_alike(dims):
+    rng = np.random.default_rng(0)
+    points, tokens = (1e19 * rng.normal(size=(count, dims)).astype(np.float32) for count in (50, 150))
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert_same(points, tokens)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("dims", [3, 9])
+def test_more_tokens_than_are_decided_on_at_once(dims):
+    """On a lattice, where the lowest index among all spans has to win the ties."""
+    rng = np.random.default_rng(0)
+    points, tokens = (rng.integers(-3, 4, (count, dims)).astype(np.float32) for count in (BLOCK + 7, 2 * SPAN + 5))
+    assert_same(points, tokens)
+
+
+def test_the_term_for_denormal_numbers_is_needed(monkeypatch):
+    """Without it, products that vanish are taken at their word."""
+    rng = np.random.default_rng(0)
+    points, tokens = (3e-23 * rng.normal(size=(count, 8)).astype(np.float32) for count in (200, 300))
+    assert_same(points, tokens)
+
+    class Relative:
+        eps, tiny = np.finfo(np.float32).eps, np.float32(0)
+
+    monkeypatch.setattr(screen.np, "finfo", lambda dtype: Relative)
+    codes, _ = screened_search(points, tokens)
+    assert (codes != nearest_numpy(points, tokens)[0]).any()
+
+
 def test_the_error_bound_is_needed(monkeypatch):
     """Without it the sphere's races are lost; so the tests above would notice a bound that is too small."""
     rng = np.random.default_rng(0)
@@ -74,7 +106,7 @@ def test_the_error_bound_is_needed(monkeypatch):
     points = (1e-6 * rng.normal(size=(200, 32))).astype(np.float32)
 
     class Exact:
-        eps = 0.0
+        eps = tiny = 0.0
 
     monkeypatch.setattr(screen.np, "finfo", lambda dtype: Exact)
     codes, _ = screened_search(points, tokens)

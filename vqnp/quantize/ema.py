@@ -29,12 +29,17 @@ import numpy as np
 from numba import prange
 
 from vqnp.jit import both, kernel, parallel_kernel
-from vqnp.validation import Array, require_codes, require_points, require_share
+from vqnp.validation import Array, require_codes, require_finite, require_points, require_share
 
 Dialect = Literal["paper", "counts-one", "smoothed-state", "debiased"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 EPSILON = 1e-5
 PARALLEL_FROM = 1 << 16  # embedding coordinates; fewer are summed before a second thread has woken up
+WIDE, FEW = (
+    16,
+    64,
+)  # dimensions and codes; narrower embeddings, or fewer codes, are summed before the threads could share them out
+CODES = 8  # codes that a thread moves at a time
 
 
 @dataclass
@@ -104,12 +109,10 @@ def batch_statistics_numpy(embeddings: Array, codes: Array, n_tokens: int) -> tu
 
 def batch_statistics(embeddings: Array, codes: Array, n_tokens: int) -> tuple[Array, Array]:
     """Return how many embeddings chose each code, l ``(K,)``, and their sums, m ``(K, D)``, both float64."""
-    if embeddings.size < PARALLEL_FROM:
-        return _statistics_serial(embeddings, codes, n_tokens)
-    return _statistics_parallel(embeddings, codes, n_tokens)
+    return _statistics(embeddings, codes, n_tokens)
 
 
-_statistics_serial = kernel(batch_statistics_loop)
+_statistics = kernel(batch_statistics_loop)
 
 
 @kernel
@@ -128,20 +131,6 @@ def _rows_by_code(codes: Array, n_tokens: int) -> tuple[Array, Array]:
     return starts, rows
 
 
-@parallel_kernel
-def _statistics_parallel(embeddings: Array, codes: Array, n_tokens: int) -> tuple[Array, Array]:
-    """Each thread owns whole codes: no two write to one place, and a code's sum keeps the order of the batch."""
-    starts, rows = _rows_by_code(codes, n_tokens)
-    hits = np.empty(n_tokens)
-    sums = np.zeros((n_tokens, embeddings.shape[1]))
-    for k in prange(n_tokens):
-        hits[k] = starts[k + 1] - starts[k]
-        for i in range(starts[k], starts[k + 1]):
-            for d in range(embeddings.shape[1]):
-                sums[k, d] += embeddings[rows[i], d]
-    return hits, sums
-
-
 def smoothed(counts: Array) -> Array:
     """Return S ``(K,)`` float64: ``counts`` with a little weight moved to the codes that have none; the total is kept."""
     counts = counts.astype(np.float64)
@@ -157,37 +146,85 @@ def ema_update(codebook: Codebook, embeddings: Array, codes: Array, decay: float
     """
     require_dialect(dialect)
     decay = np.float64(require_share(decay, "decay"))  # interpreted, a float times float32 would be rounded to float32
-    embeddings = require_points(embeddings, "embeddings", dim=codebook.tokens.shape[1])
-    codes = require_codes(codes, "codes", len(codebook.tokens), len(embeddings))
-    hits, sums = batch_statistics(embeddings, codes, len(codebook.tokens))
-    threads = codebook.sums.size >= PARALLEL_FROM
+    k, dims = codebook.tokens.shape
+    embeddings = require_points(embeddings, "embeddings", dim=dims, finite=False)
+    codes = require_codes(codes, "codes", k, len(embeddings))
+    paper = dialect == "paper"
+    if embeddings.shape[1] < WIDE or k < FEW:
+        hits, sums = batch_statistics(embeddings, codes, k)
+        if not np.isfinite(sums).all():  # what is not finite shows in the sums, which are smaller than the embeddings
+            require_finite(embeddings, "embeddings")
+        _move[sums.size >= PARALLEL_FROM // 4](
+            codebook.tokens, codebook.counts, codebook.sums, hits, sums, decay, paper
+        )
+    else:
+        require_finite(embeddings, "embeddings")
+        starts, rows = _rows_by_code(codes, k)
+        hits = np.diff(starts).astype(np.float64)
+        _sum_and_move(codebook.tokens, codebook.counts, codebook.sums, embeddings, starts, rows, decay, paper)
     codebook.steps += 1
-    _average[threads](codebook.counts, codebook.sums, hits, sums, decay)
-    if dialect == "paper":
-        # Without hits M / L stays the same in eq. 5; computed, it drifts as both fade into denormal numbers.
-        _divide[threads](codebook.tokens, codebook.sums, codebook.counts, hits > 0)
-        return hits
-    bias = 1 - decay**codebook.steps if dialect == "debiased" else 1.0
-    weights = smoothed(codebook.counts / bias)
-    if dialect == "smoothed-state":
-        codebook.counts[:] = weights
-    _divide[threads](codebook.tokens, codebook.sums / bias, weights, np.ones(len(hits), np.bool_))
+    if not paper:
+        _divide_by_smoothed(codebook, decay, dialect)
     return hits
 
 
 @both
-def _average(counts: Array, sums: Array, hits: Array, batch_sums: Array, decay: float) -> None:
-    """Eqs. 3 and 4, in place."""
+def _move(tokens: Array, counts: Array, sums: Array, hits: Array, batch_sums: Array, decay: float, paper: bool) -> None:
+    """Eqs. 3 and 4 in place; and eq. 5, as the paper has it, for the codes that were hit.
+
+    Without hits M / L stays the same in eq. 5; computed, it drifts as both fade into denormal numbers.
+    """
     for k in prange(len(counts)):
         counts[k] = decay * counts[k] + (1 - decay) * hits[k]
-        for d in range(sums.shape[1]):
+        moved = paper and hits[k] > 0
+        for d in range(tokens.shape[1]):
             sums[k, d] = decay * sums[k, d] + (1 - decay) * batch_sums[k, d]
+            if moved:
+                tokens[k, d] = sums[k, d] / counts[k]
 
 
-@both
-def _divide(tokens: Array, sums: Array, weights: Array, moved: Array) -> None:
-    """Eq. 5 for the codes in ``moved``, in place."""
-    for k in prange(len(tokens)):
-        if moved[k]:
-            for d in range(tokens.shape[1]):
-                tokens[k, d] = sums[k, d] / weights[k]
+@parallel_kernel
+def _sum_and_move(
+    tokens: Array, counts: Array, sums: Array, embeddings: Array, starts: Array, rows: Array, decay: float, paper: bool
+) -> None:
+    """The same together with the batch's sums, which would else need more room than the codebook itself."""
+    for b in prange((len(counts) + CODES - 1) // CODES):
+        _sum_and_move_block(b * CODES, tokens, counts, sums, embeddings, starts, rows, decay, paper)
+
+
+@kernel
+def _sum_and_move_block(
+    first: int,
+    tokens: Array,
+    counts: Array,
+    sums: Array,
+    embeddings: Array,
+    starts: Array,
+    rows: Array,
+    decay: float,
+    paper: bool,
+) -> None:
+    dims = tokens.shape[1]
+    batch_sum = np.empty(dims)
+    for k in range(first, min(first + CODES, len(counts))):
+        hits = starts[k + 1] - starts[k]
+        batch_sum[:] = 0
+        for i in range(starts[k], starts[k + 1]):
+            row = rows[i]
+            for d in range(dims):
+                batch_sum[d] += embeddings[row, d]
+        counts[k] = decay * counts[k] + (1 - decay) * hits
+        for d in range(dims):
+            sums[k, d] = decay * sums[k, d] + (1 - decay) * batch_sum[d]
+        if paper and hits > 0:
+            for d in range(dims):
+                tokens[k, d] = sums[k, d] / counts[k]
+
+
+def _divide_by_smoothed(codebook: Codebook, decay: float, dialect: Dialect) -> None:
+    """Eq. 5 as the other dialects have it: for every code, by weights that are never zero."""
+    bias = 1 - decay**codebook.steps if dialect == "debiased" else 1.0
+    weights = smoothed(codebook.counts / bias)
+    if dialect == "smoothed-state":
+        codebook.counts[:] = weights
+    codebook.tokens[:] = codebook.sums / bias / weights[:, None]

@@ -12,11 +12,13 @@ import numpy as np
 from numba import prange
 
 from vqnp.jit import kernel, parallel_kernel
+from vqnp.quantize.line import line_search
 from vqnp.quantize.screen import screened_search
+from vqnp.quantize.squares import squared_distances
 from vqnp.validation import Array, require_points
 
 BLOCK = 128  # points searched together: with their running distances they stay in the first-level cache
-SCREEN_TOKENS, SCREEN_DIMS = 1024, 8  # from there on a matrix product rules tokens out faster than they are searched
+SEVERAL_POINTS, SEVERAL_TOKENS = 1024, 64  # from there on it pays to sort the tokens, or to lay them out for the screen
 PARALLEL_FROM = 1 << 16  # differences; a smaller search is over before a second thread has woken up
 
 
@@ -52,7 +54,7 @@ def nearest_numpy(points: Array, tokens: Array, block: int = 1024) -> tuple[Arra
 def nearest(points: Array, tokens: Array) -> tuple[Array, Array]:
     """Return the codes ``(N,)`` int64 of the nearest tokens and the squared distances ``(N,)`` to them.
 
-    Needs little memory beyond the answer: a few kilobytes a thread, and for many tokens three copies of them. Raises ``TypeError``
+    Needs little memory beyond the answer: a megabyte a thread, and for many tokens a few copies of them. Raises ``TypeError``
     or ``ValueError`` when ``points`` ``(N, D)`` and ``tokens`` ``(K, D)`` are not finite, non-empty float arrays of one dtype and D.
     """
     tokens = require_points(tokens, "tokens")
@@ -63,9 +65,9 @@ def nearest(points: Array, tokens: Array) -> tuple[Array, Array]:
 
 
 def search(points: Array, tokens: Array) -> tuple[Array, Array]:
-    """Do what ``nearest`` does, for arrays that are known to be good."""
-    if len(tokens) >= SCREEN_TOKENS and tokens.shape[1] >= SCREEN_DIMS:
-        return screened_search(points, tokens)
+    """Do what ``nearest`` does, for arrays that are known to be good: the plain search, or a faster one with the same answer."""
+    if len(points) >= SEVERAL_POINTS and len(tokens) >= SEVERAL_TOKENS:
+        return line_search(points, tokens) if tokens.shape[1] == 1 else screened_search(points, tokens)
     codes = np.empty(len(points), np.int64)
     distances = np.empty(len(points), points.dtype)
     if points.size * len(tokens) < PARALLEL_FROM:
@@ -85,33 +87,38 @@ def _search_blocks(points: Array, tokens: Array, codes: Array, distances: Array)
 @kernel
 def _search_rows(points: Array, tokens: Array, start: int, stop: int, codes: Array, distances: Array) -> None:
     """Search rows ``start`` to ``stop``. A block of points is turned on its side, dimension by dimension, so that the
-    innermost loops run along the points: contiguous, one token's coordinate at a time, which the compiler vectorises."""
+    innermost loops run along the points: contiguous, one token at a time, which the compiler vectorises."""
     dims = points.shape[1]
-    block = np.zeros((dims, BLOCK), points.dtype)  # (D, BLOCK)
-    distance = np.empty(BLOCK, points.dtype)
+    block = np.zeros((1, dims, BLOCK), points.dtype)  # a strip of its own
+    one, two = np.empty(BLOCK, points.dtype), np.empty(BLOCK, points.dtype)
     least = np.empty(BLOCK, points.dtype)
     code = np.empty(BLOCK, np.int32)  # as wide as a float32, so that one vector holds as many of either
     for first in range(start, stop, BLOCK):
         rows = min(BLOCK, stop - first)
-        for b in range(rows):
-            for d in range(dims):
-                block[d, b] = points[first + b, d]
+        for d in range(dims):
+            for b in range(rows):
+                block[0, d, b] = points[first + b, d]
         for b in range(BLOCK):
             least[b], code[b] = np.inf, 0
-        for k in range(len(tokens)):
-            for b in range(BLOCK):
-                distance[b] = 0
-            for d in range(dims):
-                coordinate = tokens[k, d]
-                for b in range(BLOCK):
-                    difference = block[d, b] - coordinate
-                    distance[b] += difference * difference
-            index = np.int32(k)
-            for b in range(BLOCK):  # every value is read before one is chosen: so it is a vector select and no branch
-                now, best, chosen = distance[b], least[b], code[b]
-                nearer = now < best
-                least[b] = now if nearer else best
-                code[b] = index if nearer else chosen
+        for k in range(0, len(tokens), 2):
+            after = min(k + 1, len(tokens) - 1)  # of an odd number, the last is looked at twice
+            squared_distances(block, 0, tokens, k, BLOCK, one)
+            squared_distances(block, 0, tokens, after, BLOCK, two)
+            _keep_nearer(np.int32(k), one, np.int32(after), two, least, code)
         for b in range(rows):
             codes[first + b] = code[b]
             distances[first + b] = least[b]
+
+
+@kernel
+def _keep_nearer(k: int, one: Array, after: int, two: Array, least: Array, code: Array) -> None:
+    """Choose, for each point, among the nearest so far and two more tokens. Every value is read before one is chosen, and two
+    choices are made before one is stored: so they are vector selects, without branches and without conditional stores."""
+    for b in range(len(least)):
+        now, then, best, chosen = one[b], two[b], least[b], code[b]
+        nearer = now < best
+        best = now if nearer else best
+        chosen = k if nearer else chosen
+        nearer = then < best
+        least[b] = then if nearer else best
+        code[b] = after if nearer else chosen

@@ -1,18 +1,18 @@
-"""The same search for many tokens of many dimensions: a matrix product rules most tokens out, the definition decides among the rest.
+"""The same search for many tokens: rough scores rule most tokens out, the definition decides among the rest.
 
-With everything measured from the tokens' mean, ‖x − t‖² = ‖x‖² + 2 s with the score s = ‖t‖²/2 − x·t, and the scores of a block of
-points with a block of tokens are one matrix product, at BLAS's speed. But the product rounds in its own way, and differently for
-every block size: it cannot be trusted with near ties. It is asked for less. Tokens are grouped in chunks, and a chunk's least score
-is known up to its rounding error e: with u the unit roundoff and r the greatest ‖t‖ in the chunk
+With everything measured from the tokens' mean, ‖x − t‖² = ‖x‖² + 2 s with the score s = ‖t‖²/2 − x·t. Scores cost a multiplication
+and an addition a dimension, and many are found at once (see scores.py); but they round in their own way, and cannot be trusted
+with near ties. They are asked for less. Tokens are grouped in chunks, and a chunk's least score is known up to its rounding
+error e: with u the unit roundoff, r the greatest ‖t‖ of the chunks decided on together, and m the least
+normal number, below which rounding is no longer relative,
 
-    |error| ≤ e = 2 (D + 8) · 2u · (‖x‖ + r)²
+    |error| ≤ e = 2 (D + 8) · 2u · (‖x‖ + r)² + 2 (D + 8) m
 
 bounds the rounding of the score in any order of summation, that of centring, and that of the loop's own distances. A chunk whose
 interval [least − e, least + e] lies wholly above another's cannot hold the answer. All others, nearly always just one, are
 searched by the definition: the codes and distances are those of ``nearest_loop`` to the last bit.
 
-Shapes: points ``(N, D)``, tokens ``(K, D)``; the tokens are laid out as blocks ``(K / BLOCK, D + 1, BLOCK)``, the last of the D + 1
-rows being ‖t‖²/2, which meets a 1 in the points.
+Shapes: points ``(N, D)``, tokens ``(K, D)``. D is filled up to a width W of at least SHORT, and K to whole chunks.
 """
 
 import numpy as np
@@ -20,119 +20,183 @@ from numba import prange
 
 from vqnp import threads
 from vqnp.jit import kernel, parallel_kernel
+from vqnp.quantize.scores import CHUNK, SHORT, least_of, long_scores, short_scores
+from vqnp.quantize.squares import squared_distances
 from vqnp.validation import Array
 
-BLOCK = 256  # tokens, and points, of one product: its result stays in the second-level cache
-CHUNK = 32  # tokens ruled out or searched together
+BLOCK = 256  # points screened together
+SPAN = 4096  # tokens between two decisions: their least scores, (SPAN / CHUNK, BLOCK), stay in the second-level cache
 
 
-@threads.limit()
 def screened_search(points: Array, tokens: Array) -> tuple[Array, Array]:
-    """Return what ``nearest`` returns; needs about three copies of the tokens, and half a megabyte a thread for every 10,000."""
-    dtype, eps = tokens.dtype, np.finfo(tokens.dtype).eps
-    centre = tokens.mean(axis=0, dtype=np.float64).astype(dtype)
-    centred = tokens - centre
-    squares = np.square(centred).sum(axis=1)  # (K,)
-    short = -len(tokens) % BLOCK
-    blocks = np.concatenate([-centred, squares[:, None] / 2], axis=1)  # (K, D + 1)
-    blocks = np.pad(blocks, ((0, short), (0, 0)))
-    blocks[len(tokens) :, -1] = np.inf  # what fills the last block is never nearest
-    blocks = np.ascontiguousarray(blocks.reshape(-1, BLOCK, blocks.shape[1]).transpose(0, 2, 1))
-    reach = np.sqrt(np.pad(squares, (0, short)).reshape(-1, CHUNK).max(axis=1))  # (K / CHUNK,)
-    columns = np.ascontiguousarray(np.pad(tokens, ((0, short), (0, 0)), constant_values=np.inf).T)  # (D, K)
-    codes = np.empty(len(points), np.int64)
-    distances = np.empty(len(points), dtype)
-    error = dtype.type(2 * (points.shape[1] + 8) * eps)
-    _screen_blocks(points, centre, blocks, reach, error, columns, codes, distances)
+    """Return what ``nearest`` returns; needs about two copies of the tokens, and a megabyte a thread."""
+    if tokens.shape[1] <= SHORT:
+        return _screened_search(points, tokens)
+    with threads.limit():  # BLAS multiplies within the parallel blocks
+        return _screened_search(points, tokens)
+
+
+def _screened_search(points: Array, tokens: Array) -> tuple[Array, Array]:
+    centre = tokens.mean(axis=0, dtype=np.float64).astype(tokens.dtype)
+    layout = lay_out(tokens, centre)
+    codes = np.zeros(len(points), np.int64)
+    distances = np.full(len(points), np.inf, points.dtype)
+    _screen_blocks(points, centre, layout, rounding(tokens), codes, distances)
     return codes, distances
+
+
+def rounding(tokens: Array) -> tuple[np.floating, np.floating]:
+    """Return what the bound e of the error is made of: the factor of (‖x‖ + r)², and the term beside it."""
+    info, terms = np.finfo(tokens.dtype), 2 * (tokens.shape[1] + 8)
+    return terms * info.eps, terms * info.tiny
+
+
+Layout = tuple[Array, Array, Array, Array]
+
+
+def lay_out(tokens: Array, centre: Array) -> Layout:
+    """Return the tokens as the screen needs them, in whole chunks: the tokens that fill up the last are never nearest.
+
+    For the scores: centred and negated ``(K, W)``, half their squares ``(K,)`` and each chunk's greatest norm ``(K / CHUNK,)``.
+    For the definition: chunks of tokens on their side ``(K / CHUNK, D, CHUNK)``.
+    """
+    dims, dtype = tokens.shape[1], tokens.dtype
+    chunks = -(-len(tokens) // (4 * CHUNK)) * 4
+    negated = np.zeros((chunks * CHUNK, max(dims, SHORT)), dtype)
+    halves = np.full(chunks * CHUNK, np.inf, dtype)
+    reach = np.zeros(chunks // 4, dtype)
+    exact = np.full((chunks, dims, CHUNK), np.inf, dtype)
+    _lay_out_chunks(tokens, centre, negated, halves, reach, exact)
+    return negated, halves, reach, exact
+
+
+@parallel_kernel
+def _lay_out_chunks(tokens: Array, centre: Array, negated: Array, halves: Array, reach: Array, exact: Array) -> None:
+    for group in prange(len(reach)):
+        _lay_out_group(group, tokens, centre, negated, halves, reach, exact)
+
+
+@kernel
+def _lay_out_group(
+    group: int, tokens: Array, centre: Array, negated: Array, halves: Array, reach: Array, exact: Array
+) -> None:
+    for k in range(group * 4 * CHUNK, min((group + 1) * 4 * CHUNK, len(tokens))):
+        square = tokens[k, 0] * 0
+        for d in range(tokens.shape[1]):
+            exact[k // CHUNK, d, k % CHUNK] = tokens[k, d]
+            difference = centre[d] - tokens[k, d]
+            negated[k, d] = difference
+            square += difference * difference
+        halves[k] = square / 2
+        reach[group] = max(reach[group], np.sqrt(square))
 
 
 @parallel_kernel
 def _screen_blocks(
-    points: Array,
-    centre: Array,
-    blocks: Array,
-    reach: Array,
-    error: float,
-    columns: Array,
-    codes: Array,
-    distances: Array,
+    points: Array, centre: Array, layout: Layout, error: tuple[float, float], codes: Array, distances: Array
 ) -> None:
     for b in prange((len(points) + BLOCK - 1) // BLOCK):
-        first = b * BLOCK
-        rows = min(BLOCK, len(points) - first)
-        turned, norms = _turn(points, centre, first, rows)
-        least = np.empty((len(reach), BLOCK), points.dtype)
-        _least_scores(turned, blocks, least)
-        _decide(points[first : first + rows], norms, least, reach, error, columns, codes[first:], distances[first:])
+        _screen_block(b * BLOCK, points, centre, layout, error, codes, distances)
 
 
 @kernel
-def _turn(points: Array, centre: Array, first: int, rows: int) -> tuple[Array, Array]:
-    """Return a block of centred points on its side, with a row of ones ``(D + 1, BLOCK)``, and their norms ``(BLOCK,)``."""
-    dims = points.shape[1]
-    turned = np.zeros((dims + 1, BLOCK), points.dtype)
-    norms = np.zeros(BLOCK, points.dtype)
-    for i in range(rows):
-        for d in range(dims):
-            turned[d, i] = points[first + i, d] - centre[d]
-            norms[i] += turned[d, i] * turned[d, i]
-    turned[dims] = 1
-    return turned, np.sqrt(norms)
-
-
-@kernel
-def _least_scores(turned: Array, blocks: Array, least: Array) -> None:
-    """Write the least score of each chunk for each point into ``least`` ``(K / CHUNK, BLOCK)``."""
-    scores = np.empty((BLOCK, BLOCK), turned.dtype)  # (tokens, points)
-    for b in range(len(blocks)):
-        np.dot(blocks[b].T, turned, scores)
-        for c in range(BLOCK // CHUNK):
-            lowest = least[b * (BLOCK // CHUNK) + c]
-            for i in range(BLOCK):
-                lowest[i] = scores[c * CHUNK, i]
-            for k in range(c * CHUNK + 1, (c + 1) * CHUNK):
-                for i in range(BLOCK):
-                    score, low = scores[k, i], lowest[i]
-                    lowest[i] = score if score < low else low
-
-
-@kernel
-def _decide(
+def _screen_block(
+    start: int,
     points: Array,
-    norms: Array,
-    least: Array,
-    reach: Array,
-    error: float,
-    columns: Array,
+    centre: Array,
+    layout: Layout,
+    error: tuple[float, float],
     codes: Array,
     distances: Array,
 ) -> None:
-    """Search, for each point, every chunk that may hold its nearest token, in order, by the definition."""
-    ceiling = np.full(BLOCK, np.inf, least.dtype)
-    for c in range(len(reach)):
-        for i in range(BLOCK):
-            e = error * (norms[i] + reach[c]) ** 2
-            above, low = least[c, i] + e, ceiling[i]
-            least[c, i] -= e
-            ceiling[i] = above if above < low else low
-    codes[: len(points)] = 0
-    distances[: len(points)] = np.inf
-    for c in range(len(reach)):
-        for i in range(len(points)):
-            if not least[c, i] > ceiling[i]:
-                _search_chunk(points[i], columns, c * CHUNK, i, codes, distances)
+    negated, halves, reach, exact = layout
+    rows = min(BLOCK, len(points) - start)
+    block, norms = _centred(points, start, rows, centre, negated.shape[1])
+    least = np.empty((min(SPAN, len(negated)) // CHUNK, BLOCK), points.dtype)
+    ceiling = np.full(BLOCK, np.inf, points.dtype)
+    candidates = np.empty(BLOCK, np.int64)
+    for first in range(0, len(negated), SPAN):
+        stop = min(first + SPAN, len(negated))
+        if block.shape[1] == SHORT:
+            short_scores(block, negated, halves, first, stop, least)
+        else:
+            long_scores(block, negated, halves, first, stop, least)
+        for row in range(0, (stop - first) // CHUNK, 4):
+            _bound(row, reach[(first // CHUNK + row) // 4], norms, error, least, ceiling)
+        for row in range(0, (stop - first) // CHUNK, 4):
+            count = _candidates(row, least, ceiling, rows, candidates)
+            if count > 0:
+                _search(first // CHUNK, row, candidates[:count], start, least, ceiling, points, exact, codes, distances)
 
 
 @kernel
-def _search_chunk(point: Array, columns: Array, start: int, i: int, codes: Array, distances: Array) -> None:
-    """Lower ``distances[i]`` to the nearest of the CHUNK tokens from ``start`` on, if one of them is nearer."""
-    squared = np.zeros(CHUNK, point.dtype)
-    for d in range(len(point)):
-        chunk = columns[d, start : start + CHUNK]
-        for k in range(CHUNK):
-            difference = point[d] - chunk[k]
-            squared[k] += difference * difference
-    for k in range(CHUNK):
-        if squared[k] < distances[i]:
-            codes[i], distances[i] = start + k, squared[k]
+def _centred(points: Array, start: int, rows: int, centre: Array, width: int) -> tuple[Array, Array]:
+    """Return a block of points ``(BLOCK, W)`` as seen from ``centre``, and their norms ``(BLOCK,)``."""
+    block = np.zeros((BLOCK, width), points.dtype)
+    norms = np.empty(BLOCK, points.dtype)
+    for i in range(rows):
+        for d in range(points.shape[1]):
+            block[i, d] = points[start + i, d] - centre[d]
+    for i in range(BLOCK):
+        square = points[0, 0] * 0
+        for d in range(width):
+            square += block[i, d] * block[i, d]
+        norms[i] = np.sqrt(square)
+    return block, norms
+
+
+@kernel
+def _bound(row: int, reach: float, norms: Array, error: tuple[float, float], least: Array, ceiling: Array) -> None:
+    """Lower four chunks' ``least`` to what they may hold at best, and ``ceiling`` to what one of them holds at worst."""
+    factor, term = error
+    for i in range(BLOCK):
+        reached = norms[i] + reach
+        e = factor * (reached * reached) + term
+        one, two, three, four = least[row, i], least[row + 1, i], least[row + 2, i], least[row + 3, i]
+        ceiling[i] = least_of(ceiling[i], one + e, two + e, three + e, four + e)
+        least[row, i], least[row + 1, i], least[row + 2, i], least[row + 3, i] = one - e, two - e, three - e, four - e
+
+
+@kernel
+def _candidates(row: int, least: Array, ceiling: Array, rows: int, candidates: Array) -> int:
+    """Count and list the points whose nearest token one of four chunks may hold."""
+    possible = np.empty(BLOCK, np.bool_)
+    for i in range(BLOCK):
+        one, two = not least[row, i] > ceiling[i], not least[row + 1, i] > ceiling[i]
+        three, four = not least[row + 2, i] > ceiling[i], not least[row + 3, i] > ceiling[i]
+        possible[i] = one | two | three | four
+    count = 0
+    for i in range(
+        rows
+    ):  # written in any case, and overwritten if it was none: faster than a branch nobody can predict
+        candidates[count] = i
+        count += possible[i]
+    return count
+
+
+@kernel
+def _search(
+    chunk: int,
+    row: int,
+    candidates: Array,
+    start: int,
+    least: Array,
+    ceiling: Array,
+    points: Array,
+    exact: Array,
+    codes: Array,
+    distances: Array,
+) -> None:
+    """Search, by the definition, for each candidate those of four chunks that may hold its nearest token."""
+    squared = np.empty(CHUNK, points.dtype)
+    for i in candidates:
+        for r in range(row, row + 4):
+            if not least[r, i] > ceiling[i]:
+                squared_distances(exact, chunk + r, points, start + i, CHUNK, squared)
+                nearest, code = distances[start + i], codes[start + i]
+                for k in range(CHUNK):
+                    now = squared[k]
+                    nearer = now < nearest
+                    nearest = now if nearer else nearest
+                    code = (chunk + r) * CHUNK + k if nearer else code
+                codes[start + i], distances[start + i] = code, nearest
