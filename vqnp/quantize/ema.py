@@ -34,11 +34,8 @@ from vqnp.validation import Array, require_codes, require_finite, require_points
 Dialect = Literal["paper", "counts-one", "smoothed-state", "debiased"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 EPSILON = 1e-5
-PARALLEL_FROM = 1 << 16  # embedding coordinates; fewer are summed before a second thread has woken up
-WIDE, FEW = (
-    16,
-    64,
-)  # dimensions and codes; narrower embeddings, or fewer codes, are summed before the threads could share them out
+PARALLEL_FROM = 1 << 14  # codebook coordinates; fewer have moved before a second thread has woken up
+MANY = 1 << 20  # codebook coordinates; beyond, room for the batch's sums costs more than sorting by code
 CODES = 8  # codes that a thread moves at a time
 
 
@@ -150,13 +147,11 @@ def ema_update(codebook: Codebook, embeddings: Array, codes: Array, decay: float
     embeddings = require_points(embeddings, "embeddings", dim=dims, finite=False)
     codes = require_codes(codes, "codes", k, len(embeddings))
     paper = dialect == "paper"
-    if embeddings.shape[1] < WIDE or k < FEW:
+    if codebook.sums.size <= MANY:
         hits, sums = batch_statistics(embeddings, codes, k)
-        if not np.isfinite(sums).all():  # what is not finite shows in the sums, which are smaller than the embeddings
+        if not np.isfinite(sums).all():  # what is not finite shows in the sums, most often the smaller array
             require_finite(embeddings, "embeddings")
-        _move[sums.size >= PARALLEL_FROM // 4](
-            codebook.tokens, codebook.counts, codebook.sums, hits, sums, decay, paper
-        )
+        _move[sums.size >= PARALLEL_FROM](codebook.tokens, codebook.counts, codebook.sums, hits, sums, decay, paper)
     else:
         require_finite(embeddings, "embeddings")
         starts, rows = _rows_by_code(codes, k)
