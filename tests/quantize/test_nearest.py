@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from numba import config
 
 from vqnp import threads
-from vqnp.quantize.nearest import BLOCK, SEVERAL_POINTS, SEVERAL_TOKENS, nearest, nearest_loop, nearest_numpy
+from vqnp.quantize.nearest import (
+    BLOCK,
+    SCREEN_FROM,
+    SEVERAL_POINTS,
+    SEVERAL_TOKENS,
+    nearest,
+    nearest_loop,
+    nearest_numpy,
+)
 
 module = sys.modules["vqnp.quantize.nearest"]  # in the package, the function has the module's name
 both_searches = pytest.mark.parametrize("parallel_from", [0, 1 << 62], ids=["parallel", "serial"])
@@ -66,9 +74,9 @@ def test_answer_does_not_depend_on_the_block(block, monkeypatch):
 
 
 @pytest.mark.jit
-@pytest.mark.parametrize("dims", [1, 2, 8, 9])
+@pytest.mark.parametrize("dims", [1, 2, 8, 33])
 @pytest.mark.parametrize("n", [SEVERAL_POINTS - 1, SEVERAL_POINTS])
-@pytest.mark.parametrize("k", [SEVERAL_TOKENS - 1, SEVERAL_TOKENS + 1])
+@pytest.mark.parametrize("k", [SEVERAL_TOKENS - 1, SEVERAL_TOKENS + 1, SCREEN_FROM // 8])
 def test_whichever_search_is_chosen_the_answer_is_the_same(n, k, dims):
     rng = np.random.default_rng(n + k)
     points, tokens = rng.normal(size=(n, dims)).astype(np.float32), rng.normal(size=(k, dims)).astype(np.float32)

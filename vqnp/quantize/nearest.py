@@ -18,7 +18,8 @@ from vqnp.quantize.squares import squared_distances
 from vqnp.validation import Array, require_points
 
 BLOCK = 128  # points searched together: with their running distances they stay in the first-level cache
-SEVERAL_POINTS, SEVERAL_TOKENS = 1024, 64  # from there on it pays to sort the tokens, or to lay them out for the screen
+SEVERAL_POINTS, SEVERAL_TOKENS = 1024, 64  # from there on it pays to prepare the tokens, on a line by sorting them
+SCREEN_FROM = 1 << 11  # token coordinates; fewer are looked at, one by one, before the screen has ruled any out
 PARALLEL_FROM = 1 << 16  # differences; a smaller search is over before a second thread has woken up
 
 
@@ -67,7 +68,10 @@ def nearest(points: Array, tokens: Array) -> tuple[Array, Array]:
 def search(points: Array, tokens: Array) -> tuple[Array, Array]:
     """Do what ``nearest`` does, for arrays that are known to be good: the plain search, or a faster one with the same answer."""
     if len(points) >= SEVERAL_POINTS and len(tokens) >= SEVERAL_TOKENS:
-        return line_search(points, tokens) if tokens.shape[1] == 1 else screened_search(points, tokens)
+        if tokens.shape[1] == 1:
+            return line_search(points, tokens)
+        if tokens.size >= SCREEN_FROM:
+            return screened_search(points, tokens)
     codes = np.empty(len(points), np.int64)
     distances = np.empty(len(points), points.dtype)
     if points.size * len(tokens) < PARALLEL_FROM:
