@@ -549,30 +549,31 @@ def session(commands, jit):
 
 
 # %% [markdown]
-# `_search_rows` in `vqnp/quantize/nearest.py` is the kernel of the search. One line of it compares the distance to
-# the token at hand, `now`, with the best so far. We go to the last line of the script (`until 6`), so that the kernel
-# is imported, stop once when it is entered (`tbreak`), set a breakpoint at the comparison, for the first point of the
-# block (`b == 0`; the block has room for 128), and continue from token to token.
+# `_search_rows` in `vqnp/quantize/nearest.py` is the kernel of the search. It takes two tokens at a time, number `k`
+# and number `after`, measures all points of a block from either, in `one` and `two`, and has `_keep_nearer` compare
+# them with the `least` so far. We go to the last line of the script (`until 6`), so that the kernel is imported, stop
+# once when it is entered (`tbreak`), set a breakpoint at the comparison, and continue from one pair of tokens to the
+# next. Number 0 of each array belongs to our only point; the block has room for 128.
 #
-# **Predict.** The squared distances from 0.75 to the tokens 0, 1 and 3 are 0.5625, 0.0625 and 5.0625. What are `k`,
-# `now` and `best` at the three stops?
+# **Predict.** The squared distances from 0.75 to the tokens 0, 1 and 3 are 0.5625, 0.0625 and 5.0625. What is seen at
+# the two stops? And what makes a pair with the last of three tokens?
 
 # %%
 lines, first = inspect.getsourcelines(getattr(_search_rows, "py_func", _search_rows))
-(comparison,) = (number for number, text in enumerate(lines, first) if "nearer = now < best" in text)
-look = ["continue", "p k, now, best"]
+(comparison,) = (number for number, text in enumerate(lines, first) if "_keep_nearer(" in text)
+look = ["continue", "p k, one[0], after, two[0], least[0]"]
 inside = session(
-    ["until 6", "tbreak _search_rows", "continue", f"break {comparison}, b == 0", *look, *look, *look, "quit"],
+    ["until 6", "tbreak _search_rows", "continue", f"break {comparison}", *look, *look, "quit"],
     jit=False,
 )
-for seen in ("(0, np.float64(0.5625), np.float64(inf))", "(1, np.float64(0.0625), np.float64(0.5625))"):
-    assert seen in inside
-assert "(2, np.float64(5.0625), np.float64(0.0625))" in inside
+assert "(0, np.float64(0.5625), 1, np.float64(0.0625), np.float64(inf))" in inside
+assert "(2, np.float64(5.0625), 2, np.float64(5.0625), np.float64(0.0625))" in inside
 print(inside)
 
 # %% [markdown]
-# Token 0 is nearer than infinity, token 1 nearer than token 0, token 2 not nearer than token 1: the definition,
-# watched at work in the fast version. The answer will be code 1.
+# Token 0 is nearer than infinity and token 1 nearer than token 0. The last of an odd number makes a pair with itself:
+# looking twice changes nothing, and token 2 is not nearer than token 1. It is the definition, watched at work in the
+# fast version. The answer will be code 1.
 #
 # **Predict.** The same without the environment variable: will the debugger complain, stop, or neither?
 
@@ -599,7 +600,7 @@ print(compiled)
 #
 # Then `%debug nearest(points, tokens)` steps into the call (`s` steps into, `n` to the next line, `q` quits), and a
 # bare `%debug` after an error opens the place where it happened. What is worth a look: in `_search_rows`,
-# `distance[:3]` and `code[:3]` as `k` grows; in `batch_statistics_loop` and `_average` of `vqnp/quantize/ema.py`,
+# `least[:3]` and `code[:3]` as `k` grows; in `batch_statistics_loop` and `_move` of `vqnp/quantize/ema.py`,
 # `hits` and `sums` filling up, and `counts[k]` before and after equation 4. Keep the arrays small: interpreted loops
 # are slow.
 #
@@ -607,7 +608,7 @@ print(compiled)
 #
 # 1. Repeat the walk of the three tokens with γ = 0.5 and with γ = 0.99. After how many steps is half of the way gone?
 #    Derive it, then measure.
-# 2. Write `breakpoint()` into `_average` of `vqnp/quantize/ema.py`, run with the variable set, and follow $L$ of one
+# 2. Write `breakpoint()` into `_move` of `vqnp/quantize/ema.py`, run with the variable set, and follow $L$ of one
 #    code through three calls of `ema_update`; compare with your own arithmetic. Which code's $L$ changes although
 #    nothing chose it?
 # 3. Give unused codes another chance: `Codebook.place` puts codes at new places with weights of your choice. Find a

@@ -14,7 +14,7 @@ import numpy as np
 from vqnp.quantize.nearest import _search_rows, nearest
 
 points = np.array([[0.0], [2.0]])
-tokens = np.array([[5.0], [1.0], [3.0], [9.0]])
+tokens = np.array([[5.0], [1.0], [3.0], [9.0], [7.0]])
 nearest(points, tokens)
 """
 
@@ -48,12 +48,11 @@ def read_at(directory, program, kernel, line, expression, stops):
 
 
 def test_the_search_is_watched_token_by_token(tmp_path):
-    expression = "k, distance[:2].tolist(), least[:2].tolist(), code[:2].tolist()"
-    assert read_at(tmp_path, SEARCH, _search_rows, "index = np.int32(k)", expression, stops=4) == [
-        "0 [25.0, 9.0] [inf, inf] [0, 0]",
-        "1 [1.0, 1.0] [25.0, 9.0] [0, 0]",
-        "2 [9.0, 1.0] [1.0, 1.0] [1, 1]",
-        "3 [81.0, 49.0] [1.0, 1.0] [1, 1]",  # token 2 was as near to the second point: the lower index has stayed
+    expression = "k, one[:2].tolist(), after, two[:2].tolist(), least[:2].tolist(), code[:2].tolist()"
+    assert read_at(tmp_path, SEARCH, _search_rows, "_keep_nearer(", expression, stops=3) == [
+        "0 [25.0, 9.0] 1 [1.0, 1.0] [inf, inf] [0, 0]",
+        "2 [9.0, 1.0] 3 [81.0, 49.0] [1.0, 1.0] [1, 1]",
+        "4 [49.0, 25.0] 4 [49.0, 25.0] [1.0, 1.0] [1, 1]",  # token 2 was as near to the second point: the lower index stayed
     ]
 
 
