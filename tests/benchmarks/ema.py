@@ -4,13 +4,12 @@ Every contestant does the whole of it in place: hits and sums of the batch, both
 """
 
 from collections.abc import Iterator
-from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.nearest import DIMS, POINTS, SMALL, TOKENS
+from benchmarks.nearest import grid
 from benchmarks.timing import OURS, Case, Work
 from vqnp.quantize.ema import Codebook, ema_update
 from vqnp.validation import Array
@@ -20,8 +19,7 @@ DECAY = 0.99
 
 def cases(*, tiny: bool = False) -> Iterator[Case]:
     """Yield every cell of the grid of the search."""
-    grid = [(100, 30, 3)] if tiny else [*SMALL, *((POINTS, k, d) for k, d in product(TOKENS, DIMS))]
-    for n, k, d in grid:
+    for n, k, d in grid(tiny=tiny):
         yield case(n, k, d)
 
 

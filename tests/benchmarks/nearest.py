@@ -23,10 +23,14 @@ POINTS, TOKENS, DIMS = 16_384, (16, 128, 512, 4096, 16_384, 65_536), (1, 4, 8, 3
 SMALL = ((256, 128, 1), (256, 128, 4))
 
 
+def grid(*, tiny: bool = False) -> list[tuple[int, int, int]]:
+    """Return the cells (N, K, D) that are measured; ``tiny`` is one for a test."""
+    return [(100, 30, 3)] if tiny else [*SMALL, *((POINTS, k, d) for k, d in product(TOKENS, DIMS))]
+
+
 def cases(*, tiny: bool = False) -> Iterator[Case]:
-    """Yield every cell of the grid; ``tiny`` are sizes for a test."""
-    grid = [(100, 30, 3)] if tiny else [*SMALL, *((POINTS, k, d) for k, d in product(TOKENS, DIMS))]
-    for n, k, d in grid:
+    """Yield every cell of the grid."""
+    for n, k, d in grid(tiny=tiny):
         yield case(n, k, d)
 
 

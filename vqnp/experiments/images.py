@@ -59,7 +59,7 @@ class ImagePlan:
     def at_scale(cls, scale: str, data: ImageSource, seeds: tuple[int, ...]) -> "ImagePlan":
         """Return the plan of a scale by its name: ``quick``, ``laptop`` or ``paper``, the last with the paper's own numbers.
 
-        ``laptop`` has a model of half the paper's width: about a quarter of the multiplications, and of the hours.
+        ``laptop`` has a model of half the paper's width, so that the whole sweep ends within a night.
         """
         if scale == "quick":
             return cls(data, seeds, confound_seeds=seeds)

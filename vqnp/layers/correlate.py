@@ -19,11 +19,10 @@ from numba import prange
 
 from vqnp import threads
 from vqnp.jit import both, kernel
-from vqnp.layers.im2col import Pair, as_rows, count_stops, gather_windows, in_runs, scatter_windows
+from vqnp.layers.im2col import PARTS, Pair, as_rows, count_stops, gather_windows, in_runs, part_range, scatter_windows
 from vqnp.layers.winograd import applies, winograd, winograd_backward_input, winograd_backward_weight
 from vqnp.validation import Array
 
-PARTS = 16  # shares of a batch: the most threads that can help, and each holds a weight gradient of its own
 PARALLEL_FROM = 1 << 21  # multiplications; a smaller product is over before a second thread has woken up
 BLOCK_ROWS = 512  # rows of columns multiplied at once: enough for BLAS to run at speed, few enough for the cache
 
@@ -134,12 +133,6 @@ def _backward_weight_part(
         for i in range(len(total)):
             for j in range(total.shape[1]):
                 total[i, j] += product[i, j]
-
-
-@kernel
-def part_range(part: int, count: int) -> Pair:
-    """Return the first image of a part and the one after its last."""
-    return part * count // PARTS, (part + 1) * count // PARTS
 
 
 @kernel

@@ -26,6 +26,7 @@ from vqnp.jit import kernel, parallel_kernel
 from vqnp.validation import Array, require_float, require_integer
 
 Pair = tuple[int, int]  # (height, width)
+PARTS = 16  # shares of a batch: the most threads that can help where each keeps sums of its own
 Taps = Iterator[tuple[tuple[int, int, int], Pair, tuple[int, int, int]]]
 
 
@@ -131,6 +132,12 @@ def _scatter_images(columns: Array, step: Pair, margin: Pair, images: Array) -> 
     for b in prange(len(images)):
         padded = padded_zeros(images, margin)
         scatter_windows(columns[b], step, margin, padded, images[b])
+
+
+@kernel
+def part_range(part: int, count: int) -> Pair:
+    """Return the first image of one of the PARTS of a batch of ``count``, and the one after its last."""
+    return part * count // PARTS, (part + 1) * count // PARTS
 
 
 @kernel

@@ -10,7 +10,7 @@ algorithms for convolutional neural networks", 2015)::
 
 Along both axes, a tile of 2×2 outputs takes 4·4 = 16 products in place of 36. With channels each of the 16 is a matrix product over all
 tiles, (tiles, C) @ (C, O), which is where BLAS comes in. The other sums have three terms at most, with factors of ±1 and ½, so that the
-result is as accurate as that of im2col; its last bits differ. Where the outputs are odd in number, zeros fill the last tile.
+result is about as accurate as that of im2col; its last bits differ. Where the outputs are odd in number, zeros fill the last tile.
 
 The gradient of the input is the same convolution, of ``dout`` with the kernel turned round and its channels exchanged. The weight's is
 the transpose of the three steps: du = vᵀ (A dout) summed over all tiles, and dg = Gᵀ du.
@@ -24,11 +24,10 @@ from numba import prange
 
 from vqnp import threads
 from vqnp.jit import kernel, parallel_kernel
-from vqnp.layers.im2col import Pair, as_rows, count_stops
+from vqnp.layers.im2col import PARTS, Pair, as_rows, count_stops, part_range
 from vqnp.validation import Array
 
 CHANNELS = 48  # with fewer, the sums before and after the products cost more than the products save
-PARTS = 16  # shares of a batch, as in correlate.py
 TILES = 128  # multiplied at once: enough for BLAS to run at speed, few enough for the cache
 G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 GG = np.kron(G, G)  # both axes at once, (16, 9)
@@ -66,17 +65,14 @@ def winograd_backward_weight(x: Array, dout: Array, padding: Pair) -> Array:
 @parallel_kernel
 def _convolve(images: Array, padding: Pair, u: Array, out: Array) -> None:
     for part in prange(PARTS):
-        first, last = part * len(images) // PARTS, (part + 1) * len(images) // PARTS
+        first, last = part_range(part, len(images))
         _convolve_part(images[first:last], padding, u, out[first:last])
 
 
 @kernel
 def _convolve_part(images: Array, padding: Pair, u: Array, out: Array) -> None:
-    _, channels, outs = u.shape
-    each = count_tiles(out)
-    together = min(max(1, TILES // each), max(1, len(images)))
-    v = np.empty((16, together * each, channels), u.dtype)
-    products = np.empty((16, together * each, outs), u.dtype)
+    channels, each = u.shape[1], count_tiles(out)
+    together, v, products = workspace(images, out, u)
     for start in range(0, len(images), together):
         count = min(together, len(images) - start)
         for b in range(count):
@@ -90,11 +86,8 @@ def _convolve_part(images: Array, padding: Pair, u: Array, out: Array) -> None:
 @parallel_kernel
 def _backward_weight(images: Array, padding: Pair, dout: Array, du: Array) -> None:
     """Add vᵀ (A dout) to ``du``, some images at a time: the threads share those images first, then the 16 products."""
-    _, channels, outs = du.shape
-    each = count_tiles(dout)
-    together = min(max(1, TILES // each), max(1, len(images)))
-    v = np.empty((16, together * each, channels), du.dtype)
-    z = np.empty((16, together * each, outs), du.dtype)
+    channels, each = du.shape[1], count_tiles(dout)
+    together, v, z = workspace(images, dout, du)
     for start in range(0, len(images), together):
         count = min(together, len(images) - start)
         for b in prange(count):
@@ -109,6 +102,16 @@ def _add_product(v: Array, z: Array, total: Array) -> None:
     product = np.dot(v.T, z)
     for i in range(len(total)):
         add(total[i], product[i], total[i])
+
+
+@kernel
+def workspace(images: Array, out: Array, u: Array) -> tuple[int, Array, Array]:
+    """Return how many images are multiplied at once, and room for their tiles on both sides, ``(16, tiles, C)`` and ``(16, tiles, O)``."""
+    _, channels, outs = u.shape
+    each = count_tiles(out)
+    together = min(max(1, TILES // each), max(1, len(images)))
+    tiles = together * each
+    return together, np.empty((16, tiles, channels), u.dtype), np.empty((16, tiles, outs), u.dtype)
 
 
 @kernel

@@ -45,32 +45,33 @@ def place(axes: Any, embeddings: Array, tokens: Array | None, name: str = "") ->
 
     Above two dimensions the plane is that of the embeddings' first two principal components.
     """
-    if embeddings.shape[1] == 1 and tokens is not None:
+    if tokens is None:
+        in_the_plane(axes, embeddings)
+        axes.set_title(f"{name}no tokens yet")
+        return
+    counts = np.bincount(nearest(embeddings, tokens)[0], minlength=len(tokens))
+    if embeddings.shape[1] == 1:
         style.along_a_line(axes, embeddings, tokens)
     else:
-        in_the_plane(axes, embeddings, tokens)
-    axes.set_title(f"{name}no tokens yet" if tokens is None else f"{name}perplexity {worth(embeddings, tokens)}")
+        in_the_plane(axes, embeddings)
+        tokens_in_the_plane(axes, in_plane(embeddings, tokens)[0], counts > 0)
+    axes.set_title(f"{name}perplexity {perplexity_of_counts(counts):.0f} of {len(tokens)}")
 
 
-def worth(embeddings: Array, tokens: Array) -> str:
-    """Say how many evenly used tokens the codebook is worth."""
-    counts = np.bincount(nearest(embeddings, tokens)[0], minlength=len(tokens))
-    return f"{perplexity_of_counts(counts):.0f} of {len(tokens)}"
-
-
-def in_the_plane(axes: Any, embeddings: Array, tokens: Array | None) -> None:
-    """Draw the clouds of embeddings ``(N, D)`` and tokens ``(K, D)``, D at least 2."""
+def in_the_plane(axes: Any, embeddings: Array) -> None:
+    """Draw the cloud of embeddings ``(N, D)``, D at least 2."""
     flat = in_plane(embeddings, embeddings)[0]
     style.cloud(axes, flat[:: max(1, len(flat) // SHOWN)], style.EMBEDDING, "embeddings", alpha=0.4)
-    if tokens is not None:
-        used = np.bincount(nearest(embeddings, tokens)[0], minlength=len(tokens)) > 0
-        marks = in_plane(embeddings, tokens)[0]
-        crosses: Any = {"s": 16, "marker": "x", "linewidths": 0.8}
-        style.cloud(axes, marks[~used], style.TOKEN, "tokens never chosen", alpha=0.9, **crosses)
-        style.cloud(axes, marks[used], style.TOKEN, "tokens in use", s=12, alpha=0.95)
     axes.set_aspect("equal", adjustable="datalim")
     what = "coordinate" if embeddings.shape[1] == 2 else "component"
     axes.set(xlabel=f"{what} 1", ylabel=f"{what} 2")
+
+
+def tokens_in_the_plane(axes: Any, marks: Array, used: Array) -> None:
+    """Draw tokens ``(K, 2)``, those that are not ``used`` ``(K,)`` as crosses."""
+    crosses: Any = {"s": 16, "marker": "x", "linewidths": 0.8}
+    style.cloud(axes, marks[~used], style.TOKEN, "tokens never chosen", alpha=0.9, **crosses)
+    style.cloud(axes, marks[used], style.TOKEN, "tokens in use", s=12, alpha=0.95)
 
 
 def in_plane(reference: Array, *clouds: Array) -> list[Array]:

@@ -85,7 +85,7 @@ def require_dialect(dialect: str) -> None:
 
 
 def batch_statistics_loop(embeddings: Array, codes: Array, n_tokens: int) -> tuple[Array, Array]:
-    """The definition of l ``(K,)`` and m ``(K, D)``: each embedding is added to the code that it chose."""
+    """The definition of l ``(K,)`` and m ``(K, D)``, both float64: each embedding is added to the code that it chose."""
     hits = np.zeros(n_tokens)
     sums = np.zeros((n_tokens, embeddings.shape[1]))
     for i in range(len(codes)):
@@ -104,12 +104,7 @@ def batch_statistics_numpy(embeddings: Array, codes: Array, n_tokens: int) -> tu
     return hits, sums
 
 
-def batch_statistics(embeddings: Array, codes: Array, n_tokens: int) -> tuple[Array, Array]:
-    """Return how many embeddings chose each code, l ``(K,)``, and their sums, m ``(K, D)``, both float64."""
-    return _statistics(embeddings, codes, n_tokens)
-
-
-_statistics = kernel(batch_statistics_loop)
+batch_statistics = kernel(batch_statistics_loop)
 
 
 @kernel
@@ -165,17 +160,25 @@ def ema_update(codebook: Codebook, embeddings: Array, codes: Array, decay: float
 
 @both
 def _move(tokens: Array, counts: Array, sums: Array, hits: Array, batch_sums: Array, decay: float, paper: bool) -> None:
-    """Eqs. 3 and 4 in place; and eq. 5, as the paper has it, for the codes that were hit.
+    """Move every code by the batch's sums ``(K, D)``."""
+    for k in prange(len(counts)):
+        _move_code(k, tokens, counts, sums, hits[k], batch_sums[k], decay, paper)
+
+
+@kernel
+def _move_code(
+    k: int, tokens: Array, counts: Array, sums: Array, hits: float, batch_sum: Array, decay: float, paper: bool
+) -> None:
+    """Eqs. 3 and 4 in place for one code; and eq. 5, as the paper has it, if the code was hit.
 
     Without hits M / L stays the same in eq. 5; computed, it drifts as both fade into denormal numbers.
     """
-    for k in prange(len(counts)):
-        counts[k] = decay * counts[k] + (1 - decay) * hits[k]
-        moved = paper and hits[k] > 0
-        for d in range(tokens.shape[1]):
-            sums[k, d] = decay * sums[k, d] + (1 - decay) * batch_sums[k, d]
-            if moved:
-                tokens[k, d] = sums[k, d] / counts[k]
+    counts[k] = decay * counts[k] + (1 - decay) * hits
+    for d in range(len(batch_sum)):
+        sums[k, d] = decay * sums[k, d] + (1 - decay) * batch_sum[d]
+    if paper and hits > 0:
+        for d in range(len(batch_sum)):
+            tokens[k, d] = sums[k, d] / counts[k]
 
 
 @parallel_kernel
@@ -208,12 +211,7 @@ def _sum_and_move_block(
             row = rows[i]
             for d in range(dims):
                 batch_sum[d] += embeddings[row, d]
-        counts[k] = decay * counts[k] + (1 - decay) * hits
-        for d in range(dims):
-            sums[k, d] = decay * sums[k, d] + (1 - decay) * batch_sum[d]
-        if paper and hits > 0:
-            for d in range(dims):
-                tokens[k, d] = sums[k, d] / counts[k]
+        _move_code(k, tokens, counts, sums, float(hits), batch_sum, decay, paper)
 
 
 def _divide_by_smoothed(codebook: Codebook, decay: float, dialect: Dialect) -> None:

@@ -35,12 +35,8 @@ def short_scores(points: Array, tokens: Array, halves: Array, first: int, stop: 
             a, b = _token(tokens, halves, k), _token(tokens, halves, k + 1)
             c, d = _token(tokens, halves, k + 2), _token(tokens, halves, k + 3)
             for i in range(turned.shape[1]):
-                one, two, three, four = (
-                    _score(turned, i, a),
-                    _score(turned, i, b),
-                    _score(turned, i, c),
-                    _score(turned, i, d),
-                )
+                one, two = _score(turned, i, a), _score(turned, i, b)
+                three, four = _score(turned, i, c), _score(turned, i, d)
                 least[row, i] = least_of(least[row, i], one, two, three, four)
 
 

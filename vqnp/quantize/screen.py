@@ -166,10 +166,8 @@ def _candidates(row: int, least: Array, ceiling: Array, rows: int, candidates: A
         three, four = not least[row + 2, i] > ceiling[i], not least[row + 3, i] > ceiling[i]
         possible[i] = one | two | three | four
     count = 0
-    for i in range(
-        rows
-    ):  # written in any case, and overwritten if it was none: faster than a branch nobody can predict
-        candidates[count] = i
+    for i in range(rows):
+        candidates[count] = i  # overwritten by the next if it is none: faster than a branch nobody can predict
         count += possible[i]
     return count
 
