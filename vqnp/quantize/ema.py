@@ -35,8 +35,8 @@ Dialect = Literal["paper", "counts-one", "smoothed-state", "debiased"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 EPSILON = 1e-5
 PARALLEL_FROM = 1 << 14  # codebook coordinates; fewer have moved before a second thread has woken up
-MANY = 1 << 20  # codebook coordinates; beyond, room for the batch's sums costs more than sorting by code
-CODES = 8  # codes that a thread moves at a time
+MANY = 1 << 18  # codebook coordinates; beyond, room for the batch's sums costs more than sorting by code
+CODES = 64  # codes that a thread moves at a time
 
 
 @dataclass
@@ -161,24 +161,38 @@ def ema_update(codebook: Codebook, embeddings: Array, codes: Array, decay: float
 @both
 def _move(tokens: Array, counts: Array, sums: Array, hits: Array, batch_sums: Array, decay: float, paper: bool) -> None:
     """Move every code by the batch's sums ``(K, D)``."""
-    for k in prange(len(counts)):
-        _move_code(k, tokens, counts, sums, hits[k], batch_sums[k], decay, paper)
+    for block in prange(-(-len(counts) // CODES)):
+        first, last = block * CODES, min((block + 1) * CODES, len(counts))
+        _move_codes(
+            tokens[first:last],
+            counts[first:last],
+            sums[first:last],
+            hits[first:last],
+            batch_sums[first:last],
+            decay,
+            paper,
+        )
 
 
 @kernel
-def _move_code(
-    k: int, tokens: Array, counts: Array, sums: Array, hits: float, batch_sum: Array, decay: float, paper: bool
+def _move_codes(
+    tokens: Array, counts: Array, sums: Array, hits: Array, batch_sums: Array, decay: float, paper: bool
 ) -> None:
-    """Eqs. 3 and 4 in place for one code; and eq. 5, as the paper has it, if the code was hit.
+    """Eqs. 3 and 4 in place; and eq. 5, as the paper has it, for the codes that were hit.
 
     Without hits M / L stays the same in eq. 5; computed, it drifts as both fade into denormal numbers.
     """
-    counts[k] = decay * counts[k] + (1 - decay) * hits
-    for d in range(len(batch_sum)):
-        sums[k, d] = decay * sums[k, d] + (1 - decay) * batch_sum[d]
-    if paper and hits > 0:
-        for d in range(len(batch_sum)):
-            tokens[k, d] = sums[k, d] / counts[k]
+    average, of_batch = (
+        sums.reshape(-1),
+        batch_sums.reshape(-1),
+    )  # one long loop vectorises where many short ones do not
+    for i in range(len(average)):
+        average[i] = decay * average[i] + (1 - decay) * of_batch[i]
+    for k in range(len(counts)):
+        counts[k] = decay * counts[k] + (1 - decay) * hits[k]
+        if paper and hits[k] > 0:
+            for d in range(tokens.shape[1]):
+                tokens[k, d] = sums[k, d] / counts[k]
 
 
 @parallel_kernel
@@ -186,32 +200,24 @@ def _sum_and_move(
     tokens: Array, counts: Array, sums: Array, embeddings: Array, starts: Array, rows: Array, decay: float, paper: bool
 ) -> None:
     """The same together with the batch's sums, which would else need more room than the codebook itself."""
-    for b in prange((len(counts) + CODES - 1) // CODES):
-        _sum_and_move_block(b * CODES, tokens, counts, sums, embeddings, starts, rows, decay, paper)
+    for block in prange(-(-len(counts) // CODES)):
+        first, last = block * CODES, min((block + 1) * CODES, len(counts))
+        hits, batch_sums = _statistics_of(first, last, embeddings, starts, rows)
+        _move_codes(tokens[first:last], counts[first:last], sums[first:last], hits, batch_sums, decay, paper)
 
 
 @kernel
-def _sum_and_move_block(
-    first: int,
-    tokens: Array,
-    counts: Array,
-    sums: Array,
-    embeddings: Array,
-    starts: Array,
-    rows: Array,
-    decay: float,
-    paper: bool,
-) -> None:
-    dims = tokens.shape[1]
-    batch_sum = np.empty(dims)
-    for k in range(first, min(first + CODES, len(counts))):
-        hits = starts[k + 1] - starts[k]
-        batch_sum[:] = 0
+def _statistics_of(first: int, last: int, embeddings: Array, starts: Array, rows: Array) -> tuple[Array, Array]:
+    """Return l and m of the codes ``first`` to ``last``."""
+    hits = np.empty(last - first)
+    sums = np.zeros((last - first, embeddings.shape[1]))
+    for k in range(first, last):
+        hits[k - first] = starts[k + 1] - starts[k]
         for i in range(starts[k], starts[k + 1]):
             row = rows[i]
-            for d in range(dims):
-                batch_sum[d] += embeddings[row, d]
-        _move_code(k, tokens, counts, sums, float(hits), batch_sum, decay, paper)
+            for d in range(embeddings.shape[1]):
+                sums[k - first, d] += embeddings[row, d]
+    return hits, sums
 
 
 def _divide_by_smoothed(codebook: Codebook, decay: float, dialect: Dialect) -> None:
