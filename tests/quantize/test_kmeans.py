@@ -100,6 +100,13 @@ def test_empty_tokens_move_to_the_farthest_points_in_order():
     assert moved[:, 0].tolist() == [15 / 4, 9, 5]
 
 
+def test_empty_tokens_beyond_the_number_of_points_stay():
+    line = np.array([[0.0], [1.0]])
+    tokens = np.array([[0.0], [-50.0], [-60.0], [-70.0]])
+    moved = lloyd_step(line, tokens, *nearest(line, tokens))
+    assert moved[:, 0].tolist() == [1 / 2, 1, 0, -70]
+
+
 @given(st.integers(1, 12), st.integers(1, 12), st.sampled_from(["k-means++", "random"]), st.integers(0, 2**32))
 def test_tokens_lie_among_the_points_and_none_is_lost(k, distinct, start, seed):
     """Of points with many duplicates, with more or fewer tokens than distinct places."""

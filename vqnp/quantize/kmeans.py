@@ -117,14 +117,15 @@ def lloyd(points: Array, tokens: Array, iterations: int) -> Clustering:
 
 
 def lloyd_step(points: Array, tokens: Array, codes: Array, distances: Array) -> Array:
-    """Move every token to the mean of its points; a token without points moves onto the farthest point."""
+    """Move every token to the mean of its points; one without points moves onto the farthest point left, or stays if none is."""
     counts, sums = batch_statistics(points, codes, len(tokens))
     empty = np.flatnonzero(counts == 0)
     counts[empty] = 1
     means = (sums / counts[:, None]).astype(points.dtype)
     if len(empty):
         farthest = np.argsort(-distances, kind="stable")[: len(empty)]
-        means[empty] = points[farthest]
+        means[empty] = tokens[empty]
+        means[empty[: len(farthest)]] = points[farthest]
     return means
 
 
