@@ -18,7 +18,7 @@ import numpy as np
 from vqnp.layers.correlate import as_matrix, correlate, correlate_backward_input, correlate_backward_weight
 from vqnp.layers.im2col import Pair, col2im_numpy, count_stops, im2col_numpy, require_images, taps, window
 from vqnp.layers.layer import Array, Cache, Gradients
-from vqnp.layers.linear import add_bias, sum_rows
+from vqnp.layers.linear import add_bias, sum_rows, uniform_start
 from vqnp.validation import require_integer
 
 LAYOUT = ("kh", "kw", "C_in", "C_out")
@@ -97,7 +97,7 @@ def conv2d_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
 class Conv2d:
     """Owns a weight ``(kh, kw, in_channels, out_channels)`` and a bias ``(out_channels,)``.
 
-    Both start uniform in ±1/sqrt(fan-in), the default of the common frameworks; the fan-in is in_channels·kh·kw.
+    Both start uniform in ±1/sqrt(fan-in); the fan-in is in_channels·kh·kw.
     """
 
     def __init__(
@@ -113,11 +113,8 @@ class Conv2d:
         (height, width), self.stride, self.padding = window(kernel_size, stride, padding)
         require_integer(in_channels, "in_channels", least=1)
         require_integer(out_channels, "out_channels", least=1)
-        bound = (in_channels * height * width) ** -0.5
-        self.params = {
-            "weight": rng.uniform(-bound, bound, (height, width, in_channels, out_channels)).astype(dtype),
-            "bias": rng.uniform(-bound, bound, out_channels).astype(dtype),
-        }
+        shape, fan_in = (height, width, in_channels, out_channels), in_channels * height * width
+        self.params = uniform_start(shape, out_channels, fan_in, rng, dtype)
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Map ``(B, H, W, in_channels)`` to ``(B, Ho, Wo, out_channels)``; raises as :func:`conv2d_forward` does."""

@@ -22,7 +22,7 @@ from vqnp.layers.conv import require_gradient, require_operands
 from vqnp.layers.correlate import correlate, correlate_backward_input, correlate_backward_weight
 from vqnp.layers.im2col import Pair, taps, window
 from vqnp.layers.layer import Array, Cache, Gradients
-from vqnp.layers.linear import add_bias, sum_rows
+from vqnp.layers.linear import add_bias, sum_rows, uniform_start
 from vqnp.validation import require_integer
 
 LAYOUT = ("kh", "kw", "C_out", "C_in")
@@ -111,11 +111,8 @@ class ConvTranspose2d:
         (height, width), self.stride, self.padding = window(kernel_size, stride, padding)
         require_integer(in_channels, "in_channels", least=1)
         require_integer(out_channels, "out_channels", least=1)
-        bound = (out_channels * height * width) ** -0.5
-        self.params = {
-            "weight": rng.uniform(-bound, bound, (height, width, out_channels, in_channels)).astype(dtype),
-            "bias": rng.uniform(-bound, bound, out_channels).astype(dtype),
-        }
+        shape, fan_in = (height, width, out_channels, in_channels), out_channels * height * width
+        self.params = uniform_start(shape, out_channels, fan_in, rng, dtype)
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Map ``(B, H, W, in_channels)`` to ``(B, Ho, Wo, out_channels)``; raises as the function does."""

@@ -63,18 +63,23 @@ def _sum_blocks(dout: Array, sums: Array) -> None:
                 total[j] += dout[i, j]
 
 
+def uniform_start(
+    shape: tuple[int, ...], outputs: int, fan_in: int, rng: np.random.Generator, dtype: Any
+) -> dict[str, Array]:
+    """Return a weight of ``shape`` and a bias ``(outputs,)``, uniform in ±1/sqrt(fan_in): the default of the common frameworks."""
+    bound = fan_in**-0.5
+    weight = rng.uniform(-bound, bound, shape).astype(dtype)
+    return {"weight": weight, "bias": rng.uniform(-bound, bound, outputs).astype(dtype)}
+
+
 class Linear:
     """Owns a weight ``(in_features, out_features)`` and a bias ``(out_features,)``.
 
-    Both start uniform in ±1/sqrt(in_features), the default of the common frameworks.
+    Both start uniform in ±1/sqrt(in_features).
     """
 
     def __init__(self, in_features: int, out_features: int, rng: np.random.Generator, dtype: Any = np.float32) -> None:
-        bound = in_features**-0.5
-        self.params = {
-            "weight": rng.uniform(-bound, bound, (in_features, out_features)).astype(dtype),
-            "bias": rng.uniform(-bound, bound, out_features).astype(dtype),
-        }
+        self.params = uniform_start((in_features, out_features), out_features, in_features, rng, dtype)
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Map ``(N, in_features)`` to ``(N, out_features)``; raises ``ValueError`` for another shape, ``TypeError`` for another dtype."""
