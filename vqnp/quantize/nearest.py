@@ -14,7 +14,7 @@ from numba import prange
 from vqnp.jit import kernel, parallel_kernel
 from vqnp.quantize.line import line_search
 from vqnp.quantize.screen import screened_search
-from vqnp.quantize.squares import squared_distances
+from vqnp.quantize.squares import squared_distances, turn
 from vqnp.validation import Array, require_points
 
 BLOCK = 128  # points searched together: with their running distances they stay in the first-level cache
@@ -92,16 +92,13 @@ def _search_blocks(points: Array, tokens: Array, codes: Array, distances: Array)
 def _search_rows(points: Array, tokens: Array, start: int, stop: int, codes: Array, distances: Array) -> None:
     """Search rows ``start`` to ``stop``. A block of points is turned on its side, dimension by dimension, so that the
     innermost loops run along the points: contiguous, one token at a time, which the compiler vectorises."""
-    dims = points.shape[1]
-    block = np.zeros((1, dims, BLOCK), points.dtype)  # a strip of its own
+    block = np.zeros((1, points.shape[1], BLOCK), points.dtype)  # a strip of its own
     one, two = np.empty(BLOCK, points.dtype), np.empty(BLOCK, points.dtype)
     least = np.empty(BLOCK, points.dtype)
     code = np.empty(BLOCK, np.int32)  # as wide as a float32, so that one vector holds as many of either
     for first in range(start, stop, BLOCK):
         rows = min(BLOCK, stop - first)
-        for d in range(dims):
-            for b in range(rows):
-                block[0, d, b] = points[first + b, d]
+        turn(points, first, rows, block)
         for b in range(BLOCK):
             least[b], code[b] = np.inf, 0
         for k in range(0, len(tokens), 2):

@@ -10,6 +10,21 @@ from vqnp.validation import Array
 
 
 @kernel
+def turn(vectors: Array, first: int, count: int, strips: Array) -> None:
+    """Lay ``count`` of the ``vectors`` ``(N, D)``, from ``first`` on, on their side into the one strip ``(1, D, W)`` of ``strips``."""
+    dims = vectors.shape[1]
+    whole = dims // 4 * 4
+    for d in range(0, whole, 4):  # a vector's line of memory is fetched once for four dimensions
+        for i in range(count):
+            v = first + i
+            one, two, three, four = vectors[v, d], vectors[v, d + 1], vectors[v, d + 2], vectors[v, d + 3]
+            strips[0, d, i], strips[0, d + 1, i], strips[0, d + 2, i], strips[0, d + 3, i] = one, two, three, four
+    for d in range(whole, dims):
+        for i in range(count):
+            strips[0, d, i] = vectors[first + i, d]
+
+
+@kernel
 def squared_distances(strips: Array, s: int, vectors: Array, v: int, width: int, squared: Array) -> None:
     """Write the squared distances of all in ``strips[s]`` ``(D, W)`` from ``vectors[v]`` ``(D,)`` into ``squared`` ``(W,)``.
 
