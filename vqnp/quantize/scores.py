@@ -24,19 +24,15 @@ BLOCK = 256  # tokens of one product
 
 @contracting_kernel
 def short_scores(points: Array, tokens: Array, halves: Array, first: int, stop: int, least: Array) -> None:
-    """Write the least score of each chunk of the tokens ``first`` to ``stop`` for each of the ``points`` ``(B, SHORT)``."""
-    turned = np.empty((SHORT, len(points)), points.dtype)
-    for i in range(len(points)):
-        for d in range(SHORT):
-            turned[d, i] = points[i, d]
+    """Write the least score of each chunk of the tokens ``first`` to ``stop`` for each of the ``points`` ``(SHORT, B)``."""
     for row in range((stop - first) // CHUNK):
         least[row] = np.inf
         for k in range(first + row * CHUNK, first + (row + 1) * CHUNK, 4):
             a, b = _token(tokens, halves, k), _token(tokens, halves, k + 1)
             c, d = _token(tokens, halves, k + 2), _token(tokens, halves, k + 3)
-            for i in range(turned.shape[1]):
-                one, two = _score(turned, i, a), _score(turned, i, b)
-                three, four = _score(turned, i, c), _score(turned, i, d)
+            for i in range(points.shape[1]):
+                one, two = _score(points, i, a), _score(points, i, b)
+                three, four = _score(points, i, c), _score(points, i, d)
                 least[row, i] = least_of(least[row, i], one, two, three, four)
 
 
@@ -55,16 +51,16 @@ def _score(x: Array, i: int, t: tuple[float, ...]) -> float:
 
 @kernel
 def long_scores(points: Array, tokens: Array, halves: Array, first: int, stop: int, least: Array) -> None:
-    """The same for ``points`` ``(B, D)`` of any number of dimensions, by matrix products."""
-    products = np.empty((min(BLOCK, stop - first), len(points)), points.dtype)
+    """The same for ``points`` ``(D, B)`` of any number of dimensions, by matrix products."""
+    products = np.empty((min(BLOCK, stop - first), points.shape[1]), points.dtype)
     for start in range(first, stop, BLOCK):
         rows = min(BLOCK, stop - start)
-        np.dot(tokens[start : start + rows], points.T, products[:rows])
+        np.dot(tokens[start : start + rows], points, products[:rows])
         for p in range(0, rows, 4):
             row, k = (start - first + p) // CHUNK, start + p
             if p % CHUNK == 0:
                 least[row] = np.inf
-            for i in range(len(points)):
+            for i in range(points.shape[1]):
                 one, two = products[p, i] + halves[k], products[p + 1, i] + halves[k + 1]
                 three, four = products[p + 2, i] + halves[k + 2], products[p + 3, i] + halves[k + 3]
                 least[row, i] = least_of(least[row, i], one, two, three, four)

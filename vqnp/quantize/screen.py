@@ -21,7 +21,7 @@ from numba import prange
 from vqnp import threads
 from vqnp.jit import kernel, parallel_kernel
 from vqnp.quantize.scores import CHUNK, SHORT, least_of, long_scores, short_scores
-from vqnp.quantize.squares import squared_distances
+from vqnp.quantize.squares import squared_distances, turn
 from vqnp.validation import Array
 
 BLOCK = 256  # points screened together
@@ -117,7 +117,7 @@ def _screen_block(
     candidates = np.empty(BLOCK, np.int64)
     for first in range(0, len(negated), SPAN):
         stop = min(first + SPAN, len(negated))
-        if block.shape[1] == SHORT:
+        if len(block) == SHORT:
             short_scores(block, negated, halves, first, stop, least)
         else:
             long_scores(block, negated, halves, first, stop, least)
@@ -131,17 +131,16 @@ def _screen_block(
 
 @kernel
 def _centred(points: Array, start: int, rows: int, centre: Array, width: int) -> tuple[Array, Array]:
-    """Return a block of points ``(BLOCK, W)`` as seen from ``centre``, and their norms ``(BLOCK,)``."""
-    block = np.zeros((BLOCK, width), points.dtype)
-    norms = np.empty(BLOCK, points.dtype)
-    for i in range(rows):
-        for d in range(points.shape[1]):
-            block[i, d] = points[start + i, d] - centre[d]
+    """Return a block of points on its side, ``(W, BLOCK)``, as seen from ``centre``, and their norms ``(BLOCK,)``."""
+    strips = np.zeros((1, width, BLOCK), points.dtype)
+    turn(points, start, rows, strips)
+    block, norms = strips[0], np.zeros(BLOCK, points.dtype)
+    for d in range(len(centre)):
+        for i in range(BLOCK):
+            block[d, i] -= centre[d]
+            norms[i] += block[d, i] * block[d, i]
     for i in range(BLOCK):
-        square = points[0, 0] * 0
-        for d in range(width):
-            square += block[i, d] * block[i, d]
-        norms[i] = np.sqrt(square)
+        norms[i] = np.sqrt(norms[i])
     return block, norms
 
 
