@@ -51,9 +51,8 @@ def execute(notebook: NotebookNode, fast: bool = False) -> None:
     parameters.source = PARAMETER.format(fast)
     try:
         run(notebook, seconds=180 if fast else 600)
-    except (
-        CellTimeoutError
-    ):  # now and then a cell with a widget waits for a reply that never comes (nbclient's issue 312)
+    except CellTimeoutError:
+        # Now and then a cell with a widget waits for a reply that never comes (nbclient's issue 312).
         run(notebook, seconds=600)
     widgets = notebook.metadata.get("widgets", {}).get(WIDGETS, {"state": {}})["state"].values()
     inside = [output for widget in widgets for output in widget["state"].get("outputs", [])]
