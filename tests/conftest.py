@@ -36,5 +36,5 @@ def image_plan() -> ImagePlan:
     """The same for the figures on images."""
     return ImagePlan(
         Patches(12, 5), (0, 1), width=4, epochs=2, batch_size=5, sample=1, tokens=(2, 4, 8), ends=(2, 4, 8),
-        confounds=(4,), confound_seeds=(0,), many=2, channels=(4, 2), encoder_epochs=2, encoder_tokens=4,
+        confounds=(4,), confound_seeds=(0,), many=2, channels=(4, 2), encoder_seeds=(0, 1), encoder_epochs=2, encoder_tokens=4,
     )  # fmt: skip

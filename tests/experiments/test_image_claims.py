@@ -5,7 +5,7 @@ import pytest
 from vqnp.experiments import fig4, fig4b, fig6
 from vqnp.experiments.images import ImagePlan
 
-PLAN = ImagePlan(seeds=(0,), confound_seeds=(0,))
+PLAN = ImagePlan(seeds=(0,), confound_seeds=(0,), encoder_seeds=(0,))
 GOOD = {  # (tokens, pretrained): MSE, perplexity; the paper's story
     (16, False): (0.030, 10), (16, True): (0.031, 11),
     (256, False): (0.020, 60), (256, True): (0.018, 120),

@@ -27,7 +27,7 @@ class ImagePlan:
     none, ``sample`` the images that k-means sees. Figure 4 sweeps ``tokens`` with the first seed, and its small, middle and large
     codebook, ``ends``, with all seeds. Figure 4b separates the causes at the sizes ``confounds`` with ``confound_seeds``, and gives
     k-means ``many`` images in place of ``sample``. Figure 6 sweeps the encoder's ``channels`` for ``encoder_epochs``, the first and
-    the last with all seeds.
+    the last with ``encoder_seeds``.
     """
 
     data: ImageSource = field(default_factory=Patches)
@@ -44,14 +44,15 @@ class ImagePlan:
     confound_seeds: tuple[int, ...] = (0, 1, 2)
     many: int = 256
     channels: tuple[int, ...] = (32, 16, 8, 4, 2)
+    encoder_seeds: tuple[int, ...] = (0, 1, 2)
     encoder_epochs: int = 10
     encoder_tokens: int = 64
 
     def __post_init__(self) -> None:
         for name in ("epochs", "encoder_epochs"):
             require_integer(getattr(self, name), name, least=2)
-        if not self.seeds or not self.confound_seeds:
-            raise ValueError("seeds and confound_seeds must name at least one seed")
+        if not self.seeds or not self.confound_seeds or not self.encoder_seeds:
+            raise ValueError("seeds, confound_seeds and encoder_seeds must name at least one seed")
         if not set(self.ends) <= set(self.tokens):
             raise ValueError(f"ends must be among tokens {self.tokens}, got {self.ends}")
 
@@ -62,11 +63,12 @@ class ImagePlan:
         ``laptop`` has a model of half the paper's width and every other codebook, so that the whole sweep ends within hours.
         """
         if scale == "quick":
-            return cls(data, seeds, confound_seeds=seeds)
+            return cls(data, seeds, confound_seeds=seeds, encoder_seeds=seeds)
         laptop = cls(
             data, seeds, width=64, epochs=20, batch_size=256, learning_rate=3e-4, sample=256,
             tokens=tuple(2**i for i in range(4, 17, 2)), ends=(2**6, 2**12, 2**14), confounds=(2**14,),
-            confound_seeds=seeds[:1], many=2560, channels=(64, 32, 16, 8, 4, 2), encoder_epochs=20, encoder_tokens=512,
+            confound_seeds=seeds[:1], many=2560, channels=(64, 32, 16, 8, 4, 2), encoder_seeds=seeds[:1],
+            encoder_epochs=20, encoder_tokens=512,
         )  # fmt: skip
         if scale == "laptop":
             return laptop
@@ -78,7 +80,7 @@ class ImagePlan:
 
     def seeds_at(self, channels: int) -> tuple[int, ...]:
         """Return the seeds that an encoder of ``channels`` is run with in Figure 6."""
-        return self.seeds if channels in (self.channels[0], self.channels[-1]) else self.seeds[:1]
+        return self.encoder_seeds if channels in (self.channels[0], self.channels[-1]) else self.encoder_seeds[:1]
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
