@@ -45,6 +45,7 @@ def draw_ratios(table: Table) -> Any:
         panel.axhline(1, color=INK, linewidth=0.8)
         panel.set_xscale("log", base=2)
         panel.set(xlabel="tokens in the codebook", ylabel=name)
+    axes[0, 1].set_yscale("log", base=2)  # from nothing to a few hundred times
     axes[0, 1].legend(loc="upper left", fontsize=7)
     return figure
 
