@@ -19,8 +19,8 @@ def mse(prediction: Array, target: Array) -> tuple[float, Array]:
             f"prediction and target must have one shape and not be empty, got {prediction.shape} and {target.shape}"
         )
     gradient = np.empty_like(prediction, order="C")
-    flat = (np.ascontiguousarray(array).reshape(-1) for array in (prediction, target))
-    total = _squared_error(*flat, gradient.reshape(-1), gradient.dtype.type(2 / gradient.size))
+    scale = gradient.dtype.type(2 / gradient.size)
+    total = _squared_error(prediction.ravel(), target.ravel(), gradient.reshape(-1), scale)
     return total / gradient.size, gradient
 
 

@@ -96,7 +96,7 @@ class Adam:
                 raise ValueError(f"the gradient of {name} must have shape {parameter.shape}, got {gradient.shape}")
             state = self.state[name]
             largest = state["largest"] if self.amsgrad else state["v"]
-            flat = np.ascontiguousarray(gradient).reshape(-1)
+            flat = gradient.ravel()
             now = factors[parameter.dtype.char]
             adam_update(parameter.reshape(-1), flat, state["m"], state["v"], largest, self.amsgrad, now)
 

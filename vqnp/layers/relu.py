@@ -15,16 +15,14 @@ from vqnp.layers.linear import PARALLEL_FROM
 def relu_forward(x: Array) -> tuple[Array, Cache]:
     """Return ``max(x, 0)`` and the cache: the output, whose positive entries are those the gradient passes through."""
     out = np.empty_like(x, order="C")
-    _rectify[x.size >= PARALLEL_FROM](np.ascontiguousarray(x).reshape(-1), out.reshape(-1))
+    _rectify[x.size >= PARALLEL_FROM](x.ravel(), out.reshape(-1))
     return out, out
 
 
 def relu_backward(dout: Array, cache: Cache) -> Array:
     """Return the gradient of the input: ``dout`` where the output was positive, else 0."""
     dx = np.empty_like(dout, order="C")
-    _pass_where_positive[dout.size >= PARALLEL_FROM](
-        np.ascontiguousarray(dout).reshape(-1), cache.reshape(-1), dx.reshape(-1)
-    )
+    _pass_where_positive[dout.size >= PARALLEL_FROM](dout.ravel(), cache.reshape(-1), dx.reshape(-1))
     return dx
 
 

@@ -35,8 +35,8 @@ Dialect = Literal["paper", "counts-one", "smoothed-state", "debiased"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 EPSILON = 1e-5
 PARALLEL_FROM = 1 << 14  # codebook coordinates; fewer have moved before a second thread has woken up
-MANY = 1 << 18  # codebook coordinates; beyond, room for the batch's sums costs more than sorting by code
-CODES = 64  # codes that a thread moves at a time
+MANY = 1 << 18  # codebook coordinates; from here on, room for the batch's sums costs more than sorting by code
+COORDINATES = 1 << 12  # of the codebook that a thread moves at a time: their sums stay in its cache
 
 
 @dataclass
@@ -142,7 +142,7 @@ def ema_update(codebook: Codebook, embeddings: Array, codes: Array, decay: float
     embeddings = require_points(embeddings, "embeddings", dim=dims, finite=False)
     codes = require_codes(codes, "codes", k, len(embeddings))
     paper = dialect == "paper"
-    if codebook.sums.size <= MANY:
+    if codebook.sums.size < MANY:
         hits, sums = batch_statistics(embeddings, codes, k)
         if not np.isfinite(sums).all():  # what is not finite shows in the sums, most often the smaller array
             require_finite(embeddings, "embeddings")
@@ -161,17 +161,10 @@ def ema_update(codebook: Codebook, embeddings: Array, codes: Array, decay: float
 @both
 def _move(tokens: Array, counts: Array, sums: Array, hits: Array, batch_sums: Array, decay: float, paper: bool) -> None:
     """Move every code by the batch's sums ``(K, D)``."""
-    for block in prange(-(-len(counts) // CODES)):
-        first, last = block * CODES, min((block + 1) * CODES, len(counts))
-        _move_codes(
-            tokens[first:last],
-            counts[first:last],
-            sums[first:last],
-            hits[first:last],
-            batch_sums[first:last],
-            decay,
-            paper,
-        )
+    size = max(1, COORDINATES // tokens.shape[1])
+    for block in prange(-(-len(counts) // size)):
+        rows = slice(block * size, (block + 1) * size)
+        _move_codes(tokens[rows], counts[rows], sums[rows], hits[rows], batch_sums[rows], decay, paper)
 
 
 @kernel
@@ -182,14 +175,12 @@ def _move_codes(
 
     Without hits M / L stays the same in eq. 5; computed, it drifts as both fade into denormal numbers.
     """
-    average, of_batch = (
-        sums.reshape(-1),
-        batch_sums.reshape(-1),
-    )  # one long loop vectorises where many short ones do not
+    average, of_batch = sums.reshape(-1), batch_sums.reshape(-1)  # one long loop vectorises, many short ones do not
     for i in range(len(average)):
         average[i] = decay * average[i] + (1 - decay) * of_batch[i]
     for k in range(len(counts)):
         counts[k] = decay * counts[k] + (1 - decay) * hits[k]
+    for k in range(len(counts)):
         if paper and hits[k] > 0:
             for d in range(tokens.shape[1]):
                 tokens[k, d] = sums[k, d] / counts[k]
@@ -200,8 +191,9 @@ def _sum_and_move(
     tokens: Array, counts: Array, sums: Array, embeddings: Array, starts: Array, rows: Array, decay: float, paper: bool
 ) -> None:
     """The same together with the batch's sums, which would else need more room than the codebook itself."""
-    for block in prange(-(-len(counts) // CODES)):
-        first, last = block * CODES, min((block + 1) * CODES, len(counts))
+    size = max(1, COORDINATES // tokens.shape[1])
+    for block in prange(-(-len(counts) // size)):
+        first, last = block * size, min((block + 1) * size, len(counts))
         hits, batch_sums = _statistics_of(first, last, embeddings, starts, rows)
         _move_codes(tokens[first:last], counts[first:last], sums[first:last], hits, batch_sums, decay, paper)
 

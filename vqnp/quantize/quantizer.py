@@ -26,7 +26,7 @@ def quantize_forward(embeddings: Array, tokens: Array) -> tuple[Array, Array]:
     if embeddings.dtype != tokens.dtype:
         raise TypeError(f"embeddings and tokens must have one dtype, got {embeddings.dtype} and {tokens.dtype}")
     codes, _ = search(embeddings, tokens)
-    return tokens[codes], codes
+    return tokens.take(codes, axis=0), codes
 
 
 def quantize_backward(dquantized: Array, codes: Array) -> Array:
