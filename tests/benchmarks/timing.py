@@ -20,7 +20,7 @@ from vqnp import threads
 
 SAMPLE = 0.005  # seconds; shorter work is repeated within one sample, or the clock would be what is measured
 PAUSE = 0.005  # seconds; idle threads of the pool before stay awake for a millisecond or so, looking for work
-FEWEST, BUDGET = 3, 2.0  # rounds at least, and the seconds after which there are no more
+FEWEST, BUDGET = 5, 6.0  # rounds at least, and the seconds after which there are no more
 LONG = 10.0  # seconds; a round as long as that is not repeated
 
 Work = Callable[[], Any]
