@@ -33,6 +33,7 @@ FAST = False  # True shrinks the work: for a quick look, and for the tests
 # %%
 import time
 import tracemalloc
+from functools import partial
 from statistics import median
 
 import numba
@@ -73,6 +74,9 @@ def seconds(work, repeats=5, of=median):
     return of(taken)
 
 
+shortest = partial(seconds, repeats=20, of=min)
+
+
 # %%
 @numba.njit(parallel=True)
 def copy(source, target):
@@ -82,13 +86,9 @@ def copy(source, target):
 
 size = 1024 if FAST else 2048
 a = rng.standard_normal((size, size), np.float32)
-peak = (
-    2 * size**3 / seconds(lambda: a @ a, 20, min) / 1e9
-)  # GFLOP/s: a multiplication and an addition for each of size³ terms
+peak = 2 * size**3 / shortest(lambda: a @ a) / 1e9  # GFLOP/s: a multiplication and an addition for each of size³ terms
 source, target = np.ones((2, size * size * 8), np.float32)
-bandwidth = (
-    2 * source.nbytes / seconds(lambda: copy(source, target), 20, min) / 1e9
-)  # GB/s: all is read once and written once
+bandwidth = 2 * source.nbytes / shortest(lambda: copy(source, target)) / 1e9  # GB/s: all is read once and written once
 print(f"{numba.config.NUMBA_NUM_THREADS} threads: {peak:.0f} GFLOP/s in a product, {bandwidth:.1f} GB/s in a copy")
 
 # %% [markdown]
