@@ -15,7 +15,8 @@ from vqnp import train
 from vqnp.data import scale, variance
 from vqnp.diagnostics import perplexity
 from vqnp.experiments import image_run
-from vqnp.experiments.image_run import evaluate, execute_images, is_finished, load_image_result, pretrain
+from vqnp.experiments.finished import is_finished
+from vqnp.experiments.image_run import evaluate, execute_images, load_image_result, pretrain
 from vqnp.experiments.images import arm
 from vqnp.experiments.reproduce import reproduce
 from vqnp.files import load_arrays

@@ -3,18 +3,16 @@
 ``DIR/<slug>.npz`` holds a finished run; ``<slug>.checkpoint.npz`` and ``<slug>.start.npz`` belong to one that was interrupted.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vqnp import threads
 from vqnp.data import Dataset
 from vqnp.diagnostics import diagnose
+from vqnp.experiments.finished import account_of, is_finished, load_finished, save_finished
 from vqnp.experiments.setting import Setting
 from vqnp.files import load_arrays, save_arrays
 from vqnp.models import VQVAE
@@ -52,7 +50,7 @@ def execute(setting: Setting, directory: Path, resume: bool = False, progress: b
     """Run ``setting`` and write its result, unless ``resume`` finds it finished; a half-finished one is continued."""
     path = directory / f"{setting.slug}.npz"
     data = setting.data.load(setting.seed)
-    if resume and is_result_of(path, setting, data):
+    if resume and is_finished(path, setting, data):
         return
     checkpoint, start = path.with_suffix(".checkpoint.npz"), path.with_suffix(".start.npz")
     model = setting.build(data.dim)
@@ -78,15 +76,8 @@ def execute(setting: Setting, directory: Path, resume: bool = False, progress: b
             data=data.points,
             reconstruction=arrays["reconstruction"],
         )
-    info = {
-        "setting": setting.to_json(),
-        "data": data.name,
-        "data_identity": data.identity,
-        "seconds": seconds,
-        "diagnosis": asdict(diagnosis),
-        "history": [asdict(record) for record in history],
-    }
-    save_arrays(path, arrays | {"info": np.array(json.dumps(info))})
+    info = account_of(setting, data, history, seconds) | {"diagnosis": asdict(diagnosis)}
+    save_finished(path, info, arrays)
     for leftover in (checkpoint, start):
         leftover.unlink(missing_ok=True)
 
@@ -102,22 +93,7 @@ def final_arrays(model: VQVAE, data: Dataset) -> dict[str, Array]:
 
 def load_result(path: Path) -> Result:
     """Read a finished run; raises ``ValueError`` naming the file when it is not one."""
-    arrays = load_arrays(path)
-    try:
-        return Result(info=json.loads(str(arrays.pop("info"))), **arrays)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not the result of a run: {error}") from error
-
-
-def is_result_of(path: Path, setting: Setting, data: Dataset) -> bool:
-    """Tell whether ``path`` holds a whole result of exactly this setting on exactly these data."""
-    if not path.exists():
-        return False
-    try:
-        info = load_result(path).info
-    except ValueError:
-        return False
-    return info["setting"] == json.loads(json.dumps(setting.to_json())) and info["data_identity"] == data.identity
+    return load_finished(path, Result)
 
 
 def in_parallel(work: Callable[..., None], tasks: Sequence[tuple], jobs: int, *, progress: bool, label: str) -> None:

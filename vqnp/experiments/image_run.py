@@ -5,7 +5,6 @@
 
 import json
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from vqnp import threads
-from vqnp.data import Images, scale, variance
+from vqnp.data import scale, variance
 from vqnp.diagnostics import diagnose
 from vqnp.diagnostics.assignment import Assignment
+from vqnp.experiments.finished import account_of, is_finished, load_finished, save_finished
 from vqnp.experiments.image_setting import ImageSetting, Pretraining
-from vqnp.files import load_arrays, save_arrays
+from vqnp.files import load_arrays
 from vqnp.models import VQVAE
 from vqnp.schedule import Pretrain
 from vqnp.training import EpochRecord, train
@@ -58,8 +58,8 @@ def pretrain(setting: Pretraining, directory: Path, resume: bool = False) -> Non
     history = train(
         model, images.train, setting.schedule, setting.train, seed=setting.seed, checkpoint=checkpoint, resume=resume
     )
-    info = account_of(setting, images, history, time.perf_counter() - begun)
-    save_arrays(path, model.params | {"info": np.array(json.dumps(info))})
+    seconds = time.perf_counter() - begun
+    save_finished(path, account_of(setting, images, history, seconds), model.params)
     checkpoint.unlink(missing_ok=True)
 
 
@@ -85,7 +85,7 @@ def execute_images(setting: ImageSetting, directory: Path, resume: bool = False)
     with threads.limit():
         numbers, arrays = evaluate(model, images.test)
     info = account_of(setting, images, before + history, seconds) | {"numbers": numbers}
-    save_arrays(path, arrays | {"info": np.array(json.dumps(info))})
+    save_finished(path, info, arrays)
     checkpoint.unlink(missing_ok=True)
 
 
@@ -127,36 +127,6 @@ def as_pixels(images: Array) -> Array:
     return np.rint(255 * (np.clip(images, -0.5, 0.5) + 0.5)).astype(np.uint8)
 
 
-def account_of(
-    setting: ImageSetting | Pretraining, images: Images, history: Iterable[EpochRecord], seconds: float
-) -> dict[str, Any]:
-    """Return what is written down of a finished run beside its numbers; epochs are numbered from the first of all."""
-    records = [asdict(record) | {"epoch": number} for number, record in enumerate(history, start=1)]
-    return {
-        "setting": setting.to_json(),
-        "data": images.name,
-        "data_identity": images.identity[:16],
-        "seconds": seconds,
-        "history": records,
-    }
-
-
 def load_image_result(path: Path) -> ImageResult:
     """Read a finished run; raises ``ValueError`` naming the file when it is not one."""
-    arrays = load_arrays(path)
-    try:
-        return ImageResult(info=json.loads(str(arrays.pop("info"))), **arrays)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not the result of a run on images: {error}") from error
-
-
-def is_finished(path: Path, setting: ImageSetting | Pretraining, images: Images) -> bool:
-    """Tell whether ``path`` holds a whole result of exactly this setting on exactly these images."""
-    if not path.exists():
-        return False
-    try:
-        info = json.loads(str(load_arrays(path)["info"]))
-    except (ValueError, KeyError):
-        return False
-    wanted = json.loads(json.dumps(setting.to_json()))
-    return bool(info["setting"] == wanted and info["data_identity"] == images.identity[:16])
+    return load_finished(path, ImageResult)
