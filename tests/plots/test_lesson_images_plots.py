@@ -71,7 +71,13 @@ def test_encoders_are_drawn_below_the_bound_of_their_rank():
     _, rank = on_images.draw_encoders(table).axes
     lines = labelled(rank)
     np.testing.assert_array_equal(lines["no more than channels"].get_ydata(), [2, 4, 8])
-    np.testing.assert_array_equal(lines["first seed; dots: others"].get_ydata(), [1.5, 3.5, 7.5])
+    np.testing.assert_array_equal(lines["one seed"].get_ydata(), [1.5, 3.5, 7.5])
+
+
+def test_where_there_are_more_seeds_their_dots_are_named():
+    table = [row(8, seed, False, channels=2, embedding_rank=1.5) for seed in (0, 1)]
+    _, rank = on_images.draw_encoders(table).axes
+    assert "first seed; dots: others" in labelled(rank)
 
 
 def test_training_is_dashed_until_vq_begins():

@@ -23,7 +23,7 @@ def draw(table: list[dict[str, Any]], rows: list[tuple[str, Array]], decoder: in
     axes = top.subplots(1, len(PANELS))
     widths = sorted({row["channels"] for row in table})
     for panel, (quantity, name, title) in zip(axes, PANELS, strict=True):
-        style.sweep(panel, table, "channels", quantity, style.RECONSTRUCTION, "first seed; dots: others")
+        style.sweep(panel, table, "channels", quantity, style.RECONSTRUCTION, style.seeds_shown(table))
         panel.set_xticks(widths, [str(width) for width in widths])
         panel.set(title=title, xlabel=f"channels of the encoder (decoder: {decoder})", ylabel=name)
     axes[0].set_yscale("log")

@@ -77,7 +77,7 @@ def draw_encoders(table: Table) -> Any:
     widths = sorted({row["channels"] for row in table})
     names = (("mse", "mean squared error (pixels in ±0.5)"), ("embedding_rank", "effective rank of the embeddings"))
     for panel, (quantity, name) in zip(axes[0], names, strict=True):
-        style.sweep(panel, list(table), "channels", quantity, style.RECONSTRUCTION, "first seed; dots: others")
+        style.sweep(panel, list(table), "channels", quantity, style.RECONSTRUCTION, style.seeds_shown(list(table)))
         panel.set(xlabel="channels of the encoder", ylabel=name)
         panel.set_xticks(widths, [str(width) for width in widths])
     axes[0, 0].set_yscale("log")

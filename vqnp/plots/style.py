@@ -107,6 +107,11 @@ def sweep(axes: Any, table: list[dict[str, Any]], over: str, quantity: str, colo
     axes.set_xscale("log", base=2)
 
 
+def seeds_shown(table: list[dict[str, Any]]) -> str:
+    """Return what a legend says of the seeds that ``sweep`` draws."""
+    return "first seed; dots: others" if len({row["seed"] for row in table}) > 1 else "one seed"
+
+
 def span(*arrays: Array, margin: float = 0.05) -> tuple[float, float]:
     """Return limits that hold all values of ``arrays`` with a little room."""
     low, high = min(float(a.min()) for a in arrays), max(float(a.max()) for a in arrays)
