@@ -117,18 +117,23 @@ def test_what_is_not_finite_is_refused_before_anything_moves(bad, many, monkeypa
     assert codebook.steps == 0
 
 
-@pytest.mark.parametrize("parallel_from", [0, 1 << 62], ids=["parallel", "serial"])
+BLOCKS = [(4, 3), (11, module.COORDINATES // 8), (3, module.COORDINATES + 1)]  # one; one and three codes; one a code
+
+
+@pytest.mark.parametrize(("parallel_from", "many"), [(0, 1 << 62), (1 << 62, 1 << 62), (0, 0)])
+@pytest.mark.parametrize(("k", "dims"), BLOCKS)
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_dialects_do_what_the_table_says(dialect, parallel_from, monkeypatch):
+def test_dialects_do_what_the_table_says(dialect, k, dims, parallel_from, many, monkeypatch):
     monkeypatch.setattr(module, "PARALLEL_FROM", parallel_from)
+    monkeypatch.setattr(module, "MANY", many)
     begin, update = REFERENCES[dialect]
-    tokens, counts, decay = rng().normal(size=(4, 3)), np.arange(4.0), 0.8
-    L, M = begin(tokens, counts, rng(2).standard_normal((4, 3)))
-    codebook = start(dialect)
+    tokens, counts, decay = rng().normal(size=(k, dims)), np.arange(float(k)), 0.8
+    L, M = begin(tokens, counts, rng(2).standard_normal((k, dims)))
+    codebook = start(dialect, k, dims)
     np.testing.assert_array_equal(codebook.tokens, tokens)
-    for t, (embeddings, codes) in enumerate(batches(12, 4, 3), start=1):
-        n = np.bincount(codes, minlength=4)
-        s = np.stack([embeddings[codes == k].sum(axis=0) for k in range(4)])
+    for t, (embeddings, codes) in enumerate(batches(12, k, dims), start=1):
+        n = np.bincount(codes, minlength=k)
+        s = np.stack([embeddings[codes == code].sum(axis=0) for code in range(k)])
         tokens, L, M = update(tokens, L, M, n, s, decay, t)
         np.testing.assert_array_equal(ema_update(codebook, embeddings, codes, decay, dialect), n)
         for found, expected in ((codebook.tokens, tokens), (codebook.counts, L), (codebook.sums, M)):
@@ -163,14 +168,15 @@ def test_dtype_passes_through(dialect, dtype):
 
 @pytest.mark.skipif(config.NUMBA_NUM_THREADS < 2, reason="there is one thread alone")
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_bits_do_not_depend_on_the_threads(dialect, monkeypatch):
+@pytest.mark.parametrize(("k", "dims"), [(11, 3), BLOCKS[1]])
+def test_bits_do_not_depend_on_the_threads(k, dims, dialect, monkeypatch):
     results = []
     for parallel_from, many, number in ((1 << 62, 1 << 62, 1), (0, 1 << 62, 2), (0, 0, 1), (0, 0, 2)):
         monkeypatch.setattr(module, "PARALLEL_FROM", parallel_from)
         monkeypatch.setattr(module, "MANY", many)
-        codebook = start(dialect, k=11, dtype=np.float32)
+        codebook = start(dialect, k, dims, np.float32)
         with threads.limit(number):
-            for embeddings, codes in batches(5, 11, 3, np.float32, n=200):
+            for embeddings, codes in batches(5, k, dims, np.float32, n=200):
                 ema_update(codebook, embeddings, codes, 0.9, dialect)
         results.append(np.concatenate([codebook.tokens.ravel(), codebook.counts, codebook.sums.ravel()]))
     for result in results[1:]:
