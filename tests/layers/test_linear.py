@@ -1,8 +1,12 @@
+import sys
+
 import numpy as np
 import pytest
 from gradients import assert_gradient
 
 from vqnp.layers import Linear, linear_backward, linear_forward
+
+module = sys.modules["vqnp.layers.linear"]
 
 
 @pytest.mark.parametrize(("rows", "inputs", "outputs"), [(5, 3, 4), (1, 1, 1), (2, 7, 1), (1, 2, 6)])
@@ -26,6 +30,21 @@ def test_bias_gradient_is_summed_in_float64():
     _, _, dbias = linear_backward(dout, (np.ones((3, 1), np.float32), np.ones((1, 1), np.float32)))
     assert dbias.dtype == np.float32
     assert dbias == 1
+
+
+@pytest.mark.parametrize("parallel_from", [0, 1 << 62], ids=["parallel", "serial"])
+@pytest.mark.parametrize("rows", [module.BLOCK_ROWS + extra for extra in (-1, 0, 1)] + [2 * module.BLOCK_ROWS + 5])
+def test_bias_of_more_rows_than_are_summed_at_a_time(rows, parallel_from, monkeypatch):
+    monkeypatch.setattr(module, "PARALLEL_FROM", parallel_from)
+    rng = np.random.default_rng(rows)
+    dout = rng.integers(-9, 10, (rows, 2)).astype(
+        np.float32
+    )  # whole numbers: every order of adding them gives the same bits
+    np.testing.assert_array_equal(module.sum_rows(dout), dout.sum(axis=0))
+    bias = rng.normal(size=2).astype(np.float32)
+    out = dout.copy()
+    module.add_bias(out, bias)
+    np.testing.assert_array_equal(out, dout + bias)
 
 
 def test_start_is_uniform_within_one_over_the_root_of_the_inputs():

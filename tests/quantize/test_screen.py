@@ -84,6 +84,16 @@ def test_more_tokens_than_are_decided_on_at_once(dims):
     assert_same(points, tokens)
 
 
+@pytest.mark.jit
+@pytest.mark.parametrize("dims", [3, 9])
+def test_no_token_is_left_out(dims):
+    """Every token is itself looked for, and so every place in a chunk, a product and a span."""
+    tokens = np.random.default_rng(0).normal(size=(2 * SPAN + 5, dims)).astype(np.float32)
+    codes, distances = screened_search(tokens, tokens)
+    np.testing.assert_array_equal(codes, np.arange(len(tokens)))
+    assert not distances.any()
+
+
 def test_the_term_for_denormal_numbers_is_needed(monkeypatch):
     """Without it, products that vanish are taken at their word."""
     rng = np.random.default_rng(0)
