@@ -54,9 +54,8 @@ def test_run_stopped_at_any_step_resumes_to_the_same_bits(path, monkeypatch, num
         train_interrupted(path)
     meta = json.loads(str(load_arrays(path)["meta"]))
     assert meta["optimizer_steps"] == number - 6 * (number > 6)
-    assert_same_bits(
-        small_train(small_model(seed=99), checkpoint=path, resume=True), expected
-    )  # its own weights are replaced
+    # its own weights are replaced
+    assert_same_bits(small_train(small_model(seed=99), checkpoint=path, resume=True), expected)
 
 
 @pytest.mark.parametrize("dialect", ["paper", "counts-one", "smoothed-state", "debiased"])

@@ -30,9 +30,8 @@ def test_no_test_pixel_is_a_train_pixel_even_when_every_patch_is_taken():
 
 
 def test_a_patch_is_a_window_of_its_picture():
-    pictures = np.stack(
-        [numbered_pixels(2, 40, 170)[..., 0], -numbered_pixels(2, 40, 170)[..., 0]], axis=-1
-    )  # two channels
+    # two channels
+    pictures = np.stack([numbered_pixels(2, 40, 170)[..., 0], -numbered_pixels(2, 40, 170)[..., 0]], axis=-1)
     train, labels, test, test_labels = cut_patches(pictures, 30, 10, 3)
     assert train.shape == (30, 32, 32, 2)
     assert test.shape == (10, 32, 32, 2)

@@ -31,9 +31,8 @@ def test_clusters_are_isotropic_with_uniform_centres():
 def test_reach_and_spread_are_settings():
     wide, tight = clusters(2, spread=1), clusters(2, spread=0.01)
     assert np.all(tight.points[:1000].std(axis=0) < wide.points[:1000].std(axis=0) / 50)
-    np.testing.assert_allclose(
-        clusters(2, reach=20, spread=2).points, wide.points, atol=1e-5
-    )  # the scaler undoes a common factor
+    # the scaler undoes a common factor
+    np.testing.assert_allclose(clusters(2, reach=20, spread=2).points, wide.points, atol=1e-5)
 
 
 def test_same_seed_same_data():

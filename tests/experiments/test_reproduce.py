@@ -45,9 +45,8 @@ def test_what_a_run_leaves_behind(plan, tmp_path, monkeypatch):
     account = json.loads((tmp_path / "run.json").read_text())
     assert account["seeds"] == [0, 1]
     assert set(account["versions"]) == set(PACKAGES)
-    assert (
-        len(account["data"]) == 4 * 2 + 1
-    )  # clusters in 2, 3, 4 and 8 dimensions for each seed; the digits are the same
+    # clusters in 2, 3, 4 and 8 dimensions for each seed; the digits are the same
+    assert len(account["data"]) == 4 * 2 + 1
     assert not list(tmp_path.rglob("*.part"))
     assert not list((tmp_path / "runs").glob("*checkpoint*"))
 

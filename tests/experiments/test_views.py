@@ -18,9 +18,8 @@ def test_tsne_lays_clouds_out_together_and_hands_them_back():
     first, second, mixed = views.tsne([near, far, near[:3]], seed=0)
     assert (first.shape, second.shape, mixed.shape) == ((30, 2), (20, 2), (3, 2))
     gap = np.linalg.norm(first.mean(axis=0) - second.mean(axis=0))
-    assert (
-        np.linalg.norm(mixed - first.mean(axis=0), axis=1).max() < gap / 2
-    )  # neighbours stay neighbours across clouds
+    # neighbours stay neighbours across clouds
+    assert np.linalg.norm(mixed - first.mean(axis=0), axis=1).max() < gap / 2
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,7 @@ def test_bias_gradient_is_summed_in_float64():
 def test_bias_of_more_rows_than_are_summed_at_a_time(rows, parallel_from, monkeypatch):
     monkeypatch.setattr(module, "PARALLEL_FROM", parallel_from)
     rng = np.random.default_rng(rows)
-    dout = rng.integers(-9, 10, (rows, 2)).astype(
-        np.float32
-    )  # whole numbers: every order of adding them gives the same bits
+    dout = rng.integers(-9, 10, (rows, 2)).astype(np.float32)  # whole numbers: in any order they add up to the same
     np.testing.assert_array_equal(module.sum_rows(dout), dout.sum(axis=0))
     bias = rng.normal(size=2).astype(np.float32)
     out = dout.copy()

@@ -8,9 +8,8 @@ from vqnp.layers import ReLU, relu_backward, relu_forward
 @pytest.mark.parametrize("shape", [(7,), (3, 4), (2, 3, 5, 4)])
 def test_gradient(shape):
     rng = np.random.default_rng(0)
-    x = rng.choice([-1, 1], shape) * rng.uniform(
-        0.1, 2, shape
-    )  # away from the corner at 0, which a step must not cross
+    # away from the corner at 0, which a step must not cross
+    x = rng.choice([-1, 1], shape) * rng.uniform(0.1, 2, shape)
     cotangent = rng.normal(size=shape)
     out, cache = relu_forward(x)
     np.testing.assert_array_equal(out, np.maximum(x, 0))

@@ -27,9 +27,8 @@ def test_colours_are_told_apart_by_the_colour_blind():
 def test_a_density_has_area_one():
     grid = np.linspace(-6, 6, 500)
     curve = style.density(np.random.default_rng(0).normal(size=4000), grid, 0.2)
-    assert curve.sum() * (grid[1] - grid[0]) == pytest.approx(
-        1, abs=1e-3
-    )  # nothing of a normal lies beyond six deviations
+    # nothing of a normal lies beyond six deviations
+    assert curve.sum() * (grid[1] - grid[0]) == pytest.approx(1, abs=1e-3)
     assert curve[250] == pytest.approx(1 / np.sqrt(2 * np.pi * 1.04), rel=0.1)  # 4,000 draws, smoothed: a few per cent
 
 

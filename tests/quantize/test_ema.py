@@ -137,9 +137,8 @@ def test_dialects_do_what_the_table_says(dialect, k, dims, parallel_from, many, 
         tokens, L, M = update(tokens, L, M, n, s, decay, t)
         np.testing.assert_array_equal(ema_update(codebook, embeddings, codes, decay, dialect), n)
         for found, expected in ((codebook.tokens, tokens), (codebook.counts, L), (codebook.sums, M)):
-            np.testing.assert_allclose(
-                found, expected, rtol=1e-12, atol=1e-12
-            )  # sums of some dozen numbers of size one
+            # sums of some dozen numbers of size one
+            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
     assert codebook.steps == 12
 
 

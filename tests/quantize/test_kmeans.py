@@ -33,9 +33,8 @@ def test_same_start_gives_the_clusters_of_scikit_learn(points, k):
     start = points[rng().choice(len(points), k, replace=False)]
     ours = lloyd(points, start, 300)
     theirs = KMeans(k, init=start, n_init=1, tol=0, max_iter=300).fit(points)
-    np.testing.assert_allclose(
-        ours.tokens, theirs.cluster_centers_, rtol=0, atol=1e-13
-    )  # means of some dozen numbers of size 1
+    # means of some dozen numbers of size 1
+    np.testing.assert_allclose(ours.tokens, theirs.cluster_centers_, rtol=0, atol=1e-13)
     np.testing.assert_array_equal(ours.codes, theirs.labels_)
     assert ours.inertia == pytest.approx(theirs.inertia_, rel=1e-12)
 

@@ -28,9 +28,8 @@ def problems(draw):
     """Points and tokens on a coarse grid, so that ties and duplicated tokens are common; every other row of a larger array."""
     n, k, dims = draw(st.integers(1, 2 * BLOCK + 3)), draw(st.integers(1, 9)), draw(st.integers(1, 4))
     dtype = draw(st.sampled_from([np.float32, np.float64]))
-    spread = draw(
-        st.sampled_from([1, 0.3, 1e-3])
-    )  # of a grid of 1, of one that rounds, of one whose squares nearly vanish
+    # of a grid of 1, of one that rounds, of one whose squares nearly vanish
+    spread = draw(st.sampled_from([1, 0.3, 1e-3]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     points, tokens = (spread * rng.integers(-3, 4, (2 * rows, dims)) for rows in (n, k))
     return points.astype(dtype)[::2], tokens.astype(dtype)[::2]
