@@ -138,3 +138,27 @@ def test_the_summary_gathers_a_grid_into_lines():
 def test_the_readme_shows_what_was_measured():
     assert report.summary(*report.load()) in SECTION
     assert "(tests/benchmarks/results/benchmarks.png)" in SECTION
+
+
+def test_what_the_readme_says_of_the_bounds_was_measured_too():
+    prose, (_, rows) = " ".join(SECTION.split()), report.load()
+    faiss = [
+        report.rate(line | {"values": {report.OURS: line["values"]["faiss"]}}) / line["sgemm"]
+        for line in rows
+        if line["group"] == "nearest" and re.search(r"K = \d+,\d+, D = 8$", line["case"])
+    ]
+    assert len(faiss) == 3
+    least, most = 100 * min(faiss), 100 * max(faiss)
+    assert (
+        f"at {least:.0f} to {most:.0f} % of the rate of sgemm; 1.3 times that would be {1.3 * least:.0f} to {1.3 * most:.0f} %"
+        in prose
+    )
+    steps = 8000  # 200 epochs of 10,000 points in batches of 256, in each of the three settings
+    ours, theirs = (
+        [1000 * report.median(line["values"][who]) / steps for line in rows if line["group"] == "synthetic"]
+        for who in (report.OURS, "PyTorch")
+    )
+    assert (
+        f"takes {min(ours):.2f} to {max(ours):.2f} ms; at eight times PyTorch's speed it would be "
+        f"{min(theirs) / 8:.2f} to {max(theirs) / 8:.2f}." in prose
+    )

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
-from vqnp.plots import mosaic, on_images, style
+from vqnp.plots import fig4, mosaic, on_images, style
 from vqnp.training import EpochRecord
 
 
@@ -34,6 +34,14 @@ def test_the_sweep_shows_both_arms_and_what_k_means_saw(table):
     assert set(lines["vectors k-means saw"].get_xdata()) == {128}
     np.testing.assert_array_equal(lines["all tokens, evenly"].get_ydata(), [16, 64, 256])
     assert error.get_yscale() == "log"
+
+
+@pytest.mark.parametrize(("seeds", "said"), [((0, 1), "lines: first seed; dots: others"), ((0,), "lines: one seed")])
+def test_the_sweep_says_which_seeds_it_shows(table, seeds, said):
+    shown = [line | {"codes_used": 1, "token_dimension": 1} for line in table if line["seed"] in seeds]
+    pictures = [("original", np.zeros((2, 8, 8, 3), np.uint8))]
+    for figure in on_images.draw_sweep(shown, vectors=128), fig4.draw(shown, pictures, vectors=128):
+        assert figure.axes[1].get_legend().get_title().get_text() == said
 
 
 def test_ratios_pair_the_arms_of_a_seed(table):

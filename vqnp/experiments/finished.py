@@ -15,7 +15,7 @@ from vqnp.validation import Array
 
 DIGITS = 16  # of the data's digest: enough to tell them apart
 
-Result = TypeVar("Result")
+Kind = TypeVar("Kind")
 
 
 class Described(Protocol):
@@ -43,7 +43,7 @@ def save_finished(path: Path, info: dict[str, Any], arrays: dict[str, Array]) ->
     save_arrays(path, arrays | {"info": np.array(json.dumps(info))})
 
 
-def load_finished(path: Path, kind: Callable[..., Result]) -> Result:
+def load_finished(path: Path, kind: Callable[..., Kind]) -> Kind:
     """Return ``kind(info=..., **arrays)`` of the run in ``path``; raises ``ValueError`` naming the file when it is none."""
     arrays = load_arrays(path)
     try:

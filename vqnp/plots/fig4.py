@@ -34,7 +34,7 @@ def draw(table: list[dict[str, Any]], rows: list[tuple[str, Array]], vectors: in
     axes[0].set_yscale("log")
     plain_numbers(axes[0].yaxis)
     axes[3].set_ylim(0, None)
-    axes[1].legend(loc="upper left", fontsize=7, title="lines: first seed; dots: others", title_fontsize=7)
+    axes[1].legend(loc="upper left", fontsize=7, title=f"lines: {style.seeds_shown(table)}", title_fontsize=7)
     mosaic.draw(bottom.subplots(), rows)
     return figure
 

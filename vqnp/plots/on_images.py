@@ -28,7 +28,7 @@ def draw_sweep(table: Table, vectors: int) -> Any:
     sizes = sorted({row["tokens"] for row in table})
     axes[0, 1].plot(sizes, sizes, color=INK, linewidth=0.8, linestyle=":", label="all tokens, evenly")
     axes[0, 1].set_yscale("log", base=2)
-    axes[0, 1].legend(loc="upper left", fontsize=7, title="lines: first seed; dots: others", title_fontsize=7)
+    axes[0, 1].legend(loc="upper left", fontsize=7, title=f"lines: {style.seeds_shown(table)}", title_fontsize=7)
     return figure
 
 
@@ -77,7 +77,7 @@ def draw_encoders(table: Table) -> Any:
     widths = sorted({row["channels"] for row in table})
     names = (("mse", "mean squared error (pixels in ±0.5)"), ("embedding_rank", "effective rank of the embeddings"))
     for panel, (quantity, name) in zip(axes[0], names, strict=True):
-        style.sweep(panel, list(table), "channels", quantity, style.RECONSTRUCTION, style.seeds_shown(list(table)))
+        style.sweep(panel, table, "channels", quantity, style.RECONSTRUCTION, style.seeds_shown(table))
         panel.set(xlabel="channels of the encoder", ylabel=name)
         panel.set_xticks(widths, [str(width) for width in widths])
     axes[0, 0].set_yscale("log")

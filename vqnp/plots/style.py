@@ -1,6 +1,6 @@
 """One look for all figures: colours that colour-blind readers tell apart (Okabe and Ito), and few marks of one meaning each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def along_a_line(axes: Any, embeddings: Array, tokens: Array) -> None:
     axes.set(xlabel="embedding (standard deviations)", ylabel="density", xlim=(low, high), ylim=(-0.09 * top, top))
 
 
-def sweep(axes: Any, table: list[dict[str, Any]], over: str, quantity: str, color: str, label: str) -> None:
+def sweep(axes: Any, table: Sequence[dict[str, Any]], over: str, quantity: str, color: str, label: str) -> None:
     """Draw ``quantity`` against ``over``, doubling along the axis: a line through the first seed's runs, the others' as dots.
 
     Where only some runs have several seeds, a line through medians would mix them.
@@ -107,7 +107,7 @@ def sweep(axes: Any, table: list[dict[str, Any]], over: str, quantity: str, colo
     axes.set_xscale("log", base=2)
 
 
-def seeds_shown(table: list[dict[str, Any]]) -> str:
+def seeds_shown(table: Sequence[dict[str, Any]]) -> str:
     """Return what a legend says of the seeds that ``sweep`` draws."""
     return "first seed; dots: others" if len({row["seed"] for row in table}) > 1 else "one seed"
 
