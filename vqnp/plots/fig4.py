@@ -1,5 +1,6 @@
 """Figure 4 as a picture: what a growing codebook gives either arm in numbers, and below it what they reconstruct."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def headline(table: list[dict[str, Any]]) -> str:
     return f"{largest:,} tokens are worth {without:,.0f} evenly used ones without pretraining, and {with_:,.0f} with it"
 
 
-def curves(axes: Any, table: list[dict[str, Any]], quantity: str) -> None:
+def curves(axes: Any, table: Sequence[dict[str, Any]], quantity: str) -> None:
     """Draw ``quantity`` against the codebook's size for both arms: a line through the first seed, the others as dots."""
     for arm, color, label in style.ARMS:
         style.sweep(axes, [row for row in table if row["pretrained"] is arm], "tokens", quantity, color, label)

@@ -21,7 +21,7 @@ def draw_sweep(table: Table, vectors: int) -> Any:
     figure, axes = style.new_figure(1, 2, 9, 3.6)
     names = (("mse", "mean squared error (pixels in ±0.5)"), ("perplexity", "perplexity over the test set"))
     for panel, (quantity, name) in zip(axes[0], names, strict=True):
-        curves(panel, list(table), quantity)
+        curves(panel, table, quantity)
         panel.axvline(vectors, color=INK, linewidth=0.8, linestyle="--", label="vectors k-means saw")
         panel.set(xlabel="tokens in the codebook", ylabel=name, yscale="log")
     plain_numbers(axes[0, 0].yaxis)
