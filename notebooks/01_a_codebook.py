@@ -34,8 +34,8 @@ import numpy as np
 from ipywidgets import interact
 
 import vqnp
-from vqnp.plots import plane
-from vqnp.quantize.kmeans import lloyd_step
+from vqnp.lessons import plane
+from vqnp.quantize.lloyd import lloyd_step
 
 # %matplotlib inline
 
@@ -104,7 +104,7 @@ def nearest_token(points, tokens):
 
 # %% [markdown]
 # The data for the rest of the lesson: ten round clusters in the plane, as in the paper but narrower, so that they
-# hardly touch. The points are standardised: each coordinate has mean 0 and variance 1.
+# hardly touch. The points are standardized: each coordinate has mean 0 and variance 1.
 
 # %%
 data = vqnp.clusters(dim=2, seed=41, per_class=60 if FAST else 300, spread=0.6)
@@ -136,8 +136,11 @@ assert 2**3 < len(tokens) <= 2**4
 # moves to (0.5, 0)?
 
 # %%
-at_origin, moved = distortion(points, np.array([[0.0, 0]])), distortion(points, np.array([[0.5, 0]]))
-assert np.isclose(at_origin, 2, atol=1e-5)  # the points were standardised in single precision
+at_origin, moved = (
+    distortion(points, np.array([[0.0, 0]])),
+    distortion(points, np.array([[0.5, 0]])),
+)
+assert np.isclose(at_origin, 2, atol=1e-5)  # the points were standardized in single precision
 assert np.isclose(moved, 2.25, atol=1e-5)
 print(f"{at_origin:.3f}, {moved:.3f}")
 
@@ -168,7 +171,7 @@ print(f"made in the two worst cells: {costs[:2].sum() / costs.sum():.0%} of the 
 
 # %% [markdown]
 # A token's *cell* is all places nearer to it than to any other token; it is bounded by the lines half-way between
-# neighbours. The two darkest cells, each with several clusters and one token, make nine tenths of the distortion.
+# neighbors. The two darkest cells, each with several clusters and one token, make nine tenths of the distortion.
 #
 # ## Lloyd's steps
 #
@@ -259,7 +262,9 @@ plane.voronoi(points, {"where Lloyd stops": history[-1], "a token for each clust
 runs = 20 if FAST else 100
 distortions = {}
 for start in ("random", "k-means++"):
-    found = [vqnp.kmeans(points, 10, np.random.default_rng(seed), start=start) for seed in range(runs)]
+    found = [
+        vqnp.kmeans(points, 10, np.random.default_rng(seed), start=start) for seed in range(runs)
+    ]
     distortions[start] = np.array([clustering.inertia / len(points) for clustering in found])
 plane.ends(distortions, goal, "a token for each cluster")
 
@@ -284,7 +289,12 @@ reached
 
 # %%
 sizes = np.array([*range(1, 21), 32, 64, 128])
-best = np.array([min(vqnp.kmeans(points, k, np.random.default_rng(seed)).inertia for seed in range(10)) for k in sizes])
+best = np.array(
+    [
+        min(vqnp.kmeans(points, k, np.random.default_rng(seed)).inertia for seed in range(10))
+        for k in sizes
+    ]
+)
 curve = best / len(points)
 assert np.isclose(curve[0], 2, atol=1e-5)
 plane.staircase(sizes, curve, mark=10)
@@ -294,7 +304,10 @@ plane.staircase(sizes, curve, mark=10)
 # right, on logarithmic axes, it goes on falling along a straight line that halves the distortion when K doubles.*
 
 # %%
-before, after = curve[8] - curve[9], curve[9] - curve[10]  # what the tenth and the eleventh token buy
+before, after = (
+    curve[8] - curve[9],
+    curve[9] - curve[10],
+)  # what the tenth and the eleventh token buy
 assert before > 5 * after
 halved = curve[-2] / curve[-1]  # from 64 tokens to 128
 assert FAST or 1.8 < halved < 2.3
@@ -347,7 +360,9 @@ crowd = [np.random.default_rng(0).normal(scale=0.05, size=(64, 2))]
 while len(crowd) == 1 or not np.array_equal(crowd[-1], crowd[-2]):
     crowd.append(step(points, crowd[-1]))
 spread_out = vqnp.kmeans(points, 64, np.random.default_rng(0)).tokens
-plane.voronoi(points, {"crowded": crowd[0], "after Lloyd's steps": crowd[-1], "k-means++": spread_out})
+plane.voronoi(
+    points, {"crowded": crowd[0], "after Lloyd's steps": crowd[-1], "k-means++": spread_out}
+)
 
 # %% [markdown]
 # *Picture: left, all tokens in one spot, too close to tell apart, and long cells that run outwards from it; middle,
@@ -355,11 +370,15 @@ plane.voronoi(points, {"crowded": crowd[0], "after Lloyd's steps": crowd[-1], "k
 # tokens everywhere in the data.*
 
 # %%
-used = [len(np.unique(nearest_token(points, tokens)[0])) for tokens in (crowd[0], crowd[-1], spread_out)]
+used = [
+    len(np.unique(nearest_token(points, tokens)[0])) for tokens in (crowd[0], crowd[-1], spread_out)
+]
 price = [distortion(points, tokens) for tokens in (crowd[-1], spread_out)]
 assert used[0] < used[1] < 32 < used[2] == 64
 assert price[0] > 4 * price[1]
-print(f"tokens with points: {used[0]}, {used[1]} and {used[2]} of 64; distortion {price[0]:.4f} against {price[1]:.4f}")
+print(
+    f"tokens with points: {used[0]}, {used[1]} and {used[2]} of 64; distortion {price[0]:.4f} against {price[1]:.4f}"
+)
 
 # %% [markdown]
 # The tokens on the rim of the spot shield those inside from the points. Some of them leave, a few more come to the rim,

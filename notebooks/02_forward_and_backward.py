@@ -35,10 +35,10 @@ FAST = False  # True shrinks the work: for a quick look, and for the tests
 import numpy as np
 
 from vqnp import Autoencoder, MLPSettings, clusters, layers
+from vqnp.lessons import gradients as plots
 from vqnp.losses import mse
 from vqnp.models import mlp
 from vqnp.optim import Adam
-from vqnp.plots import gradients as plots
 from vqnp.testing import check_grads
 
 # %matplotlib inline
@@ -112,8 +112,12 @@ def relu_backward(dout, cache):
 
 # %%
 package_y, package_cache = layers.linear_forward(x, weight, bias)
-np.testing.assert_allclose(package_y, y, rtol=1e-13, atol=1e-13)  # sums in another order round differently
-for own, theirs in zip(linear_backward(dout, cache), layers.linear_backward(dout, package_cache), strict=True):
+np.testing.assert_allclose(
+    package_y, y, rtol=1e-13, atol=1e-13
+)  # sums in another order round differently
+for own, theirs in zip(
+    linear_backward(dout, cache), layers.linear_backward(dout, package_cache), strict=True
+):
     np.testing.assert_allclose(own, theirs, rtol=1e-13, atol=1e-13)
 
 rectified, kept = layers.relu_forward(y)
@@ -137,7 +141,9 @@ batch = rng.normal(size=(256, 2)).astype(np.float32)
 z, caches = encoder.forward(batch)
 
 assert caches[0][0] is batch  # no copy of the input
-assert caches[1] is caches[2][0]  # a rectifier's output is the next layer's input: one array, kept by both
+assert (
+    caches[1] is caches[2][0]
+)  # a rectifier's output is the next layer's input: one array, kept by both
 assert caches[3] is caches[4][0]
 
 activations = {id(kept): kept.nbytes for kept in (caches[0][0], caches[1], caches[3])}
@@ -166,7 +172,11 @@ rows[:] = 0
 wrong = layers.linear_backward(dout, cache)
 for name, one, other in zip(NAMES, right, wrong, strict=True):
     print(f"{name:6} {'as before' if np.array_equal(one, other) else 'changed'}")
-assert [np.array_equal(one, other) for one, other in zip(right, wrong, strict=True)] == [True, False, True]
+assert [np.array_equal(one, other) for one, other in zip(right, wrong, strict=True)] == [
+    True,
+    False,
+    True,
+]
 assert not wrong[1].any()
 
 # %% [markdown]
@@ -221,7 +231,9 @@ best = {name: error.min() for name, error in found.items()}
 at = {name: steps[error.argmin()] for name, error in found.items()}
 for name in found:
     print(f"{name:21} at best {best[name]:.0e}, with h = {at[name]:.0e}")
-assert best["central, float64"] < 1e-9 < best["to one side, float64"] < 1e-7 < best["central, float32"]
+assert (
+    best["central, float64"] < 1e-9 < best["to one side, float64"] < 1e-7 < best["central, float32"]
+)
 assert errors(central, np.float64)[np.abs(steps - 1e-5).argmin()] < 1e-9
 assert errors(central, np.float32)[0] == np.cos(1.0)  # all of it
 
@@ -256,7 +268,10 @@ def agrees(backward, c):
         numerical_gradient(lambda: (layers.linear_forward(x, weight, bias)[0] * c).sum(), array)
         for array in (x, weight, bias)
     ]
-    return all(np.allclose(one, other, rtol=1e-8, atol=1e-8) for one, other in zip(gradients, slopes, strict=True))
+    return all(
+        np.allclose(one, other, rtol=1e-8, atol=1e-8)
+        for one, other in zip(gradients, slopes, strict=True)
+    )
 
 
 c = rng.normal(size=y.shape)
@@ -283,7 +298,8 @@ mistakes = {
 }
 said = {True: "passes", False: "caught"}
 verdicts = {
-    name: [agrees(treating(change), upstream) for upstream in (np.ones_like(c), c)] for name, change in mistakes.items()
+    name: [agrees(treating(change), upstream) for upstream in (np.ones_like(c), c)]
+    for name, change in mistakes.items()
 }
 for name, (ones, drawn) in verdicts.items():
     print(f"{name:26} with ones: {said[ones]}   with a random c: {said[drawn]}")
@@ -402,7 +418,9 @@ def loss_after(length):
 
 slope = -sum((gradient**2).sum() for gradient in gradients.values())
 assert abs((loss_after(1e-5) - loss_after(-1e-5)) / 2e-5 - slope) < 1e-8
-plots.along_the_gradient(lengths, np.array([loss_after(length) for length in lengths]), loss_after(0), slope)
+plots.along_the_gradient(
+    lengths, np.array([loss_after(length) for length in lengths]), loss_after(0), slope
+)
 
 # %% [markdown]
 # *Picture: the loss touches the promised line at step 0, falls less than promised, and rises again.*
@@ -410,7 +428,7 @@ plots.along_the_gradient(lengths, np.array([loss_after(length) for length in len
 # %% [markdown]
 # The assert compared the slope, one number, with a difference in which *all* parameters moved at once: a check of the
 # whole relay for two evaluations. The promise holds at the point itself. Further on the loss falls less than promised
-# and then rises: a step can be too long. Hence learning rates, and optimisers. Ours is Adam (`vqnp/optim.py`), which
+# and then rises: a step can be too long. Hence learning rates, and optimizers. Ours is Adam (`vqnp/optim.py`), which
 # divides each parameter's step by the recent size of its gradient.
 #
 # ## A tiny autoencoder
@@ -432,7 +450,9 @@ def snapshot(steps):
     """Return a title and the curve of what the decoder makes of every z that the data reach."""
     z = model.encode(data)
     along = np.linspace(z.min(), z.max(), 1000, dtype=np.float32)[:, None]
-    return f"{steps:,} steps: error {mse(model.reconstruct(data), data)[0]:.3f}", model.decode(along)
+    return f"{steps:,} steps: error {mse(model.reconstruct(data), data)[0]:.3f}", model.decode(
+        along
+    )
 
 
 snapshots = [snapshot(0)]
@@ -465,7 +485,9 @@ print(
 )
 assert reach[0] < 0.5
 assert reach[1] > 10 * reach[0]
-assert 0.9 < error[0] < 1.1  # the data's variance is 1, and the untrained model says the same of every point
+assert (
+    0.9 < error[0] < 1.1
+)  # the data's variance is 1, and the untrained model says the same of every point
 assert error[1] < (0.3 if FAST else 0.03)  # of the variance 1: 70 % explained, and 97 %
 
 # %% [markdown]

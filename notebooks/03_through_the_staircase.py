@@ -46,9 +46,16 @@ from pathlib import Path
 import numpy as np
 
 from vqnp import VQVAE, MLPSettings, QuantizerSettings, losses
-from vqnp.plots import averages, staircase
-from vqnp.quantize import DIALECTS, Codebook, ema_update, nearest, quantize_backward, quantize_forward
-from vqnp.quantize.nearest import _search_rows
+from vqnp.lessons import averages, staircase
+from vqnp.quantize import (
+    DIALECTS,
+    Codebook,
+    ema_update,
+    nearest,
+    quantize_backward,
+    quantize_forward,
+)
+from vqnp.quantize.search import _search_rows
 from vqnp.testing import check_grads
 
 # %matplotlib inline
@@ -121,15 +128,21 @@ print(f"{len(probes)} slopes, {np.count_nonzero(slopes)} of them not zero")
 # **Predict.** One of the two numbers printed is exactly zero. Which?
 
 # %%
-model = VQVAE.mlp(MLPSettings(data_dim=2, token_dim=2), QuantizerSettings(tokens=5), seed=0, dtype=np.float64)
+model = VQVAE.mlp(
+    MLPSettings(data_dim=2, token_dim=2), QuantizerSettings(tokens=5), seed=0, dtype=np.float64
+)
 x = rng.normal(size=(40, 2))
-model.quantizer.initialise(model.encode(x), batch=len(x), rng=np.random.default_rng(1))
+model.quantizer.initialize(model.encode(x), batch=len(x), rng=np.random.default_rng(1))
 
 
 def error_after(part, length):
     """Return the reconstruction's error with ``part`` of the model moved, and put it back."""
     draw = np.random.default_rng(2)
-    moved = {name: length * draw.normal(size=p.shape) for name, p in model.params.items() if name.startswith(part)}
+    moved = {
+        name: length * draw.normal(size=p.shape)
+        for name, p in model.params.items()
+        if name.startswith(part)
+    }
     for name, change in moved.items():
         model.params[name] += change
     error = losses.mse(model.reconstruct(x), x)[0]
@@ -139,7 +152,10 @@ def error_after(part, length):
 
 
 h = 1e-7  # small, so that no embedding crosses a riser
-slope = {part: (error_after(part, h) - error_after(part, -h)) / (2 * h) for part in ("encoder", "decoder")}
+slope = {
+    part: (error_after(part, h) - error_after(part, -h)) / (2 * h)
+    for part in ("encoder", "decoder")
+}
 assert slope["encoder"] == 0
 assert abs(slope["decoder"]) > 0.01
 print(slope)
@@ -160,16 +176,25 @@ def straight_through(dquantized, codes):
 
 dquantized = rng.normal(size=(50, 3))
 codes = quantize_forward(some, book)[1]
-np.testing.assert_array_equal(quantize_backward(dquantized, codes), straight_through(dquantized, codes))
+np.testing.assert_array_equal(
+    quantize_backward(dquantized, codes), straight_through(dquantized, codes)
+)
 
 # %% [markdown]
 # **Predict.** On one tread the true slope is 0 everywhere. Which slope is $z$ told now, at the left end of the tread,
 # in its middle and at its right end?
 
 # %% tags=["thumbnail"]
-at = np.concatenate([np.linspace(low, high, 5)[1:-1] for low, high in ((-3, -1.25), (-1.25, 0), (0, 1.25), (1.25, 3))])
+at = np.concatenate(
+    [
+        np.linspace(low, high, 5)[1:-1]
+        for low, high in ((-3, -1.25), (-1.25, 0), (0, 1.25), (1.25, 3))
+    ]
+)
 token, codes = quantize_forward(at[:, None], stairs)
-told = quantize_backward(2 * (token - target), codes)[:, 0]  # the slope of (t − 1.2)² at t, handed on
+told = quantize_backward(2 * (token - target), codes)[
+    :, 0
+]  # the slope of (t − 1.2)² at t, handed on
 staircase.borrowed_slopes(z, token_of(z), loss_through(z), (z - target) ** 2, at, told)
 
 # %% [markdown]
@@ -274,7 +299,11 @@ token, codes = quantize_forward(z0, book)
 value, gradient = commitment(z0, token)
 np.testing.assert_allclose(losses.commitment(z0, token)[0], value, rtol=1e-13)
 np.testing.assert_allclose(losses.commitment(z0, token)[1], gradient, rtol=1e-13)
-judged = check_grads(lambda z: np.array(commitment(z, token)[0]), lambda z, dout: dout * commitment(z, token)[1], (z0,))
+judged = check_grads(
+    lambda z: np.array(commitment(z, token)[0]),
+    lambda z, dout: dout * commitment(z, token)[1],
+    (z0,),
+)
 assert judged.passed
 
 # %% [markdown]
@@ -286,7 +315,9 @@ assert judged.passed
 # encoder's gradient? And has the codebook a gradient?
 
 # %%
-deaf = VQVAE.mlp(MLPSettings(data_dim=2, token_dim=2), QuantizerSettings(tokens=5), seed=0, dtype=np.float64)
+deaf = VQVAE.mlp(
+    MLPSettings(data_dim=2, token_dim=2), QuantizerSettings(tokens=5), seed=0, dtype=np.float64
+)
 deaf.quantizer.codebook = model.quantizer.codebook
 deaf.params["decoder.0.weight"][:] = 0
 step = deaf.loss_and_gradients(x)
@@ -413,7 +444,9 @@ for _ in range(200):
 
 assert abs(z_path[-1] - 1.2) < 1e-3
 assert np.abs(line.tokens - 1.2).min() < 1e-3
-staircase.descents([("the tokens move, too", 1.2, np.array(token_path), {"β = 0.25": np.array(z_path)})])
+staircase.descents(
+    [("the tokens move, too", 1.2, np.array(token_path), {"β = 0.25": np.array(z_path)})]
+)
 
 # %% [markdown]
 # *Picture: z climbs past the tokens, carrying each a little way; the last goes with it to the data point.*
@@ -436,8 +469,12 @@ fading = []
 for _ in range(1200):
     L, M = decay * L, decay * M
     fading.append((L, M / L))
-first = next(step for step, (weight, _) in enumerate(fading, start=1) if weight < np.finfo(np.float32).tiny)
-print(f"L is too small for a full float32 from step {first} on; after 1,200 steps M / L = {fading[-1][1]}")
+first = next(
+    step for step, (weight, _) in enumerate(fading, start=1) if weight < np.finfo(np.float32).tiny
+)
+print(
+    f"L is too small for a full float32 from step {first} on; after 1,200 steps M / L = {fading[-1][1]}"
+)
 assert first == 882
 assert 200 * -(-10_000 // 256) == 8000  # epochs times batches
 assert fading[-1][1] == 1.0
@@ -478,7 +515,10 @@ def eighth(dialect, steps=2000):
 
 
 paths = {dialect: eighth(dialect) for dialect in DIALECTS}
-far = {name: np.linalg.norm(path, axis=1) / np.linalg.norm(start[7]) for name, (path, _) in paths.items()}
+far = {
+    name: np.linalg.norm(path, axis=1) / np.linalg.norm(start[7])
+    for name, (path, _) in paths.items()
+}
 fates = {
     "paper": "stays",
     "counts-one": "slides to the origin",
@@ -492,7 +532,9 @@ averages.unused_code(far, fates)
 
 # %%
 for name, distance in far.items():
-    print(f"{name:14} after 1 step {distance[1]:10.3g}   1,000 {distance[1000]:9.3g}   2,000 {distance[2000]:9.3g}")
+    print(
+        f"{name:14} after 1 step {distance[1]:10.3g}   1,000 {distance[1000]:9.3g}   2,000 {distance[2000]:9.3g}"
+    )
 assert (paths["paper"][0] == start[7]).all()
 assert abs(far["counts-one"][1000] - 0.812) < 0.0005
 assert abs(far["counts-one"][2000] - 1.9e-4) < 5e-6
@@ -515,7 +557,7 @@ assert not paths["debiased"][0][1:].any()
 #   forgotten.
 #
 # Three of four dialects end with unused tokens at, or close to, the origin. When a picture shows tokens crowded at
-# the centre, it may show the data, the initialisation, or only this. Later lessons use `paper`, so that what
+# the center, it may show the data, the initialization, or only this. Later lessons use `paper`, so that what
 # collapses there is not the bookkeeping's doing.
 #
 # ## Look inside
@@ -528,7 +570,7 @@ assert not paths["debiased"][0][1:].any()
 folder = Path(tempfile.mkdtemp())
 (folder / "watch.py").write_text("""\
 import numpy as np
-from vqnp.quantize.nearest import _search_rows, nearest
+from vqnp.quantize.search import _search_rows, nearest
 
 points = np.array([[0.75]])
 tokens = np.array([[0.0], [1.0], [3.0]])
@@ -541,7 +583,12 @@ def session(commands, jit):
     environment = os.environ | {"NUMBA_DISABLE_JIT": "0" if jit else "1"}
     program = [sys.executable, "-m", "pdb", str(folder / "watch.py")]
     done = subprocess.run(
-        program, input="\n".join(commands), env=environment, capture_output=True, text=True, check=True
+        program,
+        input="\n".join(commands),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     screen = re.sub(r"\S*/(?=vqnp/|watch\.py)", "", done.stdout)
     for command in [*commands, ""]:  # what is typed into a pipe is not echoed

@@ -38,10 +38,10 @@ from ipywidgets import SelectionSlider, interact
 
 import vqnp
 from vqnp import diagnostics, threads
+from vqnp.lessons import film, outcome, squeeze
 from vqnp.optim import AdamW
-from vqnp.plots import film, outcome, squeeze
-from vqnp.schedule import Pretrain
 from vqnp.training import encode_in_batches
+from vqnp.training.schedule import Pretrain
 
 # %matplotlib inline
 
@@ -50,7 +50,7 @@ EPOCHS = 4 if FAST else 200
 # %% [markdown]
 # ## An encoder that has learned nothing
 #
-# The data are the paper's: ten Gaussian clusters of 1,000 points, standardised, so that each coordinate has standard
+# The data are the paper's: ten Gaussian clusters of 1,000 points, standardized, so that each coordinate has standard
 # deviation 1. The encoder is the paper's, too: three linear layers with a ReLU between every two, 2 → 32 → 32 → 1. Its
 # weights and biases are drawn evenly from ±1/√I, where I is the number of inputs of the layer. That is what the common
 # frameworks do when nobody says otherwise.
@@ -93,7 +93,10 @@ assert np.ptp(untrained) < np.ptp(data.points) / 10
 # **Predict.** So at most which share of the variance is left after three layers?
 
 # %%
-draws = [untrained_encoder(data.points, (2, 32, 32, 1), np.random.default_rng(seed))[1] for seed in range(200)]
+draws = [
+    untrained_encoder(data.points, (2, 32, 32, 1), np.random.default_rng(seed))[1]
+    for seed in range(200)
+]
 after = np.mean(draws, axis=0)
 print("variance after each linear layer, mean of 200 encoders:", after.round(3))
 assert np.isclose(after[0], 1 / 3, rtol=0.05)  # one standard error of the mean is about 1 %
@@ -113,7 +116,9 @@ assert after[2] < 1 / 27
 trained = vqnp.VQVAE.mlp(vqnp.MLPSettings(data_dim=2, token_dim=1), seed=0)
 vqnp.train(trained, data.points, [Pretrain(EPOCHS // 2)], seed=0)
 after_training = trained.encode(data.points)
-print(f"the untrained encoder's range is {np.ptp(untrained) / np.ptp(after_training):.0%} of the trained one's")
+print(
+    f"the untrained encoder's range is {np.ptp(untrained) / np.ptp(after_training):.0%} of the trained one's"
+)
 if not FAST:
     assert np.ptp(untrained) < np.ptp(after_training) / 10
 squeeze.panels({"untrained": untrained, "trained": after_training}, data.labels)
@@ -153,7 +158,7 @@ assert perplexity(codes, 128) > 64
 # %% [markdown]
 # ## The first epoch, step by step
 #
-# An epoch is 40 batches of 256 points. Each batch is one step: the optimiser moves the encoder and the decoder, then
+# An epoch is 40 batches of 256 points. Each batch is one step: the optimizer moves the encoder and the decoder, then
 # equations 3 to 5 move the tokens that were hit towards the embeddings that hit them. Here it is by hand, looking at
 # all points after each step.
 
@@ -162,7 +167,9 @@ assert perplexity(codes, 128) > 64
 def first_epoch(model, points, batch=256):
     """Yield the embeddings of all points and the tokens: at birth, then after each step."""
     embeddings = encode_in_batches(model, points, batch)
-    model.quantizer.initialise(embeddings, batch, np.random.default_rng([0, 1, 0]))  # seed 0, phase 1, epoch 0
+    model.quantizer.initialize(
+        embeddings, batch, np.random.default_rng([0, 1, 0])
+    )  # seed 0, phase 1, epoch 0
     yield embeddings, model.tokens.copy()
     optimizer = AdamW(model.params, 1e-3)
     order = np.random.default_rng([0, 2, 0]).permutation(len(points))  # seed 0, phase 2, epoch 0
@@ -218,13 +225,23 @@ def watch(dim, token_dim):
     def keep(run):
         moments.append((run.model.encode(data.points), run.model.tokens.copy()))
 
-    vqnp.train(model, data.points, vqnp.ae_then_vq(pretrain=0, finetune=EPOCHS), seed=0, on_epoch=keep)
+    vqnp.train(
+        model, data.points, vqnp.ae_then_vq(pretrain=0, finetune=EPOCHS), seed=0, on_epoch=keep
+    )
     return data, model, moments
 
 
 data, model, epochs = watch(2, 1)
-parts = {"step of the first epoch": (np.arange(41), steps), "epoch": (np.arange(1, EPOCHS + 1), epochs)}
-film.tracks([(name, times, *map(np.stack, zip(*moments, strict=True))) for name, (times, moments) in parts.items()])
+parts = {
+    "step of the first epoch": (np.arange(41), steps),
+    "epoch": (np.arange(1, EPOCHS + 1), epochs),
+}
+film.tracks(
+    [
+        (name, times, *map(np.stack, zip(*moments, strict=True)))
+        for name, (times, moments) in parts.items()
+    ]
+)
 
 # %% [markdown]
 # *Picture: a line for each token over the shaded density of the embeddings: the first epoch step by step, then all epochs.*
@@ -250,7 +267,14 @@ frames |= {f"epoch {i}": moment for i, moment in enumerate(later, start=1)}
 assert np.array_equal(frames["step 40"][1], frames["epoch 1"][1])
 
 last = f"epoch {EPOCHS}"
-chosen = ["step 0", "step 10", "epoch 1", "epoch 3" if FAST else "epoch 5", f"epoch {EPOCHS // 2}", last]
+chosen = [
+    "step 0",
+    "step 10",
+    "epoch 1",
+    "epoch 3" if FAST else "epoch 5",
+    f"epoch {EPOCHS // 2}",
+    last,
+]
 film.moments([(name, *frames[name]) for name in chosen])
 
 # %% [markdown]
@@ -277,7 +301,9 @@ def frame(when):
 
 # %%
 embeddings, tokens = frames[last]
-owners = plane.labels[vqnp.nearest(tokens, embeddings)[0]]  # the cluster of the embedding nearest to each token
+owners = plane.labels[
+    vqnp.nearest(tokens, embeddings)[0]
+]  # the cluster of the embedding nearest to each token
 share = np.sort(np.bincount(owners, minlength=10))[::-1]
 print(f"tokens in each cluster, most first: {share}; the first three hold {share[:3].sum()}")
 if not FAST:
@@ -302,7 +328,9 @@ def effective_rank(points):
     return np.exp(-(share * np.log(share)).sum())
 
 
-assert np.isclose(spread_ratio(tokens, embeddings), diagnostics.spread_ratio(tokens, embeddings), rtol=1e-4)
+assert np.isclose(
+    spread_ratio(tokens, embeddings), diagnostics.spread_ratio(tokens, embeddings), rtol=1e-4
+)
 assert np.isclose(effective_rank(tokens), diagnostics.effective_rank(tokens), rtol=1e-4)
 
 # %% [markdown]
@@ -344,10 +372,16 @@ columns, reports = [], {}
 for name, (dataset, trained) in cases.items():
     embeddings, reconstruction = trained.encode(dataset.points), trained.reconstruct(dataset.points)
     reports[name] = vqnp.diagnose(
-        embeddings, trained.tokens, dataset.labels, data=dataset.points, reconstruction=reconstruction
+        embeddings,
+        trained.tokens,
+        dataset.labels,
+        data=dataset.points,
+        reconstruction=reconstruction,
     )
     title = f"{name} dimensions: {reports[name].class_spread_ratio:.0%} of spread kept"
-    columns.append(outcome.Outcome(title, dataset.points, reconstruction, embeddings, trained.tokens))
+    columns.append(
+        outcome.Outcome(title, dataset.points, reconstruction, embeddings, trained.tokens)
+    )
 
 # %%
 outcome.columns(columns, same_data=False)

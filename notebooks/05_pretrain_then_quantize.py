@@ -37,8 +37,8 @@ from ipywidgets import SelectionSlider, interact
 
 import vqnp
 from vqnp import diagnostics, threads
+from vqnp.lessons import film, outcome, seeds
 from vqnp.optim import AdamW
-from vqnp.plots import film, outcome, seeds
 from vqnp.training import encode_in_batches
 
 # %matplotlib inline
@@ -51,7 +51,7 @@ SEEDS = (0, 1) if FAST else (0, 1, 2)
 #
 # Three phases, written out. What changes between the first and the third is the loss: with the quantizer in between,
 # the decoder sees tokens, the encoder gets the decoder's gradient straight through, and the commitment term is added.
-# The weights are the same arrays throughout. The averages of the optimiser start afresh, for they belong to another
+# The weights are the same arrays throughout. The averages of the optimizer start afresh, for they belong to another
 # loss.
 
 
@@ -66,7 +66,7 @@ def by_hand(model, points, pretrain, finetune, seed=0, batch=256):
         for x in batches(0, epoch):
             optimizer.step(model.autoencoder.loss_and_gradients(x).gradients)
     embeddings = encode_in_batches(model, points, batch)
-    model.quantizer.initialise(embeddings, batch, np.random.default_rng([seed, 1, 0]))
+    model.quantizer.initialize(embeddings, batch, np.random.default_rng([seed, 1, 0]))
     optimizer = AdamW(model.params, 1e-3)
     for epoch in range(finetune):
         for x in batches(2, epoch):
@@ -112,8 +112,10 @@ for name, pretrained in (("without pretraining", False), ("with pretraining", Tr
     moments = frames[name] = []
 
     def keep(state, moments=moments):
-        born = state.model.quantizer.initialised
-        moments.append((state.model.encode(state.data), state.model.tokens.copy() if born else None))
+        born = state.model.quantizer.initialized
+        moments.append(
+            (state.model.encode(state.data), state.model.tokens.copy() if born else None)
+        )
 
     arms[name] = run(4, 2, seed=0, pretrained=pretrained, on_epoch=keep)
 
@@ -124,7 +126,9 @@ for name, pretrained in (("without pretraining", False), ("with pretraining", Tr
 # %%
 histories = {name: (name == "with pretraining", history) for name, (_, _, history) in arms.items()}
 before, after = (histories["with pretraining"][1][EPOCHS // 2 + i].reconstruction for i in (-1, 0))
-print(f"the pretrained arm's error: {before:.4f} in the last epoch without tokens, {after:.4f} in the first with them")
+print(
+    f"the pretrained arm's error: {before:.4f} in the last epoch without tokens, {after:.4f} in the first with them"
+)
 if not FAST:
     assert after > before
     assert histories["with pretraining"][1][EPOCHS // 2].perplexity > 96  # three quarters of 128
@@ -152,7 +156,9 @@ film.moments([(f"epoch {t}", *frames[name][t - 1]) for name in arms for t in tim
 # %%
 @interact(epoch=SelectionSlider(options=range(1, EPOCHS + 1), description="epoch"))
 def both(epoch):
-    return film.moments([(name, *moments[epoch - 1]) for name, moments in frames.items()], columns=2)
+    return film.moments(
+        [(name, *moments[epoch - 1]) for name, moments in frames.items()], columns=2
+    )
 
 
 # %% [markdown]
@@ -166,7 +172,9 @@ def both(epoch):
 def report(data, model):
     """Diagnose a trained model on all of its data."""
     z, reconstruction = model.encode(data.points), model.reconstruct(data.points)
-    return vqnp.diagnose(z, model.tokens, data.labels, data=data.points, reconstruction=reconstruction)
+    return vqnp.diagnose(
+        z, model.tokens, data.labels, data=data.points, reconstruction=reconstruction
+    )
 
 
 reports = {name: report(data, model) for name, (data, model, _) in arms.items()}
@@ -196,7 +204,9 @@ def measures(data, model):
     reconstruction = model.reconstruct(data.points)
     return {
         "perplexity": diagnostics.perplexity(model.quantize(data.points)[1], len(model.tokens)),
-        "class_spread_ratio": diagnostics.class_spread_ratio(reconstruction, data.points, data.labels),
+        "class_spread_ratio": diagnostics.class_spread_ratio(
+            reconstruction, data.points, data.labels
+        ),
         "mse": float(((reconstruction - data.points) ** 2).mean()),
     }
 
@@ -207,14 +217,21 @@ for case, (dim, token_dim) in {"2 → 1": (2, 1), "8 → 4": (8, 4)}.items():
         for pretrained in (False, True):
             data, model, _ = run(dim, token_dim, seed, pretrained)
             kept[case, seed, pretrained] = data, model
-            table.append({"case": case, "seed": seed, "pretrained": pretrained} | measures(data, model))
+            table.append(
+                {"case": case, "seed": seed, "pretrained": pretrained} | measures(data, model)
+            )
 
 
 def columns(case):
     """Return both arms of a case, first seed, for a picture."""
     for name, pretrained in (("without pretraining", False), ("with pretraining", True)):
         data, model = kept[case, SEEDS[0], pretrained]
-        arrays = data.points, model.reconstruct(data.points), model.encode(data.points), model.tokens
+        arrays = (
+            data.points,
+            model.reconstruct(data.points),
+            model.encode(data.points),
+            model.tokens,
+        )
         yield outcome.Outcome(f"{case} dimensions, {name}", *arrays)
 
 
@@ -236,7 +253,11 @@ outcome.columns(list(columns("8 → 4")))
 # and for every seed?
 
 # %%
-shown = {"perplexity": "perplexity", "class_spread_ratio": "spread kept within clusters", "mse": "mean squared error"}
+shown = {
+    "perplexity": "perplexity",
+    "class_spread_ratio": "spread kept within clusters",
+    "mse": "mean squared error",
+}
 seeds.pairs(table, shown)
 
 # %% [markdown]
@@ -246,7 +267,9 @@ seeds.pairs(table, shown)
 # %%
 def change(case, quantity):
     """Return, seed by seed, the quantity with pretraining over the one without."""
-    value = {(row["seed"], row["pretrained"]): row[quantity] for row in table if row["case"] == case}
+    value = {
+        (row["seed"], row["pretrained"]): row[quantity] for row in table if row["case"] == case
+    }
     return np.array([value[seed, True] / value[seed, False] for seed in SEEDS])
 
 

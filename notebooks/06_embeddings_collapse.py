@@ -36,7 +36,7 @@ from scipy.spatial import cKDTree
 
 import vqnp
 from vqnp import diagnostics
-from vqnp.plots import capacity, outcome
+from vqnp.lessons import capacity, outcome
 
 # %matplotlib inline
 
@@ -72,7 +72,11 @@ for hidden in (2, 4, 32):
     data, model = runs[hidden, None, 0]
     z, reconstruction = model.encode(data.points), model.reconstruct(data.points)
     mask = diagnostics.outside(reconstruction, data.points)
-    shown.append(outcome.Outcome(f"{hidden} hidden units", data.points, reconstruction, z, model.tokens, mask))
+    shown.append(
+        outcome.Outcome(
+            f"{hidden} hidden units", data.points, reconstruction, z, model.tokens, mask
+        )
+    )
     reports[f"{hidden} units"] = vqnp.diagnose(
         z, model.tokens, data.labels, data=data.points, reconstruction=reconstruction
     )
@@ -123,7 +127,10 @@ def first_layer_pieces(model, grid):
 x, y = np.linspace(-3, 3, 301), np.linspace(-3, 3, 301)
 grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2).astype(np.float32)
 for hidden in (2, 4, 32):
-    pieces, most = first_layer_pieces(runs[hidden, None, 0][1], grid), 1 + hidden + hidden * (hidden - 1) // 2
+    pieces, most = (
+        first_layer_pieces(runs[hidden, None, 0][1], grid),
+        1 + hidden + hidden * (hidden - 1) // 2,
+    )
     print(f"{hidden:2} units: {pieces:3} pieces, at most {most}")
     assert pieces <= most  # each line cuts at most as many pieces more as it crosses lines, and one
 
@@ -134,7 +141,9 @@ for hidden in (2, 4, 32):
     z = model.encode(data.points)
     line = model.autoencoder.decode(np.linspace(z.min(), z.max(), 2000, dtype=np.float32)[:, None])
     height = model.encode(grid).reshape(len(y), len(x))
-    levels = np.unique(np.quantile(z, np.arange(1, 25) / 25))  # between two lines lies a 25th of the data
+    levels = np.unique(
+        np.quantile(z, np.arange(1, 25) / 25)
+    )  # between two lines lies a 25th of the data
     maps.append(capacity.Map(f"{hidden} units", data.points, x, y, height, levels, line))
 capacity.maps(maps)
 
@@ -153,7 +162,9 @@ for hidden in (2, 4, 32):
     data, model = runs[hidden, None, 0]
     along = data.labels[np.argsort(model.encode(data.points)[:, 0], kind="stable")]
     mixing[hidden] = (along[1:] != along[:-1]).mean()
-    print(f"{hidden:2} units: the next embedding is of another cluster in {mixing[hidden]:.0%} of the cases")
+    print(
+        f"{hidden:2} units: the next embedding is of another cluster in {mixing[hidden]:.0%} of the cases"
+    )
 if not FAST:
     assert mixing[2] > mixing[32]
 
@@ -221,12 +232,16 @@ capacity.by_width(table)
 # %%
 def of(quantity, hidden, extra=None):
     """Return the quantity, seed by seed."""
-    return np.array([row[quantity] for row in table if (row["hidden"], row["extra"]) == (hidden, extra)])
+    return np.array(
+        [row[quantity] for row in table if (row["hidden"], row["extra"]) == (hidden, extra)]
+    )
 
 
 for hidden in WIDTHS:
     outside_share = of("reconstruction_outside", hidden).round(4)
-    print(f"{hidden:2} units: error {of('mse', hidden).round(3)}, peaks {of('modes', hidden)}, outside {outside_share}")
+    print(
+        f"{hidden:2} units: error {of('mse', hidden).round(3)}, peaks {of('modes', hidden)}, outside {outside_share}"
+    )
 if not FAST:
     assert (of("mse", 2) > 2 * of("mse", 32)).all()
     assert (of("mse", 4) > of("mse", 32)).all()
@@ -253,7 +268,9 @@ if not FAST:
 runs |= {(4, 32, seed): train(4, seed, extra=32) for seed in SEEDS}
 table = [row(*key) for key in runs]
 ratios = of("mse", 4, 32) / of("mse", 4)
-print(f"error with one more layer: {ratios.round(2)} times that without, lower for {sum(ratios < 1)} of {len(ratios)}")
+print(
+    f"error with one more layer: {ratios.round(2)} times that without, lower for {sum(ratios < 1)} of {len(ratios)}"
+)
 if not FAST:
     assert (ratios < 1).all()
 
@@ -264,7 +281,7 @@ if not FAST:
 # But a layer of 32 has parameters, too.
 #
 # **Predict.** Sort all encoders by the number of their parameters. Is the one with the extra layer better than its
-# neighbours?
+# neighbors?
 
 # %%
 capacity.by_parameters(table)

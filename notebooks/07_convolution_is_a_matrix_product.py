@@ -37,7 +37,7 @@ from sklearn.datasets import load_sample_image
 
 from vqnp.layers import ResidualBlock, conv2d_backward, conv2d_forward, conv_transpose2d_forward
 from vqnp.layers.im2col import col2im, im2col
-from vqnp.plots import convolution as plot
+from vqnp.lessons import windows as plot
 from vqnp.testing import check_grads
 
 # %matplotlib inline
@@ -59,7 +59,7 @@ assert (columns == 5).sum() == 4  # the pixel in the middle, once in every row
 plot.draw_windows(image[0, :, :, 0], 2, 1, 0, columns)
 
 # %% [markdown]
-# *Picture: a 3 × 3 image with one of its four windows in colour each time, and the four windows as the rows of a matrix.*
+# *Picture: a 3 × 3 image with one of its four windows in color each time, and the four windows as the rows of a matrix.*
 #
 # It stops at four places, and all four windows contain the 5. im2col copies: nine pixels became sixteen entries.
 #
@@ -168,7 +168,11 @@ out.shape
 photograph = load_sample_image("china.jpg")[100:340, 200:500] / 255  # (240, 300, 3)
 photograph = photograph[:: 4 if FAST else 1, :: 4 if FAST else 1]
 across, smooth = np.array([-1.0, 0.0, 1.0]), np.array([1.0, 2.0, 1.0])
-kernels = [np.outer(smooth, across), np.outer(across, smooth), np.outer(across, across)]  # each (3, 3)
+kernels = [
+    np.outer(smooth, across),
+    np.outer(across, smooth),
+    np.outer(across, across),
+]  # each (3, 3)
 edges = np.stack(kernels, axis=-1)[:, :, None, :]  # (3, 3, 1, 3): one channel in, three out
 grey = photograph.mean(axis=2)[None, :, :, None]  # (1, H, W, 1)
 response, _ = conv2d_forward(grey, edges, np.zeros(3))  # (1, H - 2, W - 2, 3)
@@ -222,9 +226,13 @@ def add_back(columns, shape, size, stride=1, padding=0):  # shape (B, H, W, C)
 
 
 c = rng.normal(size=own.shape)
-np.testing.assert_allclose(add_back(c, x.shape, 3, 2, 1), col2im(c, x.shape, 3, 2, 1), rtol=1e-12, atol=1e-12)
+np.testing.assert_allclose(
+    add_back(c, x.shape, 3, 2, 1), col2im(c, x.shape, 3, 2, 1), rtol=1e-12, atol=1e-12
+)
 d = rng.normal(size=columns.shape)
-np.testing.assert_allclose(copying.T @ d.ravel(), col2im(d, image.shape, 2).ravel(), rtol=1e-12, atol=1e-12)
+np.testing.assert_allclose(
+    copying.T @ d.ravel(), col2im(d, image.shape, 2).ravel(), rtol=1e-12, atol=1e-12
+)
 
 # %% [markdown]
 # A map and its transpose are each other's *adjoint*: $\langle Ax, c\rangle = \langle x, A^\top c\rangle$ for every $x$
@@ -244,12 +252,18 @@ print(f"⟨im2col x, c⟩ = {among_columns:.12f}\n⟨x, col2im c⟩ = {among_pix
 def copies(side, size, stride, padding):
     """Return how often each pixel is copied: an image of ones, there and back."""
     ones = np.ones((1, side, side, 1))
-    return col2im(im2col(ones, size, stride, padding), ones.shape, size, stride, padding)[0, :, :, 0]
+    return col2im(im2col(ones, size, stride, padding), ones.shape, size, stride, padding)[
+        0, :, :, 0
+    ]
 
 
 there_and_back = col2im(im2col(larger, 3, 1, 1), larger.shape, 3, 1, 1)
 np.testing.assert_array_equal(there_and_back[0, :, :, 0], copies(4, 3, 1, 1) * larger[0, :, :, 0])
-walks = {"3 × 3, stride 1": (7, 3, 1, 0), "3 × 3, stride 2": (7, 3, 2, 0), "4 × 4, stride 2, padding 1": (8, 4, 2, 1)}
+walks = {
+    "3 × 3, stride 1": (7, 3, 1, 0),
+    "3 × 3, stride 2": (7, 3, 2, 0),
+    "4 × 4, stride 2, padding 1": (8, 4, 2, 1),
+}
 assert np.unique(copies(8, 4, 2, 1)[1:-1, 1:-1]) == 4
 plot.draw_counts([(name, copies(*walk)) for name, walk in walks.items()])
 
@@ -257,7 +271,7 @@ plot.draw_counts([(name, copies(*walk)) for name, walk in walks.items()])
 # *Picture: three grids of how often each pixel is copied: rising to 9 in the middle, alternating, and 4 everywhere but at the edge.*
 #
 # You get every pixel as many times as it was copied. An adjoint is not an inverse. The second grid will come back:
-# when the stride does not divide the kernel, neighbours are not treated alike.
+# when the stride does not divide the kernel, neighbors are not treated alike.
 #
 # ## Three gradients
 #
@@ -278,7 +292,11 @@ def convolve_backward(dout, x, weight, stride, padding):  # dout (B, Ho, Wo, C_o
     dout = dout.reshape(-1, channels)  # (B·Ho·Wo, C_out)
     dweight = windows_as_rows(x, size, stride, padding).T @ dout  # (k·k·C_in, C_out)
     dcolumns = dout @ weight.reshape(-1, channels).T  # (B·Ho·Wo, k·k·C_in)
-    return add_back(dcolumns, x.shape, size, stride, padding), dweight.reshape(weight.shape), dout.sum(axis=0)
+    return (
+        add_back(dcolumns, x.shape, size, stride, padding),
+        dweight.reshape(weight.shape),
+        dout.sum(axis=0),
+    )
 
 
 dout = rng.normal(size=out.shape)
@@ -335,7 +353,9 @@ assert differ(dout) == [True, True, False]
 
 # %%
 small = np.array([[1.0, 2.0], [3.0, 4.0]])
-stamp = np.array([[1.0, 2.0, 1.0], [2.0, 3.0, 2.0], [1.0, 2.0, 1.0]]).reshape(3, 3, 1, 1)  # (kh, kw, C_out, C_in)
+stamp = np.array([[1.0, 2.0, 1.0], [2.0, 3.0, 2.0], [1.0, 2.0, 1.0]]).reshape(
+    3, 3, 1, 1
+)  # (kh, kw, C_out, C_in)
 alone = small * np.eye(4).reshape(4, 2, 2)  # (4, 2, 2): each pixel on its own
 stamps, _ = conv_transpose2d_forward(alone[..., None], stamp, np.zeros(1), stride=2)  # (4, 5, 5, 1)
 together, _ = conv_transpose2d_forward(small[None, :, :, None], stamp, np.zeros(1), stride=2)
@@ -358,7 +378,9 @@ def stamp_out(x, weight, size, stride, padding):  # x (B, H, W, C_in), weight (k
 
 
 y = rng.normal(size=(2, 8, 8, 6))
-weight = rng.normal(size=(4, 4, 3, 6))  # a convolution's C_in = 3, C_out = 6; a transposed one's the other way round
+weight = rng.normal(
+    size=(4, 4, 3, 6)
+)  # a convolution's C_in = 3, C_out = 6; a transposed one's the other way round
 enlarged, _ = conv_transpose2d_forward(y, weight, np.zeros(3), stride=2, padding=1)
 np.testing.assert_allclose(stamp_out(y, weight, (16, 16), 2, 1), enlarged, rtol=1e-12, atol=1e-12)
 enlarged.shape
@@ -381,7 +403,9 @@ np.testing.assert_allclose(left, right, rtol=1e-9)  # (2)
 back, _ = conv_transpose2d_forward(small, weight, np.zeros(3), stride=2, padding=1)
 print(f"⟨f(x), y⟩ = {left:.10f}\n⟨x, t(y)⟩ = {right:.10f}")
 correlation = np.corrcoef(back.ravel(), x.ravel())[0, 1]
-assert correlation < 0.9  # (3): a random kernel mixes neighbours, and 8 × 8 × 6 numbers cannot hold 16 × 16 × 3
+assert (
+    correlation < 0.9
+)  # (3): a random kernel mixes neighbors, and 8 × 8 × 6 numbers cannot hold 16 × 16 × 3
 print(f"correlation of t(f(x)) with x: {correlation:.2f}")
 
 # %% [markdown]
@@ -392,7 +416,10 @@ print(f"correlation of t(f(x)) with x: {correlation:.2f}")
 # stamps reach each pixel, the numbers of the three grids above.
 
 # %%
-for name, size, stride, padding, side in (("3 × 3, stride 2", 3, 2, 0, 3), ("4 × 4, stride 2, padding 1", 4, 2, 1, 4)):
+for name, size, stride, padding, side in (
+    ("3 × 3, stride 2", 3, 2, 0, 3),
+    ("4 × 4, stride 2, padding 1", 4, 2, 1, 4),
+):
     flat, _ = conv_transpose2d_forward(
         np.ones((1, side, side, 1)), np.ones((size, size, 1, 1)), np.zeros(1), stride, padding
     )
@@ -400,7 +427,7 @@ for name, size, stride, padding, side in (("3 × 3, stride 2", 3, 2, 0, 3), ("4 
     print(f"{name}: {np.unique(flat[0, 1:-1, 1:-1, 0])} stamps on a pixel inside")
 
 # %% [markdown]
-# A 3 × 3 kernel with stride 2 reaches neighbouring pixels 1, 2 or 4 times: a chequerboard, which training has to work
+# A 3 × 3 kernel with stride 2 reaches neighboring pixels 1, 2 or 4 times: a chequerboard, which training has to work
 # against. With 4 × 4 and stride 2 all of them are reached four times. That is why the model has 4 × 4 kernels where it
 # changes size.
 #
@@ -454,8 +481,14 @@ plot.draw_skip(x, overwritten)
 
 # %%
 fraction = (x < 0).mean()
-assert abs(fraction - 0.5) < 0.1  # 336 fair coins: their mean is within 0.1 of a half, but for one in thousands
-right = check_grads(lambda x: block.forward(x)[0], lambda x, dout: block.backward(dout, block.forward(x)[1])[0], (x,))
+assert (
+    abs(fraction - 0.5) < 0.1
+)  # 336 fair coins: their mean is within 0.1 of a half, but for one in thousands
+right = check_grads(
+    lambda x: block.forward(x)[0],
+    lambda x, dout: block.backward(dout, block.forward(x)[1])[0],
+    (x,),
+)
 wrong = check_grads(
     lambda x: relu(x) + branch(x, block.params, relu),
     lambda x, dout: block.backward(dout, block.forward(x)[1])[0],
@@ -500,10 +533,16 @@ def debug(commands, disable_jit):
     """Run the program with these commands for its debugger, and return what was typed and answered."""
     environment = {**os.environ, "NUMBA_DISABLE_JIT": disable_jit}
     command, typed = [sys.executable, "-c", PROGRAM], "\n".join(commands)
-    output = subprocess.run(command, input=typed, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
-    folder = Path(inspect.getfile(vqnp)).parents[1]  # the answers name files, and every machine keeps them elsewhere
+    output = subprocess.run(
+        command, input=typed, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    folder = Path(inspect.getfile(vqnp)).parents[
+        1
+    ]  # the answers name files, and every machine keeps them elsewhere
     answers = output.replace(f"{folder}{os.sep}", "").split("(Pdb) ")
-    return answers[0] + "".join(f"(Pdb) {typed}\n{answer}" for typed, answer in zip(commands, answers[1:], strict=True))
+    return answers[0] + "".join(
+        f"(Pdb) {typed}\n{answer}" for typed, answer in zip(commands, answers[1:], strict=True)
+    )
 
 
 # %% [markdown]
@@ -511,7 +550,19 @@ def debug(commands, disable_jit):
 # begins, and ask for what it was given.
 
 # %%
-print(debug(["tbreak gather_windows", "continue", "p image", "p step, margin", "p columns.shape", "continue"], "1"))
+print(
+    debug(
+        [
+            "tbreak gather_windows",
+            "continue",
+            "p image",
+            "p step, margin",
+            "p columns.shape",
+            "continue",
+        ],
+        "1",
+    )
+)
 
 # %% [markdown]
 # `tbreak` stops once. The image has lost its last axis: with one channel, `(H, W·C)` is `(3, 3)`. The kernel moves one
@@ -526,7 +577,9 @@ print(debug(["tbreak gather_windows", "continue", "p image", "p step, margin", "
 
 # %%
 lines, first = inspect.getsourcelines(getattr(gather_windows, "py_func", gather_windows))
-(number,) = (first + i for i, line in enumerate(lines) if "target[k] = source[k]" in line)  # or read it in the file
+(number,) = (
+    first + i for i, line in enumerate(lines) if "target[k] = source[k]" in line
+)  # or read it in the file
 commands = [
     "tbreak gather_windows",
     "continue",

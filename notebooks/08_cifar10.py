@@ -47,9 +47,9 @@ from vqnp import VQVAE, ConvSettings, QuantizerSettings, TrainSettings, ae_then_
 from vqnp.data import load_patches, scale, variance
 from vqnp.diagnostics.usage import perplexity
 from vqnp.experiments.image_run import as_pixels, evaluate
+from vqnp.lessons import images as plot
 from vqnp.plots import mosaic
-from vqnp.plots import on_images as plot
-from vqnp.schedule import FineTune
+from vqnp.training.schedule import FineTune
 
 # %matplotlib inline
 
@@ -70,7 +70,9 @@ run, claims = kept("run"), kept("claims")
 sweep, causes, encoders = (kept(name)["numbers"] for name in ("fig4", "fig4b", "fig6"))
 plan = run["images"]
 sizes = sorted({row["tokens"] for row in sweep})
-several = [size for size in sizes if len({row["seed"] for row in sweep if row["tokens"] == size}) > 1]
+several = [
+    size for size in sizes if len({row["seed"] for row in sweep if row["tokens"] == size}) > 1
+]
 
 
 def listed(numbers):
@@ -92,7 +94,9 @@ Runs: {len(run["runs"])}.""")
 # %%
 steps = plan["epochs"] * plan["data"]["train"] / plan["batch_size"]
 paper_steps = 300 * 50_000 / 256  # the paper does not say its batch size; 256 here as there
-Markdown(f"About {steps:,.0f} here and {paper_steps:,.0f} in the paper: **{paper_steps / steps:.0f} times as many**.")
+Markdown(
+    f"About {steps:,.0f} here and {paper_steps:,.0f} in the paper: **{paper_steps / steps:.0f} times as many**."
+)
 
 # %% [markdown]
 # Keep that number in mind. A run that stops early compares how fast two arms learn as much as where they end.
@@ -166,7 +170,9 @@ images.resize((900, round(900 * images.height / images.width)), Image.Resampling
 falls = list(product((False, True), repeat=3))
 agree = sum(len(set(fall)) == 1 for fall in falls) / len(falls)
 assert agree == 1 / 4
-print(f"on either side: {agree}; on the side that was named before: {sum(all(fall) for fall in falls) / len(falls)}")
+print(
+    f"on either side: {agree}; on the side that was named before: {sum(all(fall) for fall in falls) / len(falls)}"
+)
 
 # %% [markdown]
 # Once in four, and once in eight on the side that the paper names. So three seeds that agree are an indication; one
@@ -179,16 +185,23 @@ plot.draw_ratios(sweep)
 # *Picture: error and perplexity with pretraining divided by those without, against the size of the codebook, a mark for each seed.*
 
 # %%
-lines = ["| tokens | error with / without, a value for each seed | all on one side of 1 |", "|---|---|---|"]
+lines = [
+    "| tokens | error with / without, a value for each seed | all on one side of 1 |",
+    "|---|---|---|",
+]
 for size in several:
     rows = [row for row in sweep if row["tokens"] == size]
     values = [value for seed in run["seeds"] for value in plot.ratios(rows, "mse", seed)[1]]
     one_side = "yes" if min(values) > 1 or max(values) < 1 else "no"
     lines.append(f"| {size:,} | {', '.join(f'{value:.3f}' for value in values)} | {one_side} |")
-Markdown("\n".join([*lines, "", f"Codebooks with one seed only: {len(sizes) - len(several)} of {len(sizes)}."]))
+Markdown(
+    "\n".join(
+        [*lines, "", f"Codebooks with one seed only: {len(sizes) - len(several)} of {len(sizes)}."]
+    )
+)
 
 # %% [markdown]
-# Look at how far the seeds of one codebook lie apart before you read anything into the difference of two neighbours
+# Look at how far the seeds of one codebook lie apart before you read anything into the difference of two neighbors
 # that have one seed each.
 #
 # ### How long they trained
@@ -277,7 +290,10 @@ verdicts("fig4b")
 # the last column of this table look like?
 
 # %%
-lines = ["| changed | perplexity without pretraining | with | with / without |", "|---|---|---|---|"]
+lines = [
+    "| changed | perplexity without pretraining | with | with / without |",
+    "|---|---|---|---|",
+]
 for change in dict.fromkeys(row["change"] for row in causes):
     arms = [
         [row["perplexity"] for row in causes if (row["change"], row["pretrained"]) == (change, arm)]
@@ -362,8 +378,12 @@ for arm, model in models.items():
     error = np.mean((model.autoencoder.decode(quantized) - x) ** 2, dtype=np.float64)
     shares = np.bincount(codes, minlength=tokens) / len(codes)
     even = np.exp(-sum(p * np.log(p) for p in shares if p > 0))
-    np.testing.assert_allclose([error, even], [numbers[arm]["mse"], numbers[arm]["perplexity"]], rtol=1e-3)
-    batches = [perplexity(codes[i : i + 256], tokens) for i in range(0, len(codes), 256)]  # four images each
+    np.testing.assert_allclose(
+        [error, even], [numbers[arm]["mse"], numbers[arm]["perplexity"]], rtol=1e-3
+    )
+    batches = [
+        perplexity(codes[i : i + 256], tokens) for i in range(0, len(codes), 256)
+    ]  # four images each
     assert np.mean(batches) < even
     name = "with pretraining" if arm else "without"
     print(
@@ -374,7 +394,7 @@ for arm, model in models.items():
 # The last column is the same codes looked at four images at a time: one more number that cannot be compared with the
 # others.
 #
-# **Predict.** What is lost first when 3,072 numbers are said in 64 tokens: colours, edges or texture?
+# **Predict.** What is lost first when 3,072 numbers are said in 64 tokens: colors, edges or texture?
 
 # %%
 few = x[:12]
@@ -390,7 +410,7 @@ plot.draw_images(
 # %% [markdown]
 # *Picture: twelve patches of two photographs, and below each what either model reconstructs from its tokens.*
 #
-# The eye answers, and so does a sum: split a pixel into its brightness, the mean of its channels, and its colour, what
+# The eye answers, and so does a sum: split a pixel into its brightness, the mean of its channels, and its color, what
 # is left, and ask for each which part of its variance the reconstruction explains.
 
 # %%
@@ -398,12 +418,14 @@ for arm, model in models.items():
     reconstruction = model.reconstruct(x)
     brightness, seen = x.mean(axis=3, keepdims=True), reconstruction.mean(axis=3, keepdims=True)
     light = 1 - np.mean((seen - brightness) ** 2) / np.var(brightness)
-    colour = 1 - np.mean((reconstruction - seen - x + brightness) ** 2) / np.var(x - brightness)
-    assert FAST or light > colour  # in FAST nothing has been learnt yet
-    print(f"{'with pretraining' if arm else 'without':16}  brightness {light:.2f}  colour {colour:.2f}")
+    color = 1 - np.mean((reconstruction - seen - x + brightness) ** 2) / np.var(x - brightness)
+    assert FAST or light > color  # in FAST nothing has been learnt yet
+    print(
+        f"{'with pretraining' if arm else 'without':16}  brightness {light:.2f}  color {color:.2f}"
+    )
 
 # %% [markdown]
-# Light and dark are said best, colour less well, and what is finer than a token's 4 × 4 pixels the eye looks for in
+# Light and dark are said best, color less well, and what is finer than a token's 4 × 4 pixels the eye looks for in
 # vain.
 #
 # **Predict.** Is the training of these models over?
@@ -420,7 +442,9 @@ for arm, model in models.items():
     longer, _ = evaluate(model, photographs.test)
     assert longer["mse"] < numbers[arm]["mse"]
     name = "with pretraining" if arm else "without"
-    print(f"{name:16}  error after twice as long: {longer['mse'] / numbers[arm]['mse']:.2f} of what it was")
+    print(
+        f"{name:16}  error after twice as long: {longer['mse'] / numbers[arm]['mse']:.2f} of what it was"
+    )
 
 # %% [markdown]
 # It is not. As many epochs again make either model better, so the comparison above was one of two unfinished models.

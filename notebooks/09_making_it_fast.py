@@ -42,9 +42,9 @@ from numba import prange
 from threadpoolctl import threadpool_info
 
 from vqnp import nearest, threads
-from vqnp.plots import speed
+from vqnp.lessons import speed
 from vqnp.quantize.ema import batch_statistics
-from vqnp.quantize.nearest import nearest_loop
+from vqnp.quantize.search import nearest_loop
 
 # %matplotlib inline
 
@@ -86,10 +86,16 @@ def copy(source, target):
 
 size = 1024 if FAST else 2048
 a = rng.standard_normal((size, size), np.float32)
-peak = 2 * size**3 / shortest(lambda: a @ a) / 1e9  # GFLOP/s: a multiplication and an addition for each of size³ terms
+peak = (
+    2 * size**3 / shortest(lambda: a @ a) / 1e9
+)  # GFLOP/s: a multiplication and an addition for each of size³ terms
 source, target = np.ones((2, size * size * 8), np.float32)
-bandwidth = 2 * source.nbytes / shortest(lambda: copy(source, target)) / 1e9  # GB/s: all is read once and written once
-print(f"{numba.config.NUMBA_NUM_THREADS} threads: {peak:.0f} GFLOP/s in a product, {bandwidth:.1f} GB/s in a copy")
+bandwidth = (
+    2 * source.nbytes / shortest(lambda: copy(source, target)) / 1e9
+)  # GB/s: all is read once and written once
+print(
+    f"{numba.config.NUMBA_NUM_THREADS} threads: {peak:.0f} GFLOP/s in a product, {bandwidth:.1f} GB/s in a copy"
+)
 
 # %% [markdown]
 # Divide the one by the other: so many operations does the machine have time for while one byte arrives. Code that does fewer with
@@ -143,7 +149,9 @@ rates = {}
 
 def enter(name, work, rows, repeats=5):
     rates[name] = 2 * rows * K * D / seconds(lambda: work(points[:rows]), repeats) / 1e9
-    print(f"{name}: {rates[name]:.3g} GFLOP/s, {peak / rates[name]:,.0f} times slower than a matrix product")
+    print(
+        f"{name}: {rates[name]:.3g} GFLOP/s, {peak / rates[name]:,.0f} times slower than a matrix product"
+    )
 
 
 enter("the loop", lambda rows: answer_of(loop, rows, tokens), rows=2, repeats=1)
@@ -179,7 +187,9 @@ def megabytes(work):
 rows = 64 if FAST else 256
 differences = 4 * rows * K * D / 1e6  # MB
 needed = megabytes(lambda: broadcasting(points[:rows], tokens))
-print(f"{rows} points: {needed:.0f} MB at the most; one array of differences has {differences:.0f} MB")
+print(
+    f"{rows} points: {needed:.0f} MB at the most; one array of differences has {differences:.0f} MB"
+)
 assert needed > 2 * differences  # the differences and their squares are there together
 enter("broadcasting", lambda rows: broadcasting(rows, tokens), rows=rows)
 
@@ -231,13 +241,17 @@ def wrong(search, offset):
     far = (offset + 0.1 * cloud.standard_normal((300, 64))).astype(np.float32)
     exact = np.square(far.astype(float)[:, None] - near).sum(axis=2)  # (N, K), in double precision
     chosen = exact[np.arange(len(far)), search(far, near)]
-    return np.mean(chosen > 1.001 * exact.min(axis=1))  # farther than the nearest by more than any rounding of the loop
+    return np.mean(
+        chosen > 1.001 * exact.min(axis=1)
+    )  # farther than the nearest by more than any rounding of the loop
 
 
 # %%
 shares = {
     "expanded square": [wrong(expanded, offset) for offset in offsets],
-    "the package's search": [wrong(lambda *arrays: nearest(*arrays)[0], offset) for offset in offsets],
+    "the package's search": [
+        wrong(lambda *arrays: nearest(*arrays)[0], offset) for offset in offsets
+    ],
 }
 assert shares["expanded square"][0] == 0
 assert shares["expanded square"][3] > 0.5
@@ -252,7 +266,9 @@ speed.wrong_tokens(offsets, shares)
 # %%
 assert np.spacing(np.float32(640_000)) == 0.0625
 typical = 64 * 2 * 0.1**2  # of two points drawn with a deviation of 0.1 in each of 64 coordinates
-print(f"the distances that are compared are near {typical:.2f}, the terms they are made of are multiples of 0.0625")
+print(
+    f"the distances that are compared are near {typical:.2f}, the terms they are made of are multiples of 0.0625"
+)
 
 # %% [markdown]
 # Two large numbers are subtracted, their leading digits cancel, and what is left is mostly the rounding of what came before.
@@ -276,7 +292,7 @@ enter("compiled loop", lambda rows: answer_of(compiled, rows, tokens), rows=N //
 #
 # **Predict.** Is there another loop, one in which nothing is summed, that could run innermost?
 #
-# The one over points. Neighbouring points do not wait for each other: let eight or sixteen of them walk through the same tokens
+# The one over points. Neighboring points do not wait for each other: let eight or sixteen of them walk through the same tokens
 # together. For that their coordinates must lie side by side in memory, so a block of points is turned on its side, `(D, 64)`.
 
 
@@ -353,8 +369,8 @@ def decide(points, tokens, possible, codes, distances):
 
 # %%
 def candidates(points, tokens):
-    centre = tokens.mean(axis=0)
-    x, t = points - centre, tokens - centre
+    center = tokens.mean(axis=0)
+    x, t = points - center, tokens - center
     scores = np.square(t).sum(axis=1) / 2 - x @ t.T  # (N, K)
     reach = np.linalg.norm(x, axis=1) + np.linalg.norm(t, axis=1).max()
     error = 2 * (x.shape[1] + 8) * np.finfo(x.dtype).eps * reach**2  # (N,)
@@ -411,7 +427,9 @@ least = 4 * (N + K) * D + 12 * N  # points, tokens, codes of eight bytes and dis
 moved = dict.fromkeys(rates, least) | {
     "broadcasting": 4 * 4 * N * K * D,  # differences written and read, squares written and read
     "expanded square": 4 * 4 * N * K,  # the product written and read, scores written and read
-    "product, then decide": (5 * 4 + 2) * N * K,  # scores read once more, and for each a yes or no written and read
+    "product, then decide": (5 * 4 + 2)
+    * N
+    * K,  # scores read once more, and for each a yes or no written and read
 }
 intensities = [operations / moved[name] for name in rates]
 speed.roofline(list(rates), intensities, list(rates.values()), peak, bandwidth)

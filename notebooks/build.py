@@ -56,13 +56,19 @@ def execute(notebook: NotebookNode, fast: bool = False) -> None:
         run(notebook, seconds=600)
     widgets = notebook.metadata.get("widgets", {}).get(WIDGETS, {"state": {}})["state"].values()
     inside = [output for widget in widgets for output in widget["state"].get("outputs", [])]
-    for output in inside + [output for cell in notebook.cells for output in cell.get("outputs", [])]:
+    for output in inside + [
+        output for cell in notebook.cells for output in cell.get("outputs", [])
+    ]:
         if output["output_type"] == "error" or output.get("name") == "stderr":
             raise ValueError("\n".join(output.get("traceback", [output.get("text")])))
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
-        if "outputs" in cell:  # a widget without a kernel is an error message; a static picture shows what it would
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+        if (
+            "outputs" in cell
+        ):  # a widget without a kernel is an error message; a static picture shows what it would
+            cell.outputs = [
+                output for output in cell.outputs if WIDGET not in output.get("data", {})
+            ]
 
 
 def run(notebook: NotebookNode, seconds: int) -> None:
@@ -70,7 +76,12 @@ def run(notebook: NotebookNode, seconds: int) -> None:
     strict = [f"--IPKernelApp.exec_lines={STRICT}"]
     where = {"metadata": {"path": str(HERE)}}
     NotebookClient(
-        notebook, timeout=seconds, startup_timeout=600, record_timing=False, extra_arguments=strict, resources=where
+        notebook,
+        timeout=seconds,
+        startup_timeout=600,
+        record_timing=False,
+        extra_arguments=strict,
+        resources=where,
     ).execute()
 
 
@@ -82,7 +93,9 @@ def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
 def small_picture(notebook: NotebookNode) -> Image.Image:
     """Return the picture under the cell tagged ``thumbnail``, shrunk."""
     (cell,) = tagged(notebook, "thumbnail")
-    (png,) = (output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
+    (png,) = (
+        output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})
+    )
     picture = Image.open(BytesIO(b64decode(png))).convert("RGB")
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     return picture
@@ -99,9 +112,14 @@ def build(script: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "names", nargs="*", default=[""], help="the beginnings of the lessons' names; all when none is given"
+        "names",
+        nargs="*",
+        default=[""],
+        help="the beginnings of the lessons' names; all when none is given",
     )
     wanted = tuple(parser.parse_args().names)
     for script in SCRIPTS:

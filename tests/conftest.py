@@ -6,7 +6,7 @@ from hypothesis import settings
 
 from vqnp.experiments.image_setting import Patches
 from vqnp.experiments.images import ImagePlan
-from vqnp.experiments.synthetic import Plan
+from vqnp.experiments.plans import Plan
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)
 

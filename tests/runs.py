@@ -10,7 +10,12 @@ STEPS = 12  # 40 points in batches of 16, 16 and 8, for 2 + 2 epochs
 
 
 def small_model(seed=0, dtype=np.float32, **quantizer):
-    return VQVAE.mlp(MLPSettings(2, 1, 6, 5), QuantizerSettings(**{"tokens": 4} | quantizer), seed=seed, dtype=dtype)
+    return VQVAE.mlp(
+        MLPSettings(2, 1, 6, 5),
+        QuantizerSettings(**{"tokens": 4} | quantizer),
+        seed=seed,
+        dtype=dtype,
+    )
 
 
 def small_data(dtype=np.float32, n=40):
@@ -36,7 +41,7 @@ def state(run):
     arrays = {f"params.{name}": value for name, value in run.model.params.items()}
     for name, averages in run.optimizer.state.items():
         arrays |= {f"{kind} of {name}": value for kind, value in averages.items()}
-    if run.model.quantizer.initialised:
+    if run.model.quantizer.initialized:
         arrays |= vars(run.model.quantizer.codebook)
     arrays["steps"] = run.optimizer.steps
     return {name: np.array(value) for name, value in arrays.items()}, list(run.history)

@@ -12,11 +12,25 @@ from benchmarks import report
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTION = README.split("## Speed\n")[1].split("\n## ")[0]
-MACHINE = {"processor": "P", "cores": 2, "threads": 2, "system": "S", "python": "3", "versions": {"numpy": "2"}}
+MACHINE = {
+    "processor": "P",
+    "cores": 2,
+    "threads": 2,
+    "system": "S",
+    "python": "3",
+    "versions": {"numpy": "2"},
+}
 
 
 def row(group="conv", case="a layer, forward", **values):
-    return {"group": group, "case": case, "unit": "s", "values": values, "work": 6e9, "sgemm": 100.0}
+    return {
+        "group": group,
+        "case": case,
+        "unit": "s",
+        "values": values,
+        "work": 6e9,
+        "sgemm": 100.0,
+    }
 
 
 def needs_peers():
@@ -29,7 +43,18 @@ def test_every_group_runs_and_its_contestants_agree(tmp_path):
     needs_peers()
     groups = ["nearest", "ema", "kmeans", "conv", "step", "synthetic"]
     script = ROOT / "tests" / "benchmarks" / "run.py"
-    command = [sys.executable, script, *groups, "--tiny", "--repeats", "2", "--threads", "1", "--out", tmp_path]
+    command = [
+        sys.executable,
+        script,
+        *groups,
+        "--tiny",
+        "--repeats",
+        "2",
+        "--threads",
+        "1",
+        "--out",
+        tmp_path,
+    ]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
     machine, rows = report.load(tmp_path)
     assert machine["threads"] == 1
@@ -89,7 +114,9 @@ def test_the_layers_are_those_of_the_model():
     of_model = sorted(value.shape for value in params.values() if value.ndim == 4)
     mine = []
     for layer, times in zip(LAYERS, IN_THE_MODEL, strict=True):
-        channels = (layer.outputs, layer.inputs) if layer.transposed else (layer.inputs, layer.outputs)
+        channels = (
+            (layer.outputs, layer.inputs) if layer.transposed else (layer.inputs, layer.outputs)
+        )
         mine += [(layer.kernel, layer.kernel, *channels)] * times
     assert sorted(mine) == of_model
 
@@ -103,11 +130,18 @@ def test_ratios_are_of_medians_and_of_the_best_peer():
 
 
 def test_new_rows_replace_those_of_their_case_and_no_others(tmp_path):
-    report.save(tmp_path, MACHINE, [row(case="a, forward", vqnp=[1], peer=[1]), row(case="b, forward", vqnp=[1])])
+    report.save(
+        tmp_path,
+        MACHINE,
+        [row(case="a, forward", vqnp=[1], peer=[1]), row(case="b, forward", vqnp=[1])],
+    )
     report.save(tmp_path, MACHINE, [row(case="a, forward", vqnp=[2], peer=[1])])
     machine, rows = report.load(tmp_path)
     assert machine == MACHINE
-    assert [(line["case"], line["values"]["vqnp"]) for line in rows] == [("a, forward", [2]), ("b, forward", [1])]
+    assert [(line["case"], line["values"]["vqnp"]) for line in rows] == [
+        ("a, forward", [2]),
+        ("b, forward", [1]),
+    ]
     report.save(tmp_path, MACHINE | {"threads": 1}, [row(case="c, forward", vqnp=[3])])
     assert [line["case"] for line in report.load(tmp_path)[1]] == ["c, forward"]
     report.save(tmp_path, MACHINE, [row(group="ema", vqnp=[3])])
@@ -129,7 +163,10 @@ def test_rows_come_in_the_order_of_their_sizes(tmp_path):
 
 
 def test_the_summary_gathers_a_grid_into_lines():
-    rows = [row(case=f"{name}, forward", vqnp=[1], peer=[ratio]) for name, ratio in (("a", 3), ("b", 1), ("c", 2))]
+    rows = [
+        row(case=f"{name}, forward", vqnp=[1], peer=[ratio])
+        for name, ratio in (("a", 3), ("b", 1), ("c", 2))
+    ]
     said = report.summary(MACHINE, rows)
     assert re.search(r"convolutions, forward +\| 2\.00 \(1\.00 to 3\.00\) +\| peer", said)
     assert "P, 2 cores, 2 threads, S; Python 3, numpy 2" in said
@@ -155,7 +192,11 @@ def test_what_the_readme_says_of_the_bounds_was_measured_too():
     )
     steps = 8000  # 200 epochs of 10,000 points in batches of 256, in each of the three settings
     ours, theirs = (
-        [1000 * report.median(line["values"][who]) / steps for line in rows if line["group"] == "synthetic"]
+        [
+            1000 * report.median(line["values"][who]) / steps
+            for line in rows
+            if line["group"] == "synthetic"
+        ]
         for who in (report.OURS, "PyTorch")
     )
     assert (

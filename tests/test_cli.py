@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from vqnp.cli import BEYOND, FIGURES, main
-from vqnp.experiments import synthetic, views
+from vqnp.experiments import plans as synthetic
+from vqnp.experiments import views
 from vqnp.experiments.image_setting import Cifar10, Patches
 from vqnp.experiments.images import ImagePlan
 from vqnp.experiments.reproduce import FIGURES as MODULES
@@ -28,17 +29,25 @@ def test_the_figures_offered_are_the_figures_there_are():
 
 def modules_after(statement):
     code = f"import sys; {statement}; print(*sys.modules)"
-    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    assert not {"matplotlib", "sklearn", "numba", "numpy", "scipy", "pooch"} & modules_after("import vqnp")
+    assert not {"matplotlib", "sklearn", "numba", "numpy", "scipy", "pooch"} & modules_after(
+        "import vqnp"
+    )
 
 
 def test_help_and_the_library_need_neither_matplotlib_nor_scikit_learn():
     help_ = "import contextlib, vqnp.cli\nwith contextlib.suppress(SystemExit): vqnp.cli.main(['--help'])"
     assert not {"matplotlib", "sklearn", "numba"} & modules_after(f"exec({help_!r})")
-    assert not {"matplotlib", "sklearn"} & modules_after("from vqnp import train, diagnose, clusters, kmeans")
+    assert not {"matplotlib", "sklearn"} & modules_after(
+        "from vqnp import train, diagnose, clusters, kmeans"
+    )
 
 
 def test_reproduce_writes_the_report_and_prints_the_claims(tiny, tmp_path, capsys):
@@ -56,8 +65,30 @@ def test_reproduce_takes_a_users_own_points(tiny, tmp_path):
     rng = np.random.default_rng(0)
     np.save(tmp_path / "points.npy", rng.normal(size=(60, 3)))
     np.save(tmp_path / "labels.npy", rng.integers(0, 3, 60))
-    given = ["--data", str(tmp_path / "points.npy"), "--labels", str(tmp_path / "labels.npy"), "--token-size", "2"]
-    assert main(["reproduce", "fig3", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path / "out"), *given]) == 0
+    given = [
+        "--data",
+        str(tmp_path / "points.npy"),
+        "--labels",
+        str(tmp_path / "labels.npy"),
+        "--token-size",
+        "2",
+    ]
+    assert (
+        main(
+            [
+                "reproduce",
+                "fig3",
+                "--seeds",
+                "1",
+                "--jobs",
+                "1",
+                "--out",
+                str(tmp_path / "out"),
+                *given,
+            ]
+        )
+        == 0
+    )
     rows = json.loads((tmp_path / "out" / "fig3.json").read_text())["numbers"]
     own = [row for row in rows if row["row"] == "own"]
     assert [row["n_embeddings"] for row in own] == [60, 60]
@@ -79,7 +110,9 @@ def test_reproduce_takes_a_users_own_points(tiny, tmp_path):
         (["fig3", "--data", "nowhere.npy"], "nowhere.npy"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_exits_with_1(tmp_path, monkeypatch, capsys, arguments, message):
+def test_what_cannot_be_done_is_said_and_exits_with_1(
+    tmp_path, monkeypatch, capsys, arguments, message
+):
     monkeypatch.chdir(tmp_path)
     assert main(["reproduce", *arguments]) == 1
     error = capsys.readouterr().err
@@ -91,12 +124,28 @@ def test_what_cannot_be_done_is_said_and_exits_with_1(tmp_path, monkeypatch, cap
 def test_bad_points_are_refused_before_the_first_run(tiny, tmp_path, capsys):
     np.save(tmp_path / "points.npy", np.array([[1.0, np.nan]]))
     out = tmp_path / "out"
-    assert main(["reproduce", "fig3", "--jobs", "1", "--out", str(out), "--data", str(tmp_path / "points.npy")]) == 1
+    assert (
+        main(
+            [
+                "reproduce",
+                "fig3",
+                "--jobs",
+                "1",
+                "--out",
+                str(out),
+                "--data",
+                str(tmp_path / "points.npy"),
+            ]
+        )
+        == 1
+    )
     assert "points.npy holds NaN or infinity" in capsys.readouterr().err
     assert not list(out.rglob("*.npz"))
 
 
-@pytest.mark.parametrize("arguments", [["--seeds", "0"], ["--jobs", "-1"], ["--scale", "huge"], ["--seeds", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["--seeds", "0"], ["--jobs", "-1"], ["--scale", "huge"], ["--seeds", "x"]]
+)
 def test_what_cannot_be_understood_exits_with_2(arguments):
     with pytest.raises(SystemExit, match="2"):
         main(["reproduce", *arguments])
@@ -122,7 +171,14 @@ def files(tmp_path):
 
 
 def diagnose(folder, *more):
-    given = ["--embeddings", str(folder / "E.npy"), "--tokens", str(folder / "T.npy"), "--out", str(folder / "out")]
+    given = [
+        "--embeddings",
+        str(folder / "E.npy"),
+        "--tokens",
+        str(folder / "T.npy"),
+        "--out",
+        str(folder / "out"),
+    ]
     return main(["diagnose", *given, *more])
 
 
@@ -193,20 +249,26 @@ def test_no_names_mean_the_papers_five_figures_on_patches_in_minutes(planned):
 
 
 def test_cifar10_at_laptop_scale(planned):
-    images = planned("fig4", "--scale", "laptop", "--data", "cifar10", "--data-dir", "d", "--data-name", "n")["images"]
+    images = planned(
+        "fig4", "--scale", "laptop", "--data", "cifar10", "--data-dir", "d", "--data-name", "n"
+    )["images"]
     assert images == ImagePlan.at_scale("laptop", Cifar10(10_000, 2_000, "n"), (0, 1, 2))
     assert images.data.directory == "d"
 
 
 def test_data_says_where_cifar10_is(monkeypatch, capsys, tmp_path):
     asked = []
-    monkeypatch.setattr("vqnp.data.fetch_cifar10", lambda *given: asked.append(given) or tmp_path / "archive")
+    monkeypatch.setattr(
+        "vqnp.data.fetch_cifar10", lambda *given: asked.append(given) or tmp_path / "archive"
+    )
     assert main(["data", "cifar10", "--data-dir", "here", "--layout", "binary"]) == 0
     assert asked == [(Path("here"), "binary")]
     assert str(tmp_path / "archive") in capsys.readouterr().out
 
 
-def test_data_without_a_network_says_what_to_download_and_where_to_put_it(monkeypatch, capsys, tmp_path):
+def test_data_without_a_network_says_what_to_download_and_where_to_put_it(
+    monkeypatch, capsys, tmp_path
+):
     import pooch
     import requests
 

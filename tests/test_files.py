@@ -49,7 +49,9 @@ def test_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     order = []
     fsync, replace = os.fsync, type(tmp_path).replace
     monkeypatch.setattr(os, "fsync", lambda file: order.append("flushed") or fsync(file))
-    monkeypatch.setattr(type(tmp_path), "replace", lambda *paths: order.append("renamed") or replace(*paths))
+    monkeypatch.setattr(
+        type(tmp_path), "replace", lambda *paths: order.append("renamed") or replace(*paths)
+    )
     save_text(tmp_path / "file", "content")
     assert order == ["flushed", "renamed"]
 

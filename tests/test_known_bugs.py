@@ -10,16 +10,28 @@ import numpy as np
 import pytest
 from conftest import INTERPRETED
 
-from vqnp import VQVAE, MLPSettings, Quantizer, QuantizerSettings, TrainSettings, ae_then_vq, kmeans, nearest, train
+from vqnp import (
+    VQVAE,
+    MLPSettings,
+    Quantizer,
+    QuantizerSettings,
+    TrainSettings,
+    ae_then_vq,
+    kmeans,
+    nearest,
+    train,
+)
 from vqnp import models as models_module
 from vqnp.diagnostics import perplexity_of_counts, usage
 from vqnp.layers import Linear, linear_backward, linear_forward
 from vqnp.losses import commitment, mse
 from vqnp.quantize import Codebook, ema_update, quantizer
-from vqnp.quantize.nearest import nearest_loop, nearest_numpy
+from vqnp.quantize.search import nearest_loop, nearest_numpy
 
-kmeans_module = sys.modules["vqnp.quantize.kmeans"]  # in the package, the functions have their modules' names
-nearest_module = sys.modules["vqnp.quantize.nearest"]
+kmeans_module = sys.modules[
+    "vqnp.quantize.lloyd"
+]  # in the package, the functions have their modules' names
+nearest_module = sys.modules["vqnp.quantize.search"]
 
 
 def rng(seed=0):
@@ -33,12 +45,16 @@ def fails(check, *args):
 
 def blobs(k=4, offset=10.0, n=15):
     """Four groups of points about (10, 10)."""
-    return rng().normal(size=(k, 1, 2)).repeat(n, 1).reshape(-1, 2) * 3 + rng(1).normal(size=(k * n, 2)) * 0.1 + offset
+    return (
+        rng().normal(size=(k, 1, 2)).repeat(n, 1).reshape(-1, 2) * 3
+        + rng(1).normal(size=(k * n, 2)) * 0.1
+        + offset
+    )
 
 
-def initialised(points, tokens=4, batch=None, **settings):
+def initialized(points, tokens=4, batch=None, **settings):
     made = Quantizer(QuantizerSettings(tokens, **settings))
-    made.initialise(points, batch or len(points), rng(2))
+    made.initialize(points, batch or len(points), rng(2))
     return made
 
 
@@ -51,7 +67,7 @@ def update_with(codebook, points, codes, steps=1, decay=0.9, dialect="paper"):
 def vqvae(**settings):
     """A VQ-VAE in float64 and a batch; its tokens are off the batch's embeddings."""
     model = VQVAE.mlp(MLPSettings(3, 2, 6, 5), QuantizerSettings(5), dtype=np.float64, **settings)
-    model.quantizer.initialise(model.encode(rng(4).normal(size=(50, 3))), 9, rng(5))
+    model.quantizer.initialize(model.encode(rng(4).normal(size=(50, 3))), 9, rng(5))
     return model, rng(3).normal(size=(9, 3))
 
 
@@ -60,7 +76,7 @@ def test_bug_01_kmeans_sets_the_tokens_but_not_the_sums(monkeypatch):
     points = blobs()
 
     def check():
-        made = initialised(points)
+        made = initialized(points)
         before = made.codebook.tokens.copy()
         made.update(points, made.forward(points)[1])
         np.testing.assert_allclose(made.codebook.tokens, before, rtol=1e-12)
@@ -101,7 +117,9 @@ def test_bug_03_smoothed_counts_are_stored_back():
 def test_bug_04_unused_codes_slide_to_the_origin():
     def check(dialect):
         codebook = Codebook.start(np.ones((8, 1)), np.ones(8), dialect, rng=rng())
-        update_with(codebook, np.ones((32, 1)), np.arange(32) % 7, steps=1000, decay=0.99, dialect=dialect)
+        update_with(
+            codebook, np.ones((32, 1)), np.arange(32) % 7, steps=1000, decay=0.99, dialect=dialect
+        )
         assert codebook.tokens[7] == 1
 
     check("paper")
@@ -112,7 +130,9 @@ def test_bug_05_unused_codes_underflow(monkeypatch):
     """γ = .9 in float32: from about step 880 L and M are denormal numbers, and M / L ends at ±1 or 0 / 0 instead of the token."""
 
     def check():
-        codebook = Codebook.start(np.array([[0.3], [0.7]], np.float32), np.array([256, 256], np.float32), rng=rng())
+        codebook = Codebook.start(
+            np.array([[0.3], [0.7]], np.float32), np.array([256, 256], np.float32), rng=rng()
+        )
         update_with(codebook, np.full((4, 1), 0.7, np.float32), np.ones(4, int), steps=1200)
         assert codebook.tokens[0] == np.float32(0.3)
 
@@ -131,7 +151,7 @@ def test_bug_05_unused_codes_underflow(monkeypatch):
 
 def test_bug_06_debiasing_throws_the_initial_codebook_away():
     def check(dialect):
-        made = initialised(blobs(), dialect=dialect)
+        made = initialized(blobs(), dialect=dialect)
         before = made.codebook.tokens.copy()
         made.update(np.repeat(before[:1], 8, axis=0), np.zeros(8, int))
         np.testing.assert_array_equal(made.codebook.tokens[1:], before[1:])
@@ -142,7 +162,9 @@ def test_bug_06_debiasing_throws_the_initial_codebook_away():
 
 def test_bug_07_empty_clusters_become_tokens_at_the_origin(monkeypatch):
     """The points are all about (10, 10), one of them far from the others; two of three tokens start where no point chooses them."""
-    points = np.concatenate([np.full((20, 2), 10.0) + rng().normal(size=(20, 2)) * 0.01, [[12.0, 12.0]]])
+    points = np.concatenate(
+        [np.full((20, 2), 10.0) + rng().normal(size=(20, 2)) * 0.01, [[12.0, 12.0]]]
+    )
     tokens = np.array([[10.0, 10.0], [-90.0, 0.0], [90.0, 90.0]])
 
     def check():
@@ -162,7 +184,10 @@ def test_bug_07_empty_clusters_become_tokens_at_the_origin(monkeypatch):
 
 def test_bug_07_fewer_samples_than_codes_pass_in_silence():
     points = blobs(n=1)
-    with pytest.warns(UserWarning, match="k = 7 tokens for 4 points: 3 tokens are copies of points and start unused"):
+    with pytest.warns(
+        UserWarning,
+        match="k = 7 tokens for 4 points: 3 tokens are copies of points and start unused",
+    ):
         found = kmeans(points, 7, rng())
     assert set(map(tuple, found.tokens)) == set(map(tuple, points))
     assert found.counts.tolist() == [1, 1, 1, 1, 0, 0, 0]
@@ -180,7 +205,9 @@ def test_bug_08_kmeans_counts_are_from_before_the_last_move(monkeypatch):
     def early(points, tokens, iterations):
         codes, distances = nearest(points, tokens)
         tokens = kmeans_module.lloyd_step(points, tokens, codes, distances)
-        return kmeans_module.Clustering(tokens, codes, np.bincount(codes, minlength=9), float(distances.sum()), 1)
+        return kmeans_module.Clustering(
+            tokens, codes, np.bincount(codes, minlength=9), float(distances.sum()), 1
+        )
 
     check()
     monkeypatch.setattr(kmeans_module, "lloyd", early)
@@ -206,11 +233,11 @@ def test_bug_09_evaluation_moves_the_codebook(monkeypatch):
     fails(check)
 
 
-def test_bug_09_evaluation_initialises_the_codebook():
+def test_bug_09_evaluation_initializes_the_codebook():
     model = VQVAE.mlp(MLPSettings(3, 2))
     with pytest.raises(RuntimeError, match="the quantizer has no codebook yet"):
         model.quantize(np.zeros((300, 3), np.float32))
-    assert not model.quantizer.initialised
+    assert not model.quantizer.initialized
 
 
 def test_bug_10_the_token_is_looked_up_after_the_update(monkeypatch):
@@ -223,7 +250,9 @@ def test_bug_10_the_token_is_looked_up_after_the_update(monkeypatch):
         model.quantizer.update(step.embeddings, step.codes)
         old = tokens[nearest(embeddings, tokens)[0]]
         assert step.losses["commitment"] == pytest.approx(((embeddings - old) ** 2).mean())
-        assert step.losses["reconstruction"] == pytest.approx(((model.autoencoder.decode(old) - x) ** 2).mean())
+        assert step.losses["reconstruction"] == pytest.approx(
+            ((model.autoencoder.decode(old) - x) ** 2).mean()
+        )
 
     def update_first(self, embeddings):
         codes, _ = nearest(embeddings, self.codebook.tokens)
@@ -240,13 +269,19 @@ def test_bug_11_a_revived_code_keeps_its_old_averages(monkeypatch):
 
     def check():
         points = blobs()
-        codebook = Codebook.start(np.array([[0.0, 0.0], [10.0, 10.0]]), np.array([50.0, 10.0]), rng=rng())
+        codebook = Codebook.start(
+            np.array([[0.0, 0.0], [10.0, 10.0]]), np.array([50.0, 10.0]), rng=rng()
+        )
         codebook.place(np.array([0]), points[:1], np.ones(1))
         update_with(codebook, points, nearest(points, codebook.tokens)[0])
         assert codebook.tokens[0].min() > 5
 
     check()
-    monkeypatch.setattr(Codebook, "place", lambda self, codes, tokens, counts: self.tokens.__setitem__(codes, tokens))
+    monkeypatch.setattr(
+        Codebook,
+        "place",
+        lambda self, codes, tokens, counts: self.tokens.__setitem__(codes, tokens),
+    )
     monkeypatch.setattr(Codebook, "start", lambda *_, **__: Codebook(
         np.array([[0.0, 0.0], [10.0, 10.0]]), np.array([50.0, 10.0]), np.array([[0.0, 0.0], [100.0, 100.0]])
     ))  # fmt: skip
@@ -264,8 +299,12 @@ def test_bug_12_beta_weighs_the_wrong_term(monkeypatch):
         _, expected = model.autoencoder.encoder.backward(2 * 0.3 * (z - quantized) / z.size, cache)
         step = model.loss_and_gradients(x)
         for name, gradient in expected.items():
-            np.testing.assert_allclose(step.gradients[f"encoder.{name}"], gradient, rtol=1e-10, atol=1e-15)
-        assert not any("token" in name or "codebook" in name for name in step.gradients)  # the codebook has no gradient
+            np.testing.assert_allclose(
+                step.gradients[f"encoder.{name}"], gradient, rtol=1e-10, atol=1e-15
+            )
+        assert not any(
+            "token" in name or "codebook" in name for name in step.gradients
+        )  # the codebook has no gradient
 
     def scaled(loss, factor):
         return lambda a, b: (factor * loss(a, b)[0], factor * loss(a, b)[1])
@@ -286,7 +325,9 @@ def expanded(points, tokens):
 def test_bug_15_squared_distances_cancel(offset, wrong_if_expanded):
     """float32, 64 dimensions, 512 codes, spread .1. Only what float32 itself leaves open may differ from float64: no point here."""
     draws = rng()
-    points, tokens = ((offset + 0.1 * draws.normal(size=(rows, 64))).astype(np.float32) for rows in (300, 512))
+    points, tokens = (
+        (offset + 0.1 * draws.normal(size=(rows, 64))).astype(np.float32) for rows in (300, 512)
+    )
     codes, _ = nearest_numpy(points.astype(np.float64), tokens.astype(np.float64))
 
     def check(search):
@@ -304,7 +345,12 @@ def test_bug_15_a_square_root_makes_ties():
     squared = (tokens**2).sum(axis=1)
     assert squared[1] < squared[0]
     assert np.sqrt(squared).argmin() == 0
-    assert nearest(points, tokens)[0] == nearest_loop(points, tokens)[0] == nearest_numpy(points, tokens)[0] == 1
+    assert (
+        nearest(points, tokens)[0]
+        == nearest_loop(points, tokens)[0]
+        == nearest_numpy(points, tokens)[0]
+        == 1
+    )
 
 
 def test_bug_16_perplexity_has_a_fudge_term(monkeypatch):
@@ -333,14 +379,16 @@ def test_bug_17_padding_is_counted(monkeypatch):
     mask = np.arange(100) < 60
 
     def check():
-        made = initialised(points[:60])
+        made = initialized(points[:60])
         hits = made.update(points, made.forward(points)[1], mask)
         assert hits.sum() == 60
         assert made.codebook.tokens.min() > 4
 
     update = Quantizer.update
     check()
-    monkeypatch.setattr(Quantizer, "update", lambda self, embeddings, codes, mask: update(self, embeddings, codes))
+    monkeypatch.setattr(
+        Quantizer, "update", lambda self, embeddings, codes, mask: update(self, embeddings, codes)
+    )
     fails(check)
 
 
@@ -358,7 +406,12 @@ def test_bug_18_ties_go_to_another_than_the_lowest_index(parallel_from, monkeypa
         codes, distances = nearest(points, tokens[::-1])
         return len(tokens) - 1 - codes, distances
 
-    for search in (nearest, nearest_loop, nearest_numpy, lambda *args: nearest_numpy(*args, block=7)):
+    for search in (
+        nearest,
+        nearest_loop,
+        nearest_numpy,
+        lambda *args: nearest_numpy(*args, block=7),
+    ):
         check(search)
     fails(check, last)
 
@@ -369,7 +422,9 @@ def test_bug_19_an_all_ones_upstream_gradient_sees_no_reversed_batch():
     _, cache = linear_forward(rng(1).normal(size=(5, 3)), layer.weight, layer.bias)
 
     def check(dout):
-        for one, other in zip(linear_backward(dout, cache), linear_backward(dout[::-1], cache), strict=True):
+        for one, other in zip(
+            linear_backward(dout, cache), linear_backward(dout[::-1], cache), strict=True
+        ):
             np.testing.assert_array_equal(one, other)
 
     check(np.ones((5, 4)))

@@ -40,5 +40,7 @@ def test_any_memory_order():
 
 @pytest.mark.parametrize(("a", "b"), [((2, 3), (3, 2)), ((2,), (2, 1)), ((0, 2), (0, 2))])
 def test_shapes_that_do_not_fit_are_refused(a, b):
-    with pytest.raises(ValueError, match="prediction and target must have one shape and not be empty, got"):
+    with pytest.raises(
+        ValueError, match="prediction and target must have one shape and not be empty, got"
+    ):
         mse(np.zeros(a), np.zeros(b))

@@ -6,7 +6,8 @@ from vqnp import VQVAE, Autoencoder, MLPSettings, QuantizerSettings
 from vqnp.data import clusters
 from vqnp.optim import AdamW
 from vqnp.quantize import nearest
-from vqnp.training import FineTune, Run, TrainSettings, vq_step
+from vqnp.training import FineTune, Run, TrainSettings
+from vqnp.training.loop import vq_step
 
 BETA = 0.3
 
@@ -24,38 +25,56 @@ def x():
 def model(x):
     """A VQ-VAE in float64 whose five tokens lie on the embeddings of other data, so that none of these is at its token."""
     made = VQVAE.mlp(MLPSettings(3, 2, 6, 5), QuantizerSettings(5), beta=BETA, dtype=np.float64)
-    made.quantizer.initialise(made.encode(rng(4).normal(size=(50, 3))), 9, rng(5))
+    made.quantizer.initialize(made.encode(rng(4).normal(size=(50, 3))), 9, rng(5))
     return made
 
 
 def snapshot(model):
     codebook = model.quantizer.codebook
-    parts = [*model.params.values(), codebook.tokens, codebook.counts, codebook.sums, np.array([codebook.steps])]
+    parts = [
+        *model.params.values(),
+        codebook.tokens,
+        codebook.counts,
+        codebook.sums,
+        np.array([codebook.steps]),
+    ]
     return np.concatenate([part.ravel() for part in parts])
 
 
 def test_autoencoder_gradients(x):
     autoencoder = Autoencoder.mlp(MLPSettings(3, 2, 6, 5, extra=4), rng(), np.float64)
     step = autoencoder.loss_and_gradients(x)
-    assert step.losses == {"reconstruction": pytest.approx(((autoencoder.reconstruct(x) - x) ** 2).mean())}
+    assert step.losses == {
+        "reconstruction": pytest.approx(((autoencoder.reconstruct(x) - x) ** 2).mean())
+    }
     assert step.gradients.keys() == autoencoder.params.keys()
     for name, array in autoencoder.params.items():
-        assert_gradient(step.gradients[name], array, lambda: autoencoder.loss_and_gradients(x).losses["reconstruction"])
+        assert_gradient(
+            step.gradients[name],
+            array,
+            lambda: autoencoder.loss_and_gradients(x).losses["reconstruction"],
+        )
 
 
 def test_vqvae_gradients_are_those_of_the_surrogate(model, x):
     """Straight-through is the exact gradient of another function: tokens frozen, x̂ = D(z + c) with c = token − z frozen too."""
     step = model.loss_and_gradients(x)
     embeddings = model.encode(x)
-    tokens = model.quantizer.codebook.tokens[nearest(embeddings, model.quantizer.codebook.tokens)[0]]
+    tokens = model.quantizer.codebook.tokens[
+        nearest(embeddings, model.quantizer.codebook.tokens)[0]
+    ]
     assert len(np.unique(step.codes)) > 2
     offset = tokens - embeddings
 
     def surrogate():
         z = model.encode(x)
-        return ((model.autoencoder.decode(z + offset) - x) ** 2).mean() + BETA * ((z - tokens) ** 2).mean()
+        return ((model.autoencoder.decode(z + offset) - x) ** 2).mean() + BETA * (
+            (z - tokens) ** 2
+        ).mean()
 
-    assert step.losses["reconstruction"] + BETA * step.losses["commitment"] == pytest.approx(surrogate(), rel=1e-12)
+    assert step.losses["reconstruction"] + BETA * step.losses["commitment"] == pytest.approx(
+        surrogate(), rel=1e-12
+    )
     assert step.gradients.keys() == model.params.keys()
     for name, array in model.params.items():
         assert_gradient(step.gradients[name], array, surrogate)
@@ -80,9 +99,14 @@ def test_evaluation_and_gradients_change_nothing(model, x):
 def test_permuting_the_batch_permutes_the_answers(model, x):
     order = rng(1).permutation(len(x))
     np.testing.assert_array_equal(model.quantize(x[order])[1], model.quantize(x)[1][order])
-    np.testing.assert_allclose(model.reconstruct(x[order]), model.reconstruct(x)[order], rtol=0, atol=1e-14)
+    np.testing.assert_allclose(
+        model.reconstruct(x[order]), model.reconstruct(x)[order], rtol=0, atol=1e-14
+    )
     one, other = model.loss_and_gradients(x), model.loss_and_gradients(x[order])
-    for name, gradient in one.gradients.items():  # sums of nine numbers of size one in another order
+    for (
+        name,
+        gradient,
+    ) in one.gradients.items():  # sums of nine numbers of size one in another order
         np.testing.assert_allclose(other.gradients[name], gradient, rtol=0, atol=1e-14)
 
 
@@ -106,7 +130,7 @@ def test_shapes_and_names():
     }
     for array in model.params.values():
         assert array.dtype == np.float32
-        assert array.flags.c_contiguous  # else the optimiser would change a copy
+        assert array.flags.c_contiguous  # else the optimizer would change a copy
     assert model.params is model.autoencoder.params
 
 
@@ -134,10 +158,12 @@ def test_20_steps_agree_with_pytorch(torch):
 
     data = clusters(2, per_class=64).points.astype(np.float64)
     model = VQVAE.mlp(MLPSettings(2, 1), QuantizerSettings(32), dtype=np.float64)
-    model.quantizer.initialise(model.encode(data), 32, rng())
+    model.quantizer.initialize(model.encode(data), 32, rng())
     codebook = model.quantizer.codebook
     other = theirs.AutoEncoder(2, 1).load(model.params)
-    others = theirs.Codebook(*(torch.tensor(array) for array in (codebook.tokens, codebook.counts, codebook.sums)))
+    others = theirs.Codebook(
+        *(torch.tensor(array) for array in (codebook.tokens, codebook.counts, codebook.sums))
+    )
     adamw = torch.optim.AdamW(other.parameters(), 1e-3)
     run = Run(model, data, (FineTune(1),), TrainSettings(32), 0, AdamW(model.params, 1e-3))
     assert len(run.batches()) == 20
@@ -147,7 +173,9 @@ def test_20_steps_agree_with_pytorch(torch):
         vq_step(run, data[rows])
         expected = theirs.vq_step(other, others, adamw, torch.tensor(data[rows]))
         for name, loss in zip(("reconstruction", "commitment"), expected, strict=True):
-            assert (run.tally.losses[name] - before.get(name, 0)) / 32 == pytest.approx(loss, rel=1e-10)
+            assert (run.tally.losses[name] - before.get(name, 0)) / 32 == pytest.approx(
+                loss, rel=1e-10
+            )
         for name, array in other.weights().items():
             np.testing.assert_allclose(model.params[name], array, rtol=0, atol=1e-11)
         np.testing.assert_allclose(codebook.tokens, others.tokens.numpy(), rtol=0, atol=1e-11)
@@ -164,10 +192,14 @@ def test_whole_protocol_of_the_transcription_runs(torch):
     assert len(history) == 10
     assert history[5] < history[0]
     assert codebook.tokens.shape == (16, 1)
-    assert 128 < codebook.counts.sum() < 256  # the mass of a batch: two of 256 and one of 128 an epoch
+    assert (
+        128 < codebook.counts.sum() < 256
+    )  # the mass of a batch: two of 256 and one of 128 an epoch
 
 
-@pytest.mark.parametrize("name", ["data_dim", "token_dim", "encoder_hidden", "decoder_hidden", "extra"])
+@pytest.mark.parametrize(
+    "name", ["data_dim", "token_dim", "encoder_hidden", "decoder_hidden", "extra"]
+)
 def test_sizes_below_one_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         MLPSettings(**{"data_dim": 2, "token_dim": 1} | {name: 0})
@@ -179,5 +211,7 @@ def test_negative_beta_is_refused():
 
 
 def test_data_of_another_width_are_refused(model):
-    with pytest.raises(ValueError, match=r"a linear layer of 3 inputs takes x of shape \(N, 3\), got \(9, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"a linear layer of 3 inputs takes x of shape \(N, 3\), got \(9, 2\)"
+    ):
         model.reconstruct(np.zeros((9, 2)))

@@ -13,7 +13,9 @@ nbformat = pytest.importorskip("nbformat", reason="the lessons need the extra `n
 
 LESSONS = Path(__file__).parents[1] / "notebooks"
 build = SimpleNamespace(**runpy.run_path(str(LESSONS / "build.py")))
-PAIRS = [pytest.param(script, script.with_suffix(".ipynb"), id=script.stem) for script in build.SCRIPTS]
+PAIRS = [
+    pytest.param(script, script.with_suffix(".ipynb"), id=script.stem) for script in build.SCRIPTS
+]
 LARGEST = 1_500_000  # bytes: code-hosting pages show larger notebooks slowly, or not at all
 MACHINE = re.compile(r"/home|/root|/tmp|/work|Users|site-packages|ipykernel_")
 PROGRESS = re.compile(r"\r|it/s")
@@ -27,11 +29,19 @@ def texts(cell):
     """What a cell printed or returned, pictures left out."""
     for output in cell.get("outputs", []):
         yield from [output["text"]] if "text" in output else []
-        yield from (str(data) for kind, data in output.get("data", {}).items() if not kind.startswith("image/"))
+        yield from (
+            str(data)
+            for kind, data in output.get("data", {}).items()
+            if not kind.startswith("image/")
+        )
 
 
 def has_picture(cell):
-    return any(kind.startswith("image/") for output in cell.get("outputs", []) for kind in output.get("data", {}))
+    return any(
+        kind.startswith("image/")
+        for output in cell.get("outputs", [])
+        for kind in output.get("data", {})
+    )
 
 
 @pytest.fixture
@@ -45,7 +55,9 @@ def test_there_are_lessons():
 
 @pytest.mark.parametrize(("script", "notebook"), PAIRS)
 def test_script_and_notebook_are_a_pair(script, notebook, written):
-    assert cells(written) == cells(build.read(script)), f"rebuild it: python notebooks/build.py {script.stem}"
+    assert cells(written) == cells(build.read(script)), (
+        f"rebuild it: python notebooks/build.py {script.stem}"
+    )
 
 
 @pytest.mark.parametrize(("script", "notebook"), PAIRS)
@@ -53,7 +65,11 @@ def test_the_notebook_was_run_from_top_to_bottom(script, notebook, written):
     code = [cell for cell in written.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     outputs = [output for cell in code for output in cell.outputs]
-    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+    assert not [
+        output
+        for output in outputs
+        if output.output_type == "error" or output.get("name") == "stderr"
+    ]
 
 
 @pytest.mark.parametrize(("script", "notebook"), PAIRS)
@@ -69,11 +85,15 @@ def test_the_notebook_holds_nothing_but_the_lesson(script, notebook, written):
 @pytest.mark.parametrize(("script", "notebook"), PAIRS)
 def test_every_picture_has_a_caption_under_it(script, notebook, written):
     followers = [*written.cells[1:], SimpleNamespace(cell_type=None, source="")]
-    captions = [after for cell, after in zip(written.cells, followers, strict=True) if has_picture(cell)]
+    captions = [
+        after for cell, after in zip(written.cells, followers, strict=True) if has_picture(cell)
+    ]
     assert captions
     for caption in captions:
         assert caption.cell_type == "markdown"
-        assert re.fullmatch(r"\*Picture: (?:.|\n)+?\.\*", caption.source.split("\n\n")[0]), caption.source
+        assert re.fullmatch(r"\*Picture: (?:.|\n)+?\.\*", caption.source.split("\n\n")[0]), (
+            caption.source
+        )
 
 
 @pytest.mark.parametrize(("script", "notebook"), PAIRS)

@@ -4,7 +4,7 @@ import pytest
 from vqnp.optim import Adam, AdamW, adam_update, adam_update_loop, adam_update_numpy
 
 torch = pytest.importorskip(
-    "torch", reason="PyTorch is the independent implementation that the optimisers are held against"
+    "torch", reason="PyTorch is the independent implementation that the optimizers are held against"
 )
 
 SHAPES = {"weight": (3, 4), "bias": (4,), "scalar": (1,)}
@@ -14,7 +14,10 @@ CASES = {
         lambda p: Adam(p, 3e-2, betas=(0.5, 0.9), epsilon=1e-3),
         lambda p: torch.optim.Adam(p, 3e-2, betas=(0.5, 0.9), eps=1e-3),
     ),
-    "amsgrad": (lambda p: Adam(p, 3e-2, amsgrad=True), lambda p: torch.optim.Adam(p, 3e-2, amsgrad=True)),
+    "amsgrad": (
+        lambda p: Adam(p, 3e-2, amsgrad=True),
+        lambda p: torch.optim.Adam(p, 3e-2, amsgrad=True),
+    ),
     "adamw": (lambda p: AdamW(p, 3e-2), lambda p: torch.optim.AdamW(p, 3e-2)),
     "adamw, strong decay, amsgrad": (
         lambda p: AdamW(p, 3e-2, weight_decay=0.3, amsgrad=True),
@@ -26,7 +29,9 @@ CASES = {
 def gradients_of_15_steps():
     """Gradients that shrink a hundredfold on the way, so that AMSGrad's largest v is not its latest."""
     rng = np.random.default_rng(0)
-    return [{name: 0.7**t * rng.normal(size=shape) for name, shape in SHAPES.items()} for t in range(15)]
+    return [
+        {name: 0.7**t * rng.normal(size=shape) for name, shape in SHAPES.items()} for t in range(15)
+    ]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -70,22 +75,29 @@ def test_decay_is_decoupled():
 def test_first_step_is_the_learning_rate_in_the_direction_of_the_gradient():
     params = {"p": np.zeros(3, np.float32)}
     Adam(params, 1e-2).step({"p": np.array([5, -0.01, 0], np.float32)})
-    np.testing.assert_allclose(params["p"], [-1e-2, 1e-2, 0], rtol=1e-5)  # ε / |g| = 1e-6 at the second
+    np.testing.assert_allclose(
+        params["p"], [-1e-2, 1e-2, 0], rtol=1e-5
+    )  # ε / |g| = 1e-6 at the second
 
 
 def test_a_missing_gradient_and_one_of_another_shape_are_refused():
     optimizer = Adam({"p": np.zeros((2, 3))})
     with pytest.raises(KeyError, match="p"):
         optimizer.step({})
-    with pytest.raises(ValueError, match=r"the gradient of p must have shape \(2, 3\), got \(3, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"the gradient of p must have shape \(2, 3\), got \(3, 2\)"
+    ):
         optimizer.step({"p": np.zeros((3, 2))})
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"learning_rate": -1}, {"weight_decay": -1}, {"betas": (0.9, 1)}, {"betas": (-0.1, 0.9)}]
+    "wrong",
+    [{"learning_rate": -1}, {"weight_decay": -1}, {"betas": (0.9, 1)}, {"betas": (-0.1, 0.9)}],
 )
 def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match="learning_rate and weight_decay must be at least 0 and betas in"):
+    with pytest.raises(
+        ValueError, match="learning_rate and weight_decay must be at least 0 and betas in"
+    ):
         Adam({"p": np.zeros(1)}, **wrong)
 
 

@@ -26,7 +26,9 @@ def test_the_first_snippet(capsys):
 
 
 def test_two_commands_of_one_line_each_make_their_own_environment():
-    reproduce, test = (next(b for b in blocks("sh") if name in b) for name in ("vqnp reproduce\n", "pytest"))
+    reproduce, test = (
+        next(b for b in blocks("sh") if name in b) for name in ("vqnp reproduce\n", "pytest")
+    )
     for command in (reproduce, test):
         assert command.startswith("python3 -m venv ")
         assert command.count("\n") == 1
@@ -42,8 +44,13 @@ def test_the_files_it_names_are_there():
 def test_every_lesson_is_in_the_index():
     index = re.findall(r'\| <img src="(.*)" width="220" alt=""> \| \[(.*)\]\((.*)\) \| \S', README)
     for script in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py")):
-        title = next(line[4:] for line in script.read_text("utf-8").splitlines() if line.startswith("# # "))
-        picture, notebook = f"notebooks/pictures/{script.name[:2]}.png", f"notebooks/{script.stem}.ipynb"
+        title = next(
+            line[4:] for line in script.read_text("utf-8").splitlines() if line.startswith("# # ")
+        )
+        picture, notebook = (
+            f"notebooks/pictures/{script.name[:2]}.png",
+            f"notebooks/{script.stem}.ipynb",
+        )
         assert (picture, title, notebook) in index
         assert (ROOT / picture).exists()
         assert (ROOT / notebook).exists()

@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 from vqnp.layers.im2col import gather_windows
-from vqnp.quantize.nearest import _search_rows
+from vqnp.quantize.search import _search_rows
 
 SEARCH = """\
 import numpy as np
-from vqnp.quantize.nearest import _search_rows, nearest
+from vqnp.quantize.search import _search_rows, nearest
 
 points = np.array([[0.0], [2.0]])
 tokens = np.array([[5.0], [1.0], [3.0], [9.0], [7.0]])
@@ -48,7 +48,9 @@ def read_at(directory, program, kernel, line, expression, stops):
 
 
 def test_the_search_is_watched_token_by_token(tmp_path):
-    expression = "k, one[:2].tolist(), after, two[:2].tolist(), least[:2].tolist(), code[:2].tolist()"
+    expression = (
+        "k, one[:2].tolist(), after, two[:2].tolist(), least[:2].tolist(), code[:2].tolist()"
+    )
     assert (
         read_at(tmp_path, SEARCH, _search_rows, "_keep_nearer(", expression, stops=3)
         == [

@@ -4,8 +4,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from vqnp import threads
-from vqnp.layers import correlate
-from vqnp.quantize import screen
+from vqnp.fast import correlate, screen
 
 
 def blas_threads():
@@ -73,5 +72,8 @@ def test_numba_is_held_and_let_go_even_after_an_error():
 
 @pytest.mark.parametrize("number", [0, 10_000])
 def test_impossible_number_is_refused(number):
-    with pytest.raises(ValueError, match="The number of threads must be between 1 and"), threads.limit(number):
+    with (
+        pytest.raises(ValueError, match="The number of threads must be between 1 and"),
+        threads.limit(number),
+    ):
         pass

@@ -72,7 +72,9 @@ def autoencoder_step(model, optimizer, images, *, variance) -> float:
     return error.item()
 
 
-def vq_step(model, codebook, optimizer, images, *, variance, beta, decay, search=exact_search) -> tuple[float, float]:
+def vq_step(
+    model, codebook, optimizer, images, *, variance, beta, decay, search=exact_search
+) -> tuple[float, float]:
     """Train on ``images`` (B, H, W, 3); ``codebook`` holds tokens, L and M. Return the plain MSE and the commitment loss."""
     tokens, counts, sums = codebook
     x = images.permute(0, 3, 1, 2)
@@ -88,7 +90,9 @@ def vq_step(model, codebook, optimizer, images, *, variance, beta, decay, search
     with torch.no_grad():
         hits = torch.bincount(codes, minlength=len(tokens)).to(z.dtype)
         counts.mul_(decay).add_(hits, alpha=1 - decay)
-        sums.mul_(decay).add_(torch.zeros_like(sums).index_add_(0, codes, points.detach()), alpha=1 - decay)
+        sums.mul_(decay).add_(
+            torch.zeros_like(sums).index_add_(0, codes, points.detach()), alpha=1 - decay
+        )
         moved = hits > 0
         tokens[moved] = sums[moved] / counts[moved, None]
     return error.item(), commitment.item()

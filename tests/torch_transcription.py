@@ -60,13 +60,17 @@ class Codebook:
         self.tokens[moved] = self.sums[moved] / self.counts[moved, None]
 
 
-def hits_and_sums(z: torch.Tensor, codes: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+def hits_and_sums(
+    z: torch.Tensor, codes: torch.Tensor, k: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """How many embeddings chose each code, and their sums."""
     hits = torch.bincount(codes, minlength=k).to(z.dtype)
     return hits, z.new_zeros(k, z.shape[1]).index_add_(0, codes, z)
 
 
-def autoencoder_step(model: AutoEncoder, optimizer: torch.optim.Optimizer, x: torch.Tensor) -> float:
+def autoencoder_step(
+    model: AutoEncoder, optimizer: torch.optim.Optimizer, x: torch.Tensor
+) -> float:
     loss = F.mse_loss(model.decoder(model.encoder(x)), x)
     optimizer.zero_grad()
     loss.backward()
@@ -115,7 +119,13 @@ def kmeans(z: torch.Tensor, k: int, iterations: int = 100) -> tuple[torch.Tensor
 
 
 def two_phases(
-    data: torch.Tensor, token_dim: int, pretrain: int, finetune: int, k: int = 128, batch: int = 256, rate: float = 1e-3
+    data: torch.Tensor,
+    token_dim: int,
+    pretrain: int,
+    finetune: int,
+    k: int = 128,
+    batch: int = 256,
+    rate: float = 1e-3,
 ) -> tuple[AutoEncoder, Codebook, list[float]]:
     """Pretrain without VQ, place the codebook, fine-tune with VQ; return the model, the codebook and the mean loss of each epoch."""
     model = AutoEncoder(data.shape[1], token_dim)

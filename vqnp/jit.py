@@ -9,7 +9,10 @@ from typing import Any
 
 import numba
 
-RELEASED = {"nogil": True, "error_model": "numpy"}  # numpy's error model: no zero-division branch inside the loops
+RELEASED = {
+    "nogil": True,
+    "error_model": "numpy",
+}  # numpy's error model: no zero-division branch inside the loops
 
 
 def kernel(function: Callable) -> Callable:

@@ -3,9 +3,9 @@
 Both map data x to embeddings z = E(x) and decode a reconstruction x̂. The autoencoder decodes z itself and minimises
 ‖x − x̂‖² / σ²; the VQ-VAE decodes the token nearest to z and minimises ‖x − x̂‖² / σ² + β ‖z − sg(token)‖², where the decoder's
 gradient reaches the encoder straight through the quantizer. Every norm is a mean over all elements. σ² is the variance of the
-training data, 1 once they are standardised; it weighs the terms of the loss, and no reported error is divided by it.
+training data, 1 once they are standardized; it weighs the terms of the loss, and no reported error is divided by it.
 
-Since the VQ-VAE holds the autoencoder itself, pretraining the one is initialising the other (AE-then-VQ).
+Since the VQ-VAE holds the autoencoder itself, pretraining the one is initializing the other (AE-then-VQ).
 """
 
 import math
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.convolutional import ConvSettings, conv_decoder, conv_encoder
 from vqnp.layers import Layer, Linear, ReLU, Sequential
 from vqnp.losses import commitment, mse
+from vqnp.networks import ConvSettings, conv_decoder, conv_encoder
 from vqnp.quantize import Quantizer, QuantizerSettings
 from vqnp.validation import Array, require_integer
 
@@ -77,17 +77,33 @@ class Autoencoder:
         self.params = _prefixed("encoder", encoder.params) | _prefixed("decoder", decoder.params)
 
     @classmethod
-    def mlp(cls, settings: MLPSettings, rng: np.random.Generator, dtype: Any = np.float32) -> "Autoencoder":
+    def mlp(
+        cls, settings: MLPSettings, rng: np.random.Generator, dtype: Any = np.float32
+    ) -> "Autoencoder":
         """Build the MLP of ``settings``; the encoder's weights are drawn first."""
         s = settings
         extra = () if s.extra is None else (s.extra,)
-        encoder = mlp(s.data_dim, s.encoder_hidden, s.encoder_hidden, *extra, s.token_dim, rng=rng, dtype=dtype)
-        decoder = mlp(s.token_dim, s.decoder_hidden, s.decoder_hidden, s.data_dim, rng=rng, dtype=dtype)
+        encoder = mlp(
+            s.data_dim,
+            s.encoder_hidden,
+            s.encoder_hidden,
+            *extra,
+            s.token_dim,
+            rng=rng,
+            dtype=dtype,
+        )
+        decoder = mlp(
+            s.token_dim, s.decoder_hidden, s.decoder_hidden, s.data_dim, rng=rng, dtype=dtype
+        )
         return cls(encoder, decoder)
 
     @classmethod
     def conv(
-        cls, settings: ConvSettings, rng: np.random.Generator, variance: float = 1.0, dtype: Any = np.float32
+        cls,
+        settings: ConvSettings,
+        rng: np.random.Generator,
+        variance: float = 1.0,
+        dtype: Any = np.float32,
     ) -> "Autoencoder":
         """Build the convolutional model of ``settings``; the encoder's weights are drawn first."""
         return cls(conv_encoder(settings, rng, dtype), conv_decoder(settings, rng, dtype), variance)
@@ -112,7 +128,9 @@ class Autoencoder:
         dreconstruction /= self.variance
         dz, decoder_gradients = self.decoder.backward(dreconstruction, decoder_cache)
         _, encoder_gradients = self.encoder.backward(dz, encoder_cache)
-        gradients = _prefixed("encoder", encoder_gradients) | _prefixed("decoder", decoder_gradients)
+        gradients = _prefixed("encoder", encoder_gradients) | _prefixed(
+            "decoder", decoder_gradients
+        )
         return Step({"reconstruction": loss}, gradients)
 
 
@@ -136,7 +154,11 @@ class VQVAE:
         dtype: Any = np.float32,
     ) -> "VQVAE":
         """Build the paper's VQ-VAE for synthetic data, its weights drawn from ``seed``."""
-        return cls(Autoencoder.mlp(settings, np.random.default_rng(seed), dtype), Quantizer(quantizer), beta)
+        return cls(
+            Autoencoder.mlp(settings, np.random.default_rng(seed), dtype),
+            Quantizer(quantizer),
+            beta,
+        )
 
     @classmethod
     def conv(
@@ -150,12 +172,14 @@ class VQVAE:
         dtype: Any = np.float32,
     ) -> "VQVAE":
         """Build the paper's VQ-VAE for images, its weights drawn from ``seed``; ``variance`` is that of the training pixels."""
-        autoencoder = Autoencoder.conv(settings or ConvSettings(), np.random.default_rng(seed), variance, dtype)
+        autoencoder = Autoencoder.conv(
+            settings or ConvSettings(), np.random.default_rng(seed), variance, dtype
+        )
         return cls(autoencoder, Quantizer(quantizer or QuantizerSettings(512, decay=0.99)), beta)
 
     @property
     def tokens(self) -> Array:
-        """The codebook's tokens ``(K, D)``; raises ``RuntimeError`` before it is initialised."""
+        """The codebook's tokens ``(K, D)``; raises ``RuntimeError`` before it is initialized."""
         return self.quantizer.codebook.tokens
 
     def encode(self, x: Array) -> Array:
@@ -190,7 +214,9 @@ class VQVAE:
         dquantized, decoder_gradients = decoder.backward(dreconstruction, decoder_cache)
         dembeddings = self.quantizer.backward(_as_points(dquantized), codes) + self.beta * dcommit
         _, encoder_gradients = encoder.backward(dembeddings.reshape(z.shape), encoder_cache)
-        gradients = _prefixed("encoder", encoder_gradients) | _prefixed("decoder", decoder_gradients)
+        gradients = _prefixed("encoder", encoder_gradients) | _prefixed(
+            "decoder", decoder_gradients
+        )
         return VQStep({"reconstruction": loss, "commitment": commit}, gradients, embeddings, codes)
 
 

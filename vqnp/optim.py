@@ -17,7 +17,13 @@ from vqnp.validation import Array
 
 
 def adam_update_loop(
-    parameter: Array, gradient: Array, m: Array, v: Array, largest: Array, amsgrad: bool, factors: Array
+    parameter: Array,
+    gradient: Array,
+    m: Array,
+    v: Array,
+    largest: Array,
+    amsgrad: bool,
+    factors: Array,
 ) -> None:
     """One step for flat arrays, in place; the plain loop is the definition and, compiled, the fast version.
 
@@ -31,11 +37,19 @@ def adam_update_loop(
         if amsgrad:
             largest[i] = max(largest[i], v[i])
             second = largest[i]
-        parameter[i] = shrink * parameter[i] - rate * m[i] / (np.sqrt(second) / correction + epsilon)
+        parameter[i] = shrink * parameter[i] - rate * m[i] / (
+            np.sqrt(second) / correction + epsilon
+        )
 
 
 def adam_update_numpy(
-    parameter: Array, gradient: Array, m: Array, v: Array, largest: Array, amsgrad: bool, factors: Array
+    parameter: Array,
+    gradient: Array,
+    m: Array,
+    v: Array,
+    largest: Array,
+    amsgrad: bool,
+    factors: Array,
 ) -> None:
     """The same in NumPy."""
     beta1, rest1, beta2, rest2, shrink, rate, correction, epsilon = factors
@@ -93,12 +107,16 @@ class Adam:
         for name, parameter in self.params.items():
             gradient = gradients[name]
             if gradient.shape != parameter.shape:
-                raise ValueError(f"the gradient of {name} must have shape {parameter.shape}, got {gradient.shape}")
+                raise ValueError(
+                    f"the gradient of {name} must have shape {parameter.shape}, got {gradient.shape}"
+                )
             state = self.state[name]
             largest = state["largest"] if self.amsgrad else state["v"]
             flat = gradient.ravel()
             now = factors[parameter.dtype.char]
-            adam_update(parameter.reshape(-1), flat, state["m"], state["v"], largest, self.amsgrad, now)
+            adam_update(
+                parameter.reshape(-1), flat, state["m"], state["v"], largest, self.amsgrad, now
+            )
 
     def _factors(self) -> dict[Any, Array]:
         (beta1, beta2), rate = self.betas, self.learning_rate
@@ -113,6 +131,11 @@ class AdamW(Adam):
     """Adam with decoupled weight decay, 0.01 unless given."""
 
     def __init__(
-        self, params: dict[str, Array], learning_rate: float = 1e-3, *, weight_decay: float = 0.01, **adam: Any
+        self,
+        params: dict[str, Array],
+        learning_rate: float = 1e-3,
+        *,
+        weight_decay: float = 0.01,
+        **adam: Any,
     ) -> None:
         super().__init__(params, learning_rate, weight_decay=weight_decay, **adam)

@@ -14,7 +14,9 @@ class NotFiniteError(ValueError):
     """Numbers that are NaN or infinite."""
 
 
-def require_points(array: Array, name: str, *, dim: int | None = None, finite: bool = True) -> Array:
+def require_points(
+    array: Array, name: str, *, dim: int | None = None, finite: bool = True
+) -> Array:
     """Return ``array`` C-contiguous once it is known to be a non-empty, finite float ``(N, D)`` array.
 
     Raises ``TypeError`` for another type or dtype, ``ValueError`` for another shape, for ``D != dim``, and for NaN or infinity;
@@ -47,7 +49,9 @@ def require_finite(array: Array, name: str) -> None:
         finite = np.isfinite(array[start : start + rows])
         if not finite.all():
             row, *place = map(int, np.argwhere(~finite)[0])
-            raise NotFiniteError(f"{name} holds NaN or infinity, first at index {(start + row, *place)}")
+            raise NotFiniteError(
+                f"{name} holds NaN or infinity, first at index {(start + row, *place)}"
+            )
 
 
 def require_labels(labels: Array, name: str, count: int) -> Array:
@@ -64,7 +68,9 @@ def require_labels(labels: Array, name: str, count: int) -> Array:
 def require_mask(mask: Array, name: str, count: int) -> None:
     """Raise ``TypeError`` or ``ValueError`` unless ``mask`` is an array of ``count`` bools."""
     if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
-        raise TypeError(f"{name} must be a NumPy array of bool, got {getattr(mask, 'dtype', type(mask).__name__)}")
+        raise TypeError(
+            f"{name} must be a NumPy array of bool, got {getattr(mask, 'dtype', type(mask).__name__)}"
+        )
     if mask.shape != (count,):
         raise ValueError(f"{name} must have shape ({count},), got {mask.shape}")
 

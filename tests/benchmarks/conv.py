@@ -12,7 +12,12 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.timing import OURS, Case
-from vqnp.layers import conv2d_backward, conv2d_forward, conv_transpose2d_backward, conv_transpose2d_forward
+from vqnp.layers import (
+    conv2d_backward,
+    conv2d_forward,
+    conv_transpose2d_backward,
+    conv_transpose2d_forward,
+)
 from vqnp.validation import Array
 
 BATCH = 256
@@ -36,7 +41,11 @@ class Layer:
 
     def work(self, batch: int) -> float:
         """Return the multiplications and additions of the forward pass, those with the zeros of the padding included."""
-        stops = self.size if self.transposed else (self.size + 2 * self.padding - self.kernel) // self.stride + 1
+        stops = (
+            self.size
+            if self.transposed
+            else (self.size + 2 * self.padding - self.kernel) // self.stride + 1
+        )
         return 2.0 * batch * stops**2 * self.kernel**2 * self.inputs * self.outputs
 
 
@@ -64,7 +73,9 @@ def both_ways(layer: Layer, batch: int) -> Iterator[Case]:
     """Yield a layer's two cases."""
     x, weight, bias, dout = arrays(layer, batch)
     forward, backward = (
-        (conv_transpose2d_forward, conv_transpose2d_backward) if layer.transposed else (conv2d_forward, conv2d_backward)
+        (conv_transpose2d_forward, conv_transpose2d_backward)
+        if layer.transposed
+        else (conv2d_forward, conv2d_backward)
     )
     _, cache = forward(x, weight, bias, layer.stride, layer.padding)
     there = [channels_first(x), channels_first(weight.transpose(3, 0, 1, 2)), torch.tensor(bias)]
@@ -94,7 +105,9 @@ def arrays(layer: Layer, batch: int) -> list[Array]:
     """Return an input, a weight, a bias and a gradient of the output in this package's layouts."""
     rng, s = np.random.default_rng(0), layer
     channels = (s.outputs, s.inputs) if s.transposed else (s.inputs, s.outputs)
-    side = s.size * s.stride if s.transposed else (s.size + 2 * s.padding - s.kernel) // s.stride + 1
+    side = (
+        s.size * s.stride if s.transposed else (s.size + 2 * s.padding - s.kernel) // s.stride + 1
+    )
     shapes = (
         (batch, s.size, s.size, s.inputs),
         (s.kernel, s.kernel, *channels),
@@ -112,7 +125,11 @@ def in_torch(layer: Layer) -> Callable[..., torch.Tensor]:
 
 def channels_first(array: Array) -> torch.Tensor:
     """Return ``(A, H, W, B)`` as a tensor ``(A, B, H, W)`` that lies in memory as it did: PyTorch's channels-last layout."""
-    return torch.from_numpy(array.copy()).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    return (
+        torch.from_numpy(array.copy())
+        .permute(0, 3, 1, 2)
+        .contiguous(memory_format=torch.channels_last)
+    )
 
 
 def channels_last(tensor: torch.Tensor) -> Array:

@@ -31,7 +31,9 @@ def case(n: int, k: int, d: int) -> Case:
 
     def contestants() -> tuple[list[Codebook], dict[str, Work]]:
         books = [Codebook.start(tokens, np.full(k, n / k), rng=rng) for _ in range(3)]
-        state = [torch.from_numpy(array) for array in (books[1].tokens, books[1].counts, books[1].sums)]
+        state = [
+            torch.from_numpy(array) for array in (books[1].tokens, books[1].counts, books[1].sums)
+        ]
         batch = torch.from_numpy(points), torch.from_numpy(codes)
         return books, {
             OURS: lambda: ema_update(books[0], points, codes, DECAY),
@@ -49,7 +51,11 @@ def case(n: int, k: int, d: int) -> Case:
 
 
 def update_torch(
-    tokens: torch.Tensor, counts: torch.Tensor, sums: torch.Tensor, points: torch.Tensor, codes: torch.Tensor
+    tokens: torch.Tensor,
+    counts: torch.Tensor,
+    sums: torch.Tensor,
+    points: torch.Tensor,
+    codes: torch.Tensor,
 ) -> None:
     """The update as one writes it in PyTorch."""
     hits = torch.bincount(codes, minlength=len(tokens)).to(tokens.dtype)

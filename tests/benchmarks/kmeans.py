@@ -15,7 +15,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.timing import OURS, Case
-from vqnp.quantize.kmeans import lloyd
+from vqnp.quantize.lloyd import lloyd
 from vqnp.validation import Array
 
 STEPS = 10
@@ -46,14 +46,18 @@ def case(points: Array, k: int) -> Case:
 def ours(points: Array, tokens: Array, steps: int) -> float:
     """Return the inertia after ``steps`` of ours."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that the warm-up leaves tokens without points
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # that the warm-up leaves tokens without points
         return lloyd(points, tokens, steps).inertia
 
 
 def with_faiss(points: Array, tokens: Array, steps: int) -> float:
     """Return that of faiss, on all the points."""
     k, d = tokens.shape
-    clusters = faiss.Kmeans(d, k, niter=steps, max_points_per_centroid=len(points), min_points_per_centroid=1)
+    clusters = faiss.Kmeans(
+        d, k, niter=steps, max_points_per_centroid=len(points), min_points_per_centroid=1
+    )
     clusters.train(points, init_centroids=tokens)
     return float(clusters.assign(points)[0].sum(dtype=np.float64))
 
@@ -69,4 +73,6 @@ def with_sklearn(points: Array, tokens: Array, steps: int) -> float:
 def agree(inertia: dict[str, Any]) -> None:
     """Raise ``AssertionError`` when ours is more than 1 % worse than another's, or another's than ours."""
     for name, value in inertia.items():
-        assert abs(value / inertia[OURS] - 1) < 0.01, f"inertia {value} of {name}, {inertia[OURS]} of ours"
+        assert abs(value / inertia[OURS] - 1) < 0.01, (
+            f"inertia {value} of {name}, {inertia[OURS]} of ours"
+        )

@@ -27,7 +27,9 @@ def rows(number: int, repeats: int) -> Iterator[tuple[str, dict[str, list[float]
 def in_a_process(who: str, k: int | None, number: int) -> tuple[float, float]:
     """Return what a process of its own prints."""
     command = [sys.executable, __file__, who, str(k).lower(), str(number)]
-    whole, steps = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    whole, steps = subprocess.run(
+        command, check=True, capture_output=True, text=True
+    ).stdout.split()
     return float(whole), float(steps)
 
 
@@ -65,7 +67,9 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[1])
     who, k, number = sys.argv[1:]
     step = (ours if who == "vqnp" else theirs)(None if k == "none" else int(k), int(number))
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far: choosing a search needed memory, too
+    Path("/proc/self/clear_refs").write_text(
+        "5"
+    )  # forget the peak so far: choosing a search needed memory, too
     before = resident("VmRSS")
     for _ in range(STEPS):
         step()

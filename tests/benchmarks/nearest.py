@@ -16,7 +16,7 @@ from sklearn.metrics import pairwise_distances_argmin
 
 from benchmarks.timing import OURS, Case
 from benchmarks.torch_step import by_rows
-from vqnp.quantize.nearest import nearest
+from vqnp.quantize.search import nearest
 from vqnp.validation import Array
 
 POINTS, TOKENS, DIMS = 16_384, (16, 128, 512, 4096, 16_384, 65_536), (1, 4, 8, 32, 64)
@@ -56,7 +56,10 @@ def case(n: int, k: int, d: int) -> Case:
 
 def require_as_near(points: Array, tokens: Array, codes: dict[str, Array]) -> None:
     """Raise ``AssertionError`` unless our tokens are nearest, and the others' as near but for the rounding of an expanded square."""
-    exact = {name: np.square(points.astype(float) - tokens[chosen]).sum(axis=1) for name, chosen in codes.items()}
+    exact = {
+        name: np.square(points.astype(float) - tokens[chosen]).sum(axis=1)
+        for name, chosen in codes.items()
+    }
     scale = np.square(points).sum(axis=1) + np.square(tokens).sum(axis=1).max()
     slack = 16 * (points.shape[1] + 8) * np.finfo(np.float32).eps * scale
     for name, distances in exact.items():

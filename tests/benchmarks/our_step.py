@@ -10,14 +10,17 @@ import numpy as np
 from vqnp import VQVAE, ConvSettings
 from vqnp.quantize import QuantizerSettings
 from vqnp.quantize.ema import Codebook
-from vqnp.training import Run, TrainSettings, autoencoder_step, vq_step
+from vqnp.training import Run, TrainSettings
+from vqnp.training.loop import autoencoder_step, vq_step
 from vqnp.validation import Array
 
 BATCH, SIDE, RATE, BETA, VARIANCE, DECAY = 256, 32, 3e-4, 0.25, 0.0633, 0.99
 PAPER = ConvSettings()
 
 
-def problem(k: int | None, settings: ConvSettings = PAPER, batch: int = BATCH) -> tuple[Array, VQVAE]:
+def problem(
+    k: int | None, settings: ConvSettings = PAPER, batch: int = BATCH
+) -> tuple[Array, VQVAE]:
     """Return a batch of images ``(B, H, W, 3)`` and the model; its ``k`` tokens lie near the batch's own embeddings."""
     rng = np.random.default_rng(0)
     images = rng.random((batch, SIDE, SIDE, 3), np.float32) - np.float32(0.5)
@@ -26,7 +29,9 @@ def problem(k: int | None, settings: ConvSettings = PAPER, batch: int = BATCH) -
         z = model.encode(images).reshape(-1, settings.token_dim)
         tokens = z[rng.choice(len(z), k, replace=False)]
         tokens += np.float32(0.1 * z.std()) * rng.standard_normal(tokens.shape, np.float32)
-        model.quantizer.codebook = Codebook.start(tokens, np.full(k, len(z) / k, np.float32), rng=rng)
+        model.quantizer.codebook = Codebook.start(
+            tokens, np.full(k, len(z) / k, np.float32), rng=rng
+        )
     return images, model
 
 

@@ -22,13 +22,18 @@ def save(directory: Path) -> None:
     """Draw the results in ``directory`` and write ``benchmarks.png`` beside them."""
     machine, rows = load(directory)
     with whole(directory / "benchmarks.png") as file:
-        draw(machine, [row for row in rows if best_peer(row)]).savefig(file, format="png", metadata={"Software": None})
+        draw(machine, [row for row in rows if best_peer(row)]).savefig(
+            file, format="png", metadata={"Software": None}
+        )
 
 
 @style.styled
 def draw(machine: dict[str, Any], rows: list[Row]) -> Any:
     """Return the figure: a grid for the search and for the update, bars for all else, of what is in ``rows``."""
-    of = {name: [row for row in rows if row["group"] == name] for name in dict.fromkeys(row["group"] for row in rows)}
+    of = {
+        name: [row for row in rows if row["group"] == name]
+        for name in dict.fromkeys(row["group"] for row in rows)
+    }
     panels: list[Any] = [(cells, title, of[name]) for name, title in GRIDS.items() if name in of]
     for title, groups in BARS.items():
         if chosen := [row for name in groups for row in of.get(name, [])]:
@@ -59,8 +64,10 @@ def cells(axes: Any, rows: list[Row]) -> None:
         table[lines.index((n, k)), dims.index(d)] = value
         text = f"{value:.2g}" if value < 10 else f"{value:.0f}"
         axes.text(dims.index(d), lines.index((n, k)), text, ha="center", va="center")
-    colours = LinearSegmentedColormap.from_list("behind to ahead", [style.BASELINE, "white", style.PRETRAINED])
-    axes.imshow(np.log2(table), cmap=colours, vmin=-3, vmax=3, aspect="auto")
+    colors = LinearSegmentedColormap.from_list(
+        "behind to ahead", [style.BASELINE, "white", style.PRETRAINED]
+    )
+    axes.imshow(np.log2(table), cmap=colors, vmin=-3, vmax=3, aspect="auto")
     axes.set(
         xticks=range(len(dims)), xticklabels=dims, xlabel="D",
         yticks=range(len(lines)), yticklabels=[f"N = {n}, K = {k}" for n, k in lines],
@@ -70,14 +77,22 @@ def cells(axes: Any, rows: list[Row]) -> None:
 def bars(axes: Any, rows: list[Row]) -> None:
     """Draw ratios as bars from 1, and beside them the share of the matrix product's rate where the work is counted."""
     values = [ratio(row) for row in rows]
-    colours = [style.PRETRAINED if value >= 1 else style.BASELINE for value in values]
-    axes.barh(range(len(rows)), [value - 1 for value in values], left=1, color=colours)
+    colors = [style.PRETRAINED if value >= 1 else style.BASELINE for value in values]
+    axes.barh(range(len(rows)), [value - 1 for value in values], left=1, color=colors)
     axes.axvline(1, color="#333333", linewidth=0.8)
     for i, (row, value) in enumerate(zip(rows, values, strict=True)):
         share = rate(row) and f"  ({rate(row) / row['sgemm']:.0%} of sgemm)"
         axes.text(max(value, 1), i, f" {value:.2f}{share or ''}", va="center", fontsize=7.5)
-    names = [row["case"] if row["group"] in ("conv", "step") else f"{row['group']}: {row['case']}" for row in rows]
-    axes.set(yticks=range(len(rows)), yticklabels=names, xscale="log", xlim=(min(0.5, *values), 2.2 * max(values)))
+    names = [
+        row["case"] if row["group"] in ("conv", "step") else f"{row['group']}: {row['case']}"
+        for row in rows
+    ]
+    axes.set(
+        yticks=range(len(rows)),
+        yticklabels=names,
+        xscale="log",
+        xlim=(min(0.5, *values), 2.2 * max(values)),
+    )
     ticks = [tick for tick in (0.25, 0.5, 1, 2, 4, 8, 16) if tick <= 1.2 * max(values)]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()

@@ -78,7 +78,11 @@ def save(directory: Path, machine: dict[str, Any], rows: list[Row]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for group in dict.fromkeys(row["group"] for row in rows):
         path = directory / f"{group}.json"
-        old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"machine": None, "rows": []}
+        old = (
+            json.loads(path.read_text(encoding="utf-8"))
+            if path.exists()
+            else {"machine": None, "rows": []}
+        )
         kept = {row["case"]: row for row in old["rows"]} if old["machine"] == machine else {}
         kept |= {row["case"]: row for row in rows if row["group"] == group}
         content = {"machine": machine, "rows": list(kept.values())}
@@ -87,17 +91,25 @@ def save(directory: Path, machine: dict[str, Any], rows: list[Row]) -> None:
 
 def load(directory: Path = RESULTS) -> tuple[dict[str, Any], list[Row]]:
     """Return the machine and all rows in ``directory``; raises ``ValueError`` when they are of several machines."""
-    files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(directory.glob("*.json"))]
+    files = [
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted(directory.glob("*.json"))
+    ]
     machines = [file["machine"] for file in files]
     if not machines or any(machine != machines[0] for machine in machines):
-        raise ValueError(f"{directory} must hold results of one machine, with the same threads and versions")
+        raise ValueError(
+            f"{directory} must hold results of one machine, with the same threads and versions"
+        )
     return machines[0], sorted((row for file in files for row in file["rows"]), key=place)
 
 
 def place(row: Row) -> tuple[int, list[int]]:
     """Return where a row belongs: groups in the order of ``NAMES``, the cells of a grid by their sizes, the rest as measured."""
     grid = row["group"] in ("nearest", "ema")
-    sizes = [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\d|\d", row["case"])] if grid else []
+    sizes = (
+        [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\d|\d", row["case"])]
+        if grid
+        else []
+    )
     return [*NAMES, "start"].index(row["group"]), sizes
 
 
@@ -121,7 +133,11 @@ def summary(machine: dict[str, Any], rows: list[Row]) -> str:
     ]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     where = f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, {machine['system']}"
-    tables = (tabulate(part, headers="keys", tablefmt="pipe", disable_numparse=True) for part in (lines, start) if part)
+    tables = (
+        tabulate(part, headers="keys", tablefmt="pipe", disable_numparse=True)
+        for part in (lines, start)
+        if part
+    )
     return "\n\n".join([f"Measured on: {where}; Python {machine['python']}, {versions}.", *tables])
 
 

@@ -16,8 +16,8 @@ FIG3 = """
 import sys
 from pathlib import Path
 from vqnp.experiments import fig3
-from vqnp.experiments.execute import execute
-from vqnp.experiments.synthetic import Plan
+from vqnp.experiments.run import execute
+from vqnp.experiments.plans import Plan
 for setting in fig3.settings(Plan(seeds=(0,), epochs=2)):
     execute(setting, Path(sys.argv[1]))
 """
@@ -43,10 +43,16 @@ def rows(_: int, repeats: int) -> Iterator[tuple[str, dict[str, list[float]]]]:
 
 def seconds(script: str, cache: Path, *arguments: object) -> float:
     """Return the wall time of a new Python that runs ``script`` with Numba's cache in ``cache``."""
-    locators = {"NUMBA_CACHE_DIR": str(cache), "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+    locators = {
+        "NUMBA_CACHE_DIR": str(cache),
+        "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator",
+    }
     environment = {**os.environ, **locators}
     begun = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)], check=True, env=environment, capture_output=True
+        [sys.executable, "-c", script, *map(str, arguments)],
+        check=True,
+        env=environment,
+        capture_output=True,
     )
     return time.perf_counter() - begun

@@ -29,7 +29,12 @@ def case(k: int | None, settings: ConvSettings, batch: int) -> Case:
     """Return the case of ``k`` tokens; without, that of the autoencoder. A contestant returns the reconstruction's error."""
     images, model = problem(k, settings, batch)
     theirs = in_torch(images, model, settings, k)  # copies the weights, before ours change them
-    return Case(named(k), {OURS: our_step(images, model, k), "PyTorch": theirs}, agree, work(k, settings, batch))
+    return Case(
+        named(k),
+        {OURS: our_step(images, model, k), "PyTorch": theirs},
+        agree,
+        work(k, settings, batch),
+    )
 
 
 def named(k: int | None) -> str:
@@ -41,11 +46,15 @@ def work(k: int | None, settings: ConvSettings, batch: int) -> float:
     """Return the multiplications and additions of the convolutions, forward and twice backward, and of the search."""
     if settings != PAPER:
         return 0.0
-    forward = sum(times * layer.work(batch) for times, layer in zip(IN_THE_MODEL, LAYERS, strict=True))
+    forward = sum(
+        times * layer.work(batch) for times, layer in zip(IN_THE_MODEL, LAYERS, strict=True)
+    )
     return 3 * forward + 2.0 * batch * (SIDE // 4) ** 2 * (k or 0) * settings.token_dim
 
 
-def in_torch(images: Array, model: VQVAE, settings: ConvSettings, k: int | None) -> Callable[[], float]:
+def in_torch(
+    images: Array, model: VQVAE, settings: ConvSettings, k: int | None
+) -> Callable[[], float]:
     """Return PyTorch's step, from a copy of the weights and tokens."""
     s = settings
     widths = (s.encoder_width, s.encoder_residual), (s.decoder_width, s.decoder_residual)

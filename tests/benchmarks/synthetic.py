@@ -19,9 +19,13 @@ SETTINGS = {
 
 def cases(*, tiny: bool = False) -> Iterator[Case]:
     """Yield the three settings; ``tiny`` is one of two epochs for a test. A contestant returns the last epoch's error."""
-    for name, (dim, token_dim, *epochs) in {"tiny": (2, 1, 1, 1)}.items() if tiny else SETTINGS.items():
+    for name, (dim, token_dim, *epochs) in (
+        {"tiny": (2, 1, 1, 1)}.items() if tiny else SETTINGS.items()
+    ):
         work = {OURS: partial(ours, dim, token_dim), "PyTorch": partial(theirs, dim, token_dim)}
-        runs, warm = ({who: partial(run, *e) for who, run in work.items()} for e in (epochs, (1, 1)))
+        runs, warm = (
+            {who: partial(run, *e) for who, run in work.items()} for e in (epochs, (1, 1))
+        )
         yield Case(name, runs, agree, warm_up=warm)
 
 
@@ -39,5 +43,5 @@ def theirs(dim: int, token_dim: int, pretrain: int, finetune: int) -> float:
 
 
 def agree(errors: dict[str, Any]) -> None:
-    """Raise ``AssertionError`` unless both have learnt: they draw other weights, and standardised data have an error of 1."""
+    """Raise ``AssertionError`` unless both have learnt: they draw other weights, and standardized data have an error of 1."""
     assert all(error < 1 for error in errors.values()), errors

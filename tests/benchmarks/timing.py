@@ -49,7 +49,9 @@ def pools(contestant: str, number: int) -> Iterator[None]:
             yield
         return
     with threadpool_limits(limits=number):
-        torch.set_num_threads(number)  # its matrix library is built in, where threadpoolctl cannot see it
+        torch.set_num_threads(
+            number
+        )  # its matrix library is built in, where threadpoolctl cannot see it
         faiss.omp_set_num_threads(number)
         yield
 
@@ -74,7 +76,11 @@ def alternate(case: Case, number: int, repeats: int) -> dict[str, list[float]]:
     if round_took > LONG:
         return seconds
     best = min(taken[0] for name, taken in seconds.items() if name != OURS)
-    staying = [name for name, taken in seconds.items() if name == OURS or round_took < BUDGET or taken[0] < 2 * best]
+    staying = [
+        name
+        for name, taken in seconds.items()
+        if name == OURS or round_took < BUDGET or taken[0] < 2 * best
+    ]
     for repeat in range(1, repeats):
         if repeat >= FEWEST and time.perf_counter() - begun > BUDGET:
             break

@@ -15,7 +15,12 @@ HELD = 1 << 24  # distances that a search by rows holds at once: 64 MB
 
 
 def torch_step(
-    model: torch_conv.ConvVQVAE, codebook: list[torch.Tensor], images: torch.Tensor, *, rate: float, **options: float
+    model: torch_conv.ConvVQVAE,
+    codebook: list[torch.Tensor],
+    images: torch.Tensor,
+    *,
+    rate: float,
+    **options: float,
 ) -> Callable[[], float]:
     """Return a function that makes one step on ``images`` (B, H, W, 3) and returns the reconstruction's error before it.
 
@@ -26,7 +31,9 @@ def torch_step(
     if not codebook:
         return lambda: torch_conv.autoencoder_step(model, optimizer, images, **options)
     search = fastest_search(len(images) * images.shape[1] * images.shape[2] // 16, codebook[0])
-    return lambda: torch_conv.vq_step(model, codebook, optimizer, images, search=search, **options)[0]
+    return lambda: torch_conv.vq_step(model, codebook, optimizer, images, search=search, **options)[
+        0
+    ]
 
 
 def whole(points: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:

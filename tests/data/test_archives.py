@@ -28,7 +28,11 @@ def archive(path, *extra, format=tarfile.PAX_FORMAT):
 
 
 def test_wanted_members_are_read_and_no_others(tmp_path):
-    path = archive(tmp_path / "good.tar.gz", member("folder", type=tarfile.DIRTYPE), member("./folder/c", b"third"))
+    path = archive(
+        tmp_path / "good.tar.gz",
+        member("folder", type=tarfile.DIRTYPE),
+        member("./folder/c", b"third"),
+    )
     assert read_members(path, {"folder/b", "folder/c", "folder/absent"}) == {
         "folder/b": b"second",
         "folder/c": b"third",
@@ -43,9 +47,18 @@ def test_wanted_members_are_read_and_no_others(tmp_path):
         (member("folder/../../outside", b"x"), "'folder/../../outside' lies outside"),
         (member("..", type=tarfile.DIRTYPE), "'..' lies outside"),
         (member("/tmp/outside", b"x"), "'/tmp/outside' lies outside"),
-        (member("folder/link", type=tarfile.SYMTYPE, linkname="/etc/passwd"), "'folder/link' is a link or a device"),
-        (member("folder/link", type=tarfile.SYMTYPE, linkname="a"), "'folder/link' is a link or a device"),
-        (member("folder/hard", type=tarfile.LNKTYPE, linkname="folder/a"), "'folder/hard' is a link or a device"),
+        (
+            member("folder/link", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+            "'folder/link' is a link or a device",
+        ),
+        (
+            member("folder/link", type=tarfile.SYMTYPE, linkname="a"),
+            "'folder/link' is a link or a device",
+        ),
+        (
+            member("folder/hard", type=tarfile.LNKTYPE, linkname="folder/a"),
+            "'folder/hard' is a link or a device",
+        ),
         (member("folder/device", type=tarfile.CHRTYPE), "'folder/device' is a link or a device"),
         (member("folder/disk", type=tarfile.BLKTYPE), "'folder/disk' is a link or a device"),
         (member("folder/pipe", type=tarfile.FIFOTYPE), "'folder/pipe' is a link or a device"),
@@ -72,7 +85,9 @@ def declaring(path, size):
 
 @pytest.mark.parametrize("size", [64 * 2**20 + 1, 2**40, 2**62])
 def test_huge_declared_size_is_refused_before_anything_is_read(tmp_path, size):
-    with pytest.raises(ValueError, match=rf"big\.tar\.gz is refused: .*'folder/a' declares {size:,} bytes"):
+    with pytest.raises(
+        ValueError, match=rf"big\.tar\.gz is refused: .*'folder/a' declares {size:,} bytes"
+    ):
         read_members(declaring(tmp_path / "big.tar.gz", size), set(GOOD))
 
 
@@ -84,7 +99,9 @@ def test_size_of_a_member_is_limited_wanted_or_not(tmp_path):
 
 
 def test_total_is_limited_as_it_is_decompressed(tmp_path):
-    path = archive(tmp_path / "bomb.tar.gz", *(member(f"folder/{i}", bytes(5000)) for i in range(200)))
+    path = archive(
+        tmp_path / "bomb.tar.gz", *(member(f"folder/{i}", bytes(5000)) for i in range(200))
+    )
     assert path.stat().st_size < 20_000
     with pytest.raises(ValueError, match=r"bomb\.tar\.gz is refused: .*more than 100,000 bytes"):
         read_members(path, set(GOOD), total_limit=100_000)
@@ -92,7 +109,9 @@ def test_total_is_limited_as_it_is_decompressed(tmp_path):
 
 def test_bomb_in_a_header_is_cut_off(tmp_path):
     """A long name is itself a member that tarfile reads whole, before anyone sees its size."""
-    path = archive(tmp_path / "name.tar.gz", member("n" * 1_000_000, b"x"), format=tarfile.GNU_FORMAT)
+    path = archive(
+        tmp_path / "name.tar.gz", member("n" * 1_000_000, b"x"), format=tarfile.GNU_FORMAT
+    )
     with pytest.raises(ValueError, match=r"name\.tar\.gz is refused: .*more than 100,000 bytes"):
         read_members(path, set(GOOD), total_limit=100_000)
 
@@ -121,7 +140,9 @@ def test_every_damaged_byte_is_refused_or_harmless(tmp_path):
 
 def test_one_wrong_bit_of_incompressible_content_is_refused(tmp_path):
     """Only the checksum at the very end gives it away: here the tar ends exactly with a chunk, so reading must go on."""
-    size = (5 << 20) - 5 * 512 - 1024  # what two small members, this one's header and the end leave of five chunks
+    size = (
+        (5 << 20) - 5 * 512 - 1024
+    )  # what two small members, this one's header and the end leave of five chunks
     noise = np.random.default_rng(0).bytes(size)
     path = archive(tmp_path / "flipped.tar.gz", member("folder/noise", noise))
     assert len(gzip.decompress(path.read_bytes())) == 5 * CHUNK
@@ -135,13 +156,19 @@ def test_one_wrong_bit_of_incompressible_content_is_refused(tmp_path):
 def test_damage_that_the_decompressor_notices_is_refused(tmp_path):
     path = archive(tmp_path / "damaged.tar.gz", member("folder/large", bytes(3 * CHUNK)))
     deflate = zlib.compressobj(wbits=31)
-    start = deflate.compress(gzip.decompress(path.read_bytes())[: 2 * CHUNK + 5]) + deflate.flush(zlib.Z_FULL_FLUSH)
-    path.write_bytes(start + b"\xff" * 100)  # a block of a type that does not exist, inside a member
+    start = deflate.compress(gzip.decompress(path.read_bytes())[: 2 * CHUNK + 5]) + deflate.flush(
+        zlib.Z_FULL_FLUSH
+    )
+    path.write_bytes(
+        start + b"\xff" * 100
+    )  # a block of a type that does not exist, inside a member
     with pytest.raises(ValueError, match=r"damaged\.tar\.gz is refused.*invalid block type"):
         read_members(path, {"folder/large"})
 
 
-@pytest.mark.parametrize("content", [b"", b"not an archive", gzip.compress(b"not a tar"), gzip.compress(b"x" * 2000)])
+@pytest.mark.parametrize(
+    "content", [b"", b"not an archive", gzip.compress(b"not a tar"), gzip.compress(b"x" * 2000)]
+)
 def test_another_kind_of_file_is_refused(tmp_path, content):
     path = tmp_path / "other.tar.gz"
     path.write_bytes(content)

@@ -43,13 +43,18 @@ def python2_batch(labels, rows):
         short(b"batch_label") + short(b"training batch 1 of 5"),
         short(b"labels") + b"](" + b"".join(b"K" + bytes([label]) for label in labels) + b"e",
         short(b"data") + array + b"tb",
-        short(b"filenames") + b"](" + b"".join(short(b"%d.png" % i) for i in range(len(labels))) + b"e",
+        short(b"filenames")
+        + b"]("
+        + b"".join(short(b"%d.png" % i) for i in range(len(labels)))
+        + b"e",
     ]
     return b"\x80\x02}(" + b"".join(entries) + b"u."
 
 
 def python2_names(names):
-    entries = short(b"label_names") + b"](" + b"".join(short(name.encode()) for name in names) + b"e"
+    entries = (
+        short(b"label_names") + b"](" + b"".join(short(name.encode()) for name in names) + b"e"
+    )
     return b"\x80\x02}(" + short(b"num_vis") + b"M\x00\x0c" + entries + b"u."
 
 
@@ -57,7 +62,10 @@ def python2_names(names):
 def content():
     """Labels ``(3,)`` and rows of planes ``(3, 3072)`` of each of the six files."""
     rng = np.random.default_rng(0)
-    return [(rng.permutation(10)[:COUNT], rng.integers(0, 256, (COUNT, 3072), dtype=np.uint8)) for _ in BATCHES]
+    return [
+        (rng.permutation(10)[:COUNT], rng.integers(0, 256, (COUNT, 3072), dtype=np.uint8))
+        for _ in BATCHES
+    ]
 
 
 @pytest.fixture
@@ -144,7 +152,9 @@ def test_fetched_archive_is_found_in_its_folder(folder, content, name):
 def test_only_the_published_checksum_makes_it_cifar10(folder, monkeypatch):
     path = packed(folder)
     checksum = f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}"
-    monkeypatch.setattr("vqnp.data.cifar10.ARCHIVES", {"python": ("cifar-10-python.tar.gz", checksum)})
+    monkeypatch.setattr(
+        "vqnp.data.cifar10.ARCHIVES", {"python": ("cifar-10-python.tar.gz", checksum)}
+    )
     assert load(path).name == "CIFAR-10"
     with gzip.open(path, "ab") as more:
         more.write(b"\0" * 512)  # tar ignores what follows its end
@@ -170,9 +180,13 @@ def test_order_of_members_does_not_matter(folder, content):
 
 
 def test_files_hold_ten_thousand_images_unless_said_otherwise(binary, python):
-    with pytest.raises(ValueError, match=r"data_batch_1\.bin must have 10,000 × 3,073 bytes, got 9,219"):
+    with pytest.raises(
+        ValueError, match=r"data_batch_1\.bin must have 10,000 × 3,073 bytes, got 9,219"
+    ):
         load_cifar10(binary)
-    with pytest.raises(ValueError, match=r"data_batch_1 must be a C-ordered uint8 array of shape \(10000, 3072\)"):
+    with pytest.raises(
+        ValueError, match=r"data_batch_1 must be a C-ordered uint8 array of shape \(10000, 3072\)"
+    ):
         load_cifar10(python)
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         load_cifar10(binary, batch_size=0)
@@ -216,12 +230,22 @@ def test_binary_file_of_another_size_is_named(binary, source):
 def test_python_file_of_another_count_is_named(python, source, count):
     rows = np.zeros((count, 3072), np.uint8)
     (python / "data_batch_5").write_bytes(python2_batch([0] * count, rows))
-    refused(source(python), ValueError, r"data_batch_5 must be a C-ordered uint8 array of shape \(3, 3072\)")
+    refused(
+        source(python),
+        ValueError,
+        r"data_batch_5 must be a C-ordered uint8 array of shape \(3, 3072\)",
+    )
 
 
 def test_images_of_another_size_are_named(python, source):
-    (python / "test_batch").write_bytes(python2_batch([0] * COUNT, np.zeros((COUNT, 3 * 28 * 28), np.uint8)))
-    refused(source(python), ValueError, r"test_batch must be a C-ordered uint8 array of shape \(3, 3072\)")
+    (python / "test_batch").write_bytes(
+        python2_batch([0] * COUNT, np.zeros((COUNT, 3 * 28 * 28), np.uint8))
+    )
+    refused(
+        source(python),
+        ValueError,
+        r"test_batch must be a C-ordered uint8 array of shape \(3, 3072\)",
+    )
 
 
 def test_label_of_ten_in_a_binary_file_is_named(binary, source):
@@ -229,14 +253,24 @@ def test_label_of_ten_in_a_binary_file_is_named(binary, source):
     raw = bytearray(file.read_bytes())
     raw[2 * 3073] = 10
     file.write_bytes(raw)
-    refused(source(binary), ValueError, r"data_batch_3\.bin: labels must be integers from 0 to 9, that of image 2")
+    refused(
+        source(binary),
+        ValueError,
+        r"data_batch_3\.bin: labels must be integers from 0 to 9, that of image 2",
+    )
 
 
-@pytest.mark.parametrize("label", [10, 255, -1, 1.0, True, None, "3", b"3", [3], pytest.param(10**5000, id="huge")])
+@pytest.mark.parametrize(
+    "label", [10, 255, -1, 1.0, True, None, "3", b"3", [3], pytest.param(10**5000, id="huge")]
+)
 def test_label_that_is_none_in_a_python_file_is_named(python, source, content, label):
     batch = {"labels": [0, label, 9], "data": content[0][1]}
     (python / "data_batch_3").write_bytes(pickle.dumps(batch, protocol=2))
-    refused(source(python), ValueError, "data_batch_3: labels must be integers from 0 to 9, that of image 1 is not")
+    refused(
+        source(python),
+        ValueError,
+        "data_batch_3: labels must be integers from 0 to 9, that of image 1 is not",
+    )
 
 
 @pytest.mark.parametrize("labels", [[0, 1], [0, 1, 2, 3], None, "012", {0: 1}])
@@ -246,7 +280,9 @@ def test_wrong_list_of_labels_is_named(python, content, labels):
     refused(python, ValueError, "data_batch_3 must hold a list of 3 labels, got ")
 
 
-@pytest.mark.parametrize("names", [NAMES[:9], [*NAMES, "cat"], NAMES[::-1], [*NAMES[:9], ["truck"]], "truck", [], None])
+@pytest.mark.parametrize(
+    "names", [NAMES[:9], [*NAMES, "cat"], NAMES[::-1], [*NAMES[:9], ["truck"]], "truck", [], None]
+)
 def test_wrong_names_are_refused(python, names):
     (python / "batches.meta").write_bytes(pickle.dumps({"label_names": names}, protocol=2))
     refused(python, ValueError, "batches.meta must name the classes airplane, .*; got ")
@@ -263,11 +299,15 @@ class Payload:
 @pytest.mark.parametrize("name", ["data_batch_2", "test_batch", "batches.meta"])
 def test_hostile_pickle_is_named_and_not_run(python, source, content, tmp_path, name):
     marker = tmp_path / "ran"
-    hostile = pickle.dumps({"labels": [0, 1, 2], "data": content[0][1], "more": Payload(marker)}, protocol=2)
+    hostile = pickle.dumps(
+        {"labels": [0, 1, 2], "data": content[0][1], "more": Payload(marker)}, protocol=2
+    )
     pickle.loads(hostile)
     marker.rmdir()  # elsewhere it would have run
     (python / name).write_bytes(hostile)
-    refused(source(python), ValueError, rf"{PYTHON}/{name} is refused: .*mkdir, which is not admitted")
+    refused(
+        source(python), ValueError, rf"{PYTHON}/{name} is refused: .*mkdir, which is not admitted"
+    )
     assert not marker.exists()
 
 
@@ -280,7 +320,11 @@ def test_unsafe_archive_is_refused(folder):
                 unsafe.addfile(member, stream)
             outside = tarfile.TarInfo(f"{folder.name}/../../outside")
             unsafe.addfile(outside, io.BytesIO())
-    refused(path.with_name("unsafe.tar.gz"), ValueError, r"unsafe\.tar\.gz is refused: .*outside the archive's folder")
+    refused(
+        path.with_name("unsafe.tar.gz"),
+        ValueError,
+        r"unsafe\.tar\.gz is refused: .*outside the archive's folder",
+    )
 
 
 def test_oversized_file_is_refused_unread(folder, monkeypatch):

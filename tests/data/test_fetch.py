@@ -74,7 +74,9 @@ def test_progress_is_shown_when_asked_for(server, target, capsys):
 
 
 def test_wrong_checksum_is_refused_and_the_file_not_kept(server, target):
-    with pytest.raises(ValueError, match=r"/archive was refused, and .*archive\.tar\.gz not written: .*md5"):
+    with pytest.raises(
+        ValueError, match=r"/archive was refused, and .*archive\.tar\.gz not written: .*md5"
+    ):
         fetch(f"{server.url}/archive", "md5:" + "0" * 32, target, progress=False)
     assert files(target) == []
 
@@ -94,7 +96,9 @@ def test_absent_file_says_what_to_do(server, target):
 
 
 @pytest.mark.parametrize("layout", ["python", "binary"])
-def test_without_a_network_the_message_says_what_to_download_and_where_to_put_it(nowhere, tmp_path, layout):
+def test_without_a_network_the_message_says_what_to_download_and_where_to_put_it(
+    nowhere, tmp_path, layout
+):
     name, checksum = ARCHIVES[layout]
     with pytest.raises(ConnectionError) as caught:
         fetch_cifar10(tmp_path, layout, progress=False, base_url=nowhere)

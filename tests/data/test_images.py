@@ -14,7 +14,14 @@ def some(rng, count=4, height=5, width=7):
 @pytest.fixture
 def images():
     rng = np.random.default_rng(0)
-    return Images("noise", some(rng, 4), np.array([0, 1, 1, 0]), some(rng, 2), np.array([1, 0]), ("dull", "bright"))
+    return Images(
+        "noise",
+        some(rng, 4),
+        np.array([0, 1, 1, 0]),
+        some(rng, 2),
+        np.array([1, 0]),
+        ("dull", "bright"),
+    )
 
 
 def test_scale_maps_bytes_to_float32_between_minus_a_half_and_a_half():
@@ -25,7 +32,9 @@ def test_scale_maps_bytes_to_float32_between_minus_a_half_and_a_half():
     assert scaled.min() == -0.5
     assert scaled.max() == 0.5
     # the division and the subtraction each round once, at most half a unit in the last place of 1
-    np.testing.assert_allclose(scaled, every_byte / 255 - 0.5, rtol=0, atol=np.finfo(np.float32).eps)
+    np.testing.assert_allclose(
+        scaled, every_byte / 255 - 0.5, rtol=0, atol=np.finfo(np.float32).eps
+    )
 
 
 @pytest.mark.parametrize("block", [1, 50, 1 << 20])
@@ -60,21 +69,48 @@ def test_identity_changes_with_any_value(images, part):
 
 
 def test_identity_changes_with_the_shape(images):
-    turned = dataclasses.replace(images, train=images.train.reshape(4, 7, 5, 3), test=images.test.reshape(2, 7, 5, 3))
+    turned = dataclasses.replace(
+        images, train=images.train.reshape(4, 7, 5, 3), test=images.test.reshape(2, 7, 5, 3)
+    )
     assert turned.identity != images.identity
 
 
 @pytest.mark.parametrize(
     ("part", "value", "error", "message"),
     [
-        ("train", np.zeros((4, 5, 7, 3)), TypeError, "train must be a NumPy array of uint8, got float64"),
+        (
+            "train",
+            np.zeros((4, 5, 7, 3)),
+            TypeError,
+            "train must be a NumPy array of uint8, got float64",
+        ),
         ("train", [[1]], TypeError, "train must be a NumPy array of uint8, got list"),
-        ("test", np.zeros((2, 5, 7, 4), np.uint8), ValueError, r"test must have shape \(N, H, W, 3\)"),
-        ("test", np.zeros((0, 5, 7, 3), np.uint8), ValueError, "test must have shape .* and hold an image"),
+        (
+            "test",
+            np.zeros((2, 5, 7, 4), np.uint8),
+            ValueError,
+            r"test must have shape \(N, H, W, 3\)",
+        ),
+        (
+            "test",
+            np.zeros((0, 5, 7, 3), np.uint8),
+            ValueError,
+            "test must have shape .* and hold an image",
+        ),
         ("test", np.zeros((2, 7, 5, 3), np.uint8), ValueError, "images of one size"),
-        ("train_labels", np.array([0, 1]), ValueError, r"train_labels must have shape \(4,\), got \(2,\)"),
+        (
+            "train_labels",
+            np.array([0, 1]),
+            ValueError,
+            r"train_labels must have shape \(4,\), got \(2,\)",
+        ),
         ("test_labels", np.array([0, 2]), ValueError, r"test_labels must lie in \[0, 2\)"),
-        ("test_labels", np.array([0, 1], np.int32), TypeError, "test_labels must be int64, got int32"),
+        (
+            "test_labels",
+            np.array([0, 1], np.int32),
+            TypeError,
+            "test_labels must be int64, got int32",
+        ),
     ],
 )
 def test_anything_else_is_refused(images, part, value, error, message):

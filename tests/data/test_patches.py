@@ -22,16 +22,24 @@ def test_no_test_pixel_is_a_train_pixel(count, height, width, seed):
 
 def test_no_test_pixel_is_a_train_pixel_even_when_every_patch_is_taken():
     count, height, width = 2, 40, 170
-    rows, train_columns, test_columns = 9, 2 * (68 - 31), 34 - 31  # the test strip is columns 68 to 101
+    rows, train_columns, test_columns = (
+        9,
+        2 * (68 - 31),
+        34 - 31,
+    )  # the test strip is columns 68 to 101
     pixels = numbered_pixels(count, height, width)
-    train, _, test, _ = cut_patches(pixels, count * rows * train_columns, count * rows * test_columns, 0)
+    train, _, test, _ = cut_patches(
+        pixels, count * rows * train_columns, count * rows * test_columns, 0
+    )
     assert np.union1d(train, test).size == pixels.size  # nothing is left out,
     assert np.intersect1d(train, test).size == 0  # nothing is on both sides
 
 
 def test_a_patch_is_a_window_of_its_picture():
     # two channels
-    pictures = np.stack([numbered_pixels(2, 40, 170)[..., 0], -numbered_pixels(2, 40, 170)[..., 0]], axis=-1)
+    pictures = np.stack(
+        [numbered_pixels(2, 40, 170)[..., 0], -numbered_pixels(2, 40, 170)[..., 0]], axis=-1
+    )
     train, labels, test, test_labels = cut_patches(pictures, 30, 10, 3)
     assert train.shape == (30, 32, 32, 2)
     assert test.shape == (10, 32, 32, 2)
@@ -60,7 +68,7 @@ def test_counts_that_cannot_be_had_are_refused(train, test, error, message):
         cut_patches(numbered_pixels(1, 34, 160), train, test, 0)
 
 
-def test_photographs_give_labelled_colour_patches():
+def test_photographs_give_labelled_color_patches():
     images = load_patches()
     assert images.train.shape == (2000, 32, 32, 3)
     assert images.test.shape == (500, 32, 32, 3)

@@ -3,28 +3,32 @@ import os
 import numpy as np
 import pytest
 
-from vqnp.data import Dataset, clusters, digits, load_array, load_points, standardise
+from vqnp.data import Dataset, clusters, digits, load_array, load_points, standardize
 
 
 @pytest.mark.parametrize("dim", [2, 3, 4, 8])
-def test_ten_clusters_of_a_thousand_standardised_points(dim):
+def test_ten_clusters_of_a_thousand_standardized_points(dim):
     data = clusters(dim)
     assert data.points.shape == (10_000, dim)
     assert data.points.dtype == np.float32
     assert data.dim == dim
     assert data.name == f"10 clusters in {dim} dimensions, seed 0"
     np.testing.assert_array_equal(data.labels, np.repeat(np.arange(10), 1000))
-    np.testing.assert_allclose(data.points.mean(axis=0, dtype=np.float64), 0, atol=1e-6)  # rounding to float32
+    np.testing.assert_allclose(
+        data.points.mean(axis=0, dtype=np.float64), 0, atol=1e-6
+    )  # rounding to float32
     np.testing.assert_allclose(data.points.std(axis=0, dtype=np.float64), 1, atol=1e-6)
 
 
 def test_clusters_are_isotropic_with_uniform_centres():
-    """Seen before the scaler, which each axis shares: the ratio of the clusters' deviation to that of the centres."""
+    """Seen before the scaler, which each axis shares: the ratio of the clusters' deviation to that of the centers."""
     data = clusters(2, classes=400, per_class=50)
     groups = data.points.reshape(400, 50, 2).astype(np.float64)
-    inner, centres = groups.std(axis=1, ddof=1), groups.mean(axis=1)
-    np.testing.assert_allclose(inner.mean(), 1 / (100 / 3 + 1) ** 0.5, rtol=0.05)  # a uniform ±10 has variance 100/3
-    assert abs(centres).max() == pytest.approx(10 / (100 / 3 + 1) ** 0.5, rel=0.1)
+    inner, centers = groups.std(axis=1, ddof=1), groups.mean(axis=1)
+    np.testing.assert_allclose(
+        inner.mean(), 1 / (100 / 3 + 1) ** 0.5, rtol=0.05
+    )  # a uniform ±10 has variance 100/3
+    assert abs(centers).max() == pytest.approx(10 / (100 / 3 + 1) ** 0.5, rel=0.1)
     assert inner[:, 0].mean() == pytest.approx(inner[:, 1].mean(), rel=0.1)
 
 
@@ -47,17 +51,17 @@ def test_digits():
     assert data.labels.dtype == np.int64
 
 
-def test_standardise_gives_a_constant_column_zero():
+def test_standardize_gives_a_constant_column_zero():
     """The mean of ten times 0.1 is not 0.1 in floating point, nor is its deviation 0."""
-    points = standardise(np.column_stack([np.full(10, 0.1), np.full(10, 1e9 / 3), np.arange(10)]))
+    points = standardize(np.column_stack([np.full(10, 0.1), np.full(10, 1e9 / 3), np.arange(10)]))
     assert points.dtype == np.float32
     assert not points[:, :2].any()
     np.testing.assert_allclose(points[:, 2].std(), 1, rtol=1e-6)
 
 
-def test_standardise_does_not_cancel_far_from_the_origin():
+def test_standardize_does_not_cancel_far_from_the_origin():
     values = np.arange(100.0)[:, None]
-    np.testing.assert_allclose(standardise(values + 1e9), standardise(values), atol=1e-6)
+    np.testing.assert_allclose(standardize(values + 1e9), standardize(values), atol=1e-6)
 
 
 def test_identity_covers_points_and_labels():
@@ -78,7 +82,7 @@ def test_own_points(tmp_path, dtype):
     np.save(tmp_path / "x.npy", points)
     np.save(tmp_path / "y.npy", labels)
     data = load_points(tmp_path / "x.npy", str(tmp_path / "y.npy"))
-    np.testing.assert_array_equal(data.points, standardise(points))
+    np.testing.assert_array_equal(data.points, standardize(points))
     assert data.labels.tolist() == [0, 1, 1, 0]
     assert data.labels.dtype == np.int64
     assert data.name == "x.npy"
@@ -125,7 +129,11 @@ def test_pickled_objects_are_refused_without_being_run(tmp_path, mmap):
         (np.zeros((0, 3)), ValueError, r"x\.npy must hold points of shape \(N, D\), got \(0, 3\)"),
         (np.zeros((2, 3), complex), TypeError, r"x\.npy must hold real numbers, got complex128"),
         (np.array([["a", "b"]]), TypeError, r"x\.npy must hold real numbers, got <U1"),
-        (np.array([[1, 2], [np.inf, 0]]), ValueError, r"x\.npy holds NaN or infinity, first at index \(1, 0\)"),
+        (
+            np.array([[1, 2], [np.inf, 0]]),
+            ValueError,
+            r"x\.npy holds NaN or infinity, first at index \(1, 0\)",
+        ),
     ],
 )
 def test_bad_points_are_refused(tmp_path, points, error, message):

@@ -11,10 +11,14 @@ from vqnp.data.unpickle import byte_array, read_pickle
 
 ARRAY = np.arange(6, dtype=np.uint8).reshape(2, 3)
 RAW = ARRAY.tobytes()
-DTYPE = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+DTYPE = (
+    b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+)
 
 
-def python2_array(rows=2, columns=3, fortran=b"\x89", dtype=DTYPE, raw=RAW, name=b"numpy.core.multiarray"):
+def python2_array(
+    rows=2, columns=3, fortran=b"\x89", dtype=DTYPE, raw=RAW, name=b"numpy.core.multiarray"
+):
     """The opcodes by which Python 2 and NumPy 1 pickle a uint8 array."""
     shape = b"K" + bytes([rows]) + b"K" + bytes([columns]) + b"\x86"
     build = b"(K\x01" + shape + dtype + fortran + b"T" + struct.pack("<i", len(raw)) + raw + b"tb"
@@ -37,8 +41,12 @@ class Calls:
 
 def test_python2_array_is_read():
     stream = dictionary(python2_array())
-    np.testing.assert_array_equal(pickle.loads(stream, encoding="bytes")[b"data"], ARRAY)  # the stream is a true one
-    np.testing.assert_array_equal(byte_array(read_pickle(stream, "f")["data"], (2, 3), "data"), ARRAY)
+    np.testing.assert_array_equal(
+        pickle.loads(stream, encoding="bytes")[b"data"], ARRAY
+    )  # the stream is a true one
+    np.testing.assert_array_equal(
+        byte_array(read_pickle(stream, "f")["data"], (2, 3), "data"), ARRAY
+    )
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
@@ -118,9 +126,16 @@ def test_another_shape_order_or_dtype_is_refused(change):
 
 def test_encode_is_admitted_for_latin1_alone():
     assert (
-        read_pickle(dictionary(b"c_codecs\nencode\nX\x02\x00\x00\x00\xc3\xbfU\x06latin1\x86R"), "f")["data"] == b"\xff"
+        read_pickle(
+            dictionary(b"c_codecs\nencode\nX\x02\x00\x00\x00\xc3\xbfU\x06latin1\x86R"), "f"
+        )["data"]
+        == b"\xff"
     )
-    for arguments in (b"U\x01aU\x06latin1\x86", b"X\x01\x00\x00\x00aX\x05\x00\x00\x00utf16\x86", b"K\x05\x85"):
+    for arguments in (
+        b"U\x01aU\x06latin1\x86",
+        b"X\x01\x00\x00\x00aX\x05\x00\x00\x00utf16\x86",
+        b"K\x05\x85",
+    ):
         with pytest.raises(ValueError, match="f is refused"):
             read_pickle(dictionary(b"c_codecs\nencode\n" + arguments + b"R"), "f")
 

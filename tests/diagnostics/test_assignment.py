@@ -29,7 +29,9 @@ def test_quantization_error_is_relative_to_the_variance():
     points = np.array([[0.0], [2], [10], [12]])  # variance 26
     assert quantization_error(points, np.array([[1.0], [11]])) == pytest.approx(1 / 26)
     assert quantization_error(points, points) == 0.0
-    assert quantization_error(EMBEDDINGS, EMBEDDINGS.mean(axis=0, keepdims=True)) == pytest.approx(1)
+    assert quantization_error(EMBEDDINGS, EMBEDDINGS.mean(axis=0, keepdims=True)) == pytest.approx(
+        1
+    )
     assert quantization_error(points, np.array([[100.0]])) > 1
 
 

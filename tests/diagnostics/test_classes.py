@@ -21,7 +21,9 @@ def test_tokens_in_proportion_have_no_divergence():
 def test_all_tokens_in_one_of_ten_classes():
     """p = (1, 0, …), q = 1/10: H(m) − H(q)/2 with m = 0.55 and nine times 0.05."""
     expected = -0.55 * math.log2(0.55) - 9 * 0.05 * math.log2(0.05) - math.log2(10) / 2
-    assert class_divergence(CENTRES[:1].repeat(40, axis=0), POINTS, LABELS) == pytest.approx(expected)
+    assert class_divergence(CENTRES[:1].repeat(40, axis=0), POINTS, LABELS) == pytest.approx(
+        expected
+    )
     assert round(expected, 2) == 0.76
 
 
@@ -36,7 +38,12 @@ def test_random_tokens_show_the_chance_divergence():
 
 def test_tokens_are_matched_far_from_the_origin_and_in_a_sample():
     shift = np.float32(1e5)
-    assert class_divergence(CENTRES.astype(np.float32) + shift, POINTS.astype(np.float32) + shift, LABELS) == 0.0
+    assert (
+        class_divergence(
+            CENTRES.astype(np.float32) + shift, POINTS.astype(np.float32) + shift, LABELS
+        )
+        == 0.0
+    )
     assert class_divergence(CENTRES, POINTS, LABELS, sample=200) == 0.0
 
 
@@ -79,5 +86,7 @@ def test_bad_input_is_refused():
         class_spread_ratio(POINTS, POINTS, LABELS * 1.0)
     with pytest.raises(ValueError, match=r"tokens must have shape \(N, 2\)"):
         class_divergence(CENTRES[:, :1], POINTS, LABELS)
-    with pytest.raises(ValueError, match=r"reconstruction must have the shape of data, \(300, 2\), got \(299, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"reconstruction must have the shape of data, \(300, 2\), got \(299, 2\)"
+    ):
         class_spread_ratio(POINTS[1:], POINTS, LABELS)

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields, replace
 import numpy as np
 import pytest
 
-from vqnp.diagnostics import Diagnosis, blocks, diagnose, neighbours, readings, side_by_side, verdict
+from vqnp.diagnostics import Diagnosis, blocks, diagnose, distances, readings, side_by_side, verdict
 from vqnp.diagnostics.reading import expected_spread, signs
 
 rng = np.random.default_rng(0)
@@ -35,7 +35,12 @@ def missing(diagnosis):
 
 
 def test_a_healthy_codebook(healthy):
-    assert (healthy.n_embeddings, healthy.n_tokens, healthy.dimension, healthy.n_classes) == (1600, 32, 2, 8)
+    assert (healthy.n_embeddings, healthy.n_tokens, healthy.dimension, healthy.n_classes) == (
+        1600,
+        32,
+        2,
+        8,
+    )
     assert healthy.codes_used == 32
     assert healthy.embedding_modes == healthy.data_modes == 8
     assert healthy.embedding_dimension == healthy.token_dimension == 2
@@ -58,15 +63,21 @@ def test_a_crowded_codebook(crowded):
 
 def test_numbers_are_none_without_what_they_need():
     data = EMBEDDINGS[:300]
-    assert missing(diagnose(EMBEDDINGS, HEALTHY)) == NEEDS_LABELS | NEEDS_DATA | NEEDS_RECONSTRUCTION | NEEDS_ALL
-    assert missing(diagnose(EMBEDDINGS, HEALTHY, data=data)) == NEEDS_LABELS | NEEDS_RECONSTRUCTION | NEEDS_ALL
+    assert (
+        missing(diagnose(EMBEDDINGS, HEALTHY))
+        == NEEDS_LABELS | NEEDS_DATA | NEEDS_RECONSTRUCTION | NEEDS_ALL
+    )
+    assert (
+        missing(diagnose(EMBEDDINGS, HEALTHY, data=data))
+        == NEEDS_LABELS | NEEDS_RECONSTRUCTION | NEEDS_ALL
+    )
     several_embeddings_a_row = diagnose(EMBEDDINGS, HEALTHY, LABELS, data=data, reconstruction=data)
     assert missing(several_embeddings_a_row) == NEEDS_ALL
 
 
 def test_each_number_is_the_one_of_its_function(healthy):
     from vqnp import diagnostics as d
-    from vqnp.quantize.nearest import nearest
+    from vqnp.quantize.search import nearest
 
     codes, _ = nearest(EMBEDDINGS, HEALTHY)
     assert healthy.perplexity == d.perplexity(codes, 32)
@@ -92,16 +103,32 @@ def test_json_holds_every_number(healthy, crowded):
 
 def test_every_measured_number_but_the_shape_has_a_reading(healthy, crowded):
     for diagnosis in (healthy, crowded):
-        named = {field.name for field in fields(Diagnosis)} - missing(diagnosis) - {"dimension", "n_classes"}
+        named = (
+            {field.name for field in fields(Diagnosis)}
+            - missing(diagnosis)
+            - {"dimension", "n_classes"}
+        )
         assert set(readings(diagnosis)) == named
-        assert all(sentence.endswith(".") and "None" not in sentence for sentence in readings(diagnosis).values())
+        assert all(
+            sentence.endswith(".") and "None" not in sentence
+            for sentence in readings(diagnosis).values()
+        )
 
 
 def test_readings_say_what_the_numbers_are(healthy):
-    dead = replace(healthy, n_tokens=128, codes_used=41, perplexity=32.0, tokens_outside=0.25, embedding_modes=1)
+    dead = replace(
+        healthy,
+        n_tokens=128,
+        codes_used=41,
+        perplexity=32.0,
+        tokens_outside=0.25,
+        embedding_modes=1,
+    )
     said = readings(dead)
     assert said["codes_used"] == "41 of 128 tokens are ever chosen: 68% of the codebook is dead."
-    assert said["perplexity"] == "As even as 32.0 equally used tokens, 25% of the 128 there could be."
+    assert (
+        said["perplexity"] == "As even as 32.0 equally used tokens, 25% of the 128 there could be."
+    )
     assert said["tokens_outside"] == "25.0% of the tokens lie outside the embeddings; chance is 1%."
     assert said["embedding_modes"] == "The density of the embeddings has 1 peak."
     assert readings(healthy)["codes_used"] == "Every token is chosen at least once."
@@ -112,9 +139,15 @@ def test_readings_say_what_the_numbers_are(healthy):
     [
         ({"perplexity": 15.9}, {"Tokens collapse": ["perplexity is 15.9 of 32"]}),
         ({"perplexity": 16.1}, {}),
-        ({"perplexity": 3.0, "n_embeddings": 5}, {}),  # five embeddings cannot use more than five codes
+        (
+            {"perplexity": 3.0, "n_embeddings": 5},
+            {},
+        ),  # five embeddings cannot use more than five codes
         ({"spread_ratio": 0.48}, {"Tokens collapse": ["tokens crowd"]}),
-        ({"spread_ratio": 0.2, "embedding_rank": 64.0}, {}),  # 32 tokens cannot reach farther than 0.32 there
+        (
+            {"spread_ratio": 0.2, "embedding_rank": 64.0},
+            {},
+        ),  # 32 tokens cannot reach farther than 0.32 there
         ({"class_divergence": 0.15}, {"Tokens collapse": ["classes go short of tokens"]}),
         ({"class_divergence": 0.13}, {}),  # 7 / (8 · 32 · ln 2) = 0.04 is chance
         ({"embedding_modes": 3}, {"Embeddings collapse": ["modes have merged"]}),
@@ -132,12 +165,17 @@ def test_the_stated_rule_of_the_verdict(healthy, change, sign):
 def test_the_verdict_answers_the_question(healthy):
     assert verdict(replace(healthy, tokens_outside=0.2)) == "Perhaps. Outside: 20% of the tokens."
     both = replace(healthy, embedding_modes=1, spread_ratio=0.1)
-    assert verdict(both) == "Yes. Tokens collapse: tokens crowd. Embeddings collapse: modes have merged."
+    assert (
+        verdict(both)
+        == "Yes. Tokens collapse: tokens crowd. Embeddings collapse: modes have merged."
+    )
 
 
 def test_few_tokens_in_many_dimensions_are_not_called_crowded(healthy):
     """512 ideal tokens of a round Gaussian in 64 dimensions keep 1 − 512^(−1/32) of its variance: 0.42 of the deviation."""
-    assert expected_spread(replace(healthy, n_tokens=512, embedding_rank=64.0)) == pytest.approx(0.42, abs=0.005)
+    assert expected_spread(replace(healthy, n_tokens=512, embedding_rank=64.0)) == pytest.approx(
+        0.42, abs=0.005
+    )
     assert expected_spread(replace(healthy, n_tokens=1)) == 0.0
 
 
@@ -181,7 +219,9 @@ def test_the_seed_decides_and_the_input_is_not_touched(monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 1000)
     embeddings, tokens = EMBEDDINGS.copy(), HEALTHY.copy()
     embeddings.flags.writeable = tokens.flags.writeable = False
-    assert diagnose(embeddings, tokens, LABELS, seed=3) == diagnose(embeddings, tokens, LABELS, seed=3)
+    assert diagnose(embeddings, tokens, LABELS, seed=3) == diagnose(
+        embeddings, tokens, LABELS, seed=3
+    )
 
 
 @pytest.mark.jit
@@ -194,9 +234,13 @@ def test_memory_is_that_of_a_block_and_not_of_the_embeddings(tmp_path, monkeypat
     embeddings = np.load(tmp_path / "embeddings.npy", mmap_mode="r")
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 4096)
     monkeypatch.setattr("vqnp.validation.BLOCK", 4096)
-    monkeypatch.setattr("vqnp.diagnostics.diagnosis.count_modes", lambda points, seed: 1)  # a fixed sample of 5,000
+    monkeypatch.setattr(
+        "vqnp.diagnostics.diagnosis.count_modes", lambda points, seed: 1
+    )  # a fixed sample of 5,000
     monkeypatch.setattr("vqnp.diagnostics.diagnosis.share_outside", _share_outside_of_500)
-    small = diagnose(embeddings[:2000], embeddings[:4])  # what is imported and compiled at first use
+    small = diagnose(
+        embeddings[:2000], embeddings[:4]
+    )  # what is imported and compiled at first use
     tracemalloc.start()
     try:
         large = diagnose(embeddings, embeddings[:4])
@@ -208,7 +252,7 @@ def test_memory_is_that_of_a_block_and_not_of_the_embeddings(tmp_path, monkeypat
 
 
 def _share_outside_of_500(points, reference, seed):
-    return neighbours.share_outside(points, reference, sample=500, seed=seed)
+    return distances.share_outside(points, reference, sample=500, seed=seed)
 
 
 def test_progress_counts_the_embeddings(capsys):
@@ -221,15 +265,27 @@ def test_progress_counts_the_embeddings(capsys):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"tokens": HEALTHY[:, :1]}, ValueError, r"embeddings must have shape \(N, 1\), got \(1600, 2\)"),
-        ({"embeddings": EMBEDDINGS.astype(int)}, TypeError, "embeddings must be float32 or float64, got int64"),
+        (
+            {"tokens": HEALTHY[:, :1]},
+            ValueError,
+            r"embeddings must have shape \(N, 1\), got \(1600, 2\)",
+        ),
+        (
+            {"embeddings": EMBEDDINGS.astype(int)},
+            TypeError,
+            "embeddings must be float32 or float64, got int64",
+        ),
         ({"embeddings": EMBEDDINGS[:0]}, ValueError, "embeddings is empty"),
         ({"tokens": HEALTHY * np.nan}, ValueError, "tokens holds NaN"),
         ({"tokens": HEALTHY[0]}, ValueError, r"tokens must have shape \(N, D\), got \(2,\)"),
         ({"labels": LABELS[:5]}, ValueError, r"labels must have shape \(1600,\), got \(5,\)"),
         ({"labels": LABELS * 0.5}, TypeError, "labels must be a NumPy array of integers"),
         ({"reconstruction": EMBEDDINGS}, ValueError, "needs data of that shape, got no data"),
-        ({"data": EMBEDDINGS, "reconstruction": EMBEDDINGS[1:]}, ValueError, r"needs data of that shape, got data of"),
+        (
+            {"data": EMBEDDINGS, "reconstruction": EMBEDDINGS[1:]},
+            ValueError,
+            r"needs data of that shape, got data of",
+        ),
         ({"data": EMBEDDINGS, "reconstruction": None, "labels": [0]}, TypeError, "labels"),
         ({"data": EMBEDDINGS[0]}, ValueError, "data must have shape"),
     ],

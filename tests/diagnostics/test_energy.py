@@ -15,7 +15,9 @@ def test_two_points_are_twice_their_distance_apart():
 
 def test_hand_count_with_the_pairs_of_a_point_and_itself():
     """E‖X − Y‖ = 1, E‖X − X′‖ = 1 over all four pairs (2 over the unequal ones), E‖Y − Y′‖ = 0."""
-    assert energy_distance(np.array([[-1.0], [1]]), np.array([[0.0]])) == pytest.approx(2 * 1 - 1 - 0)
+    assert energy_distance(np.array([[-1.0], [1]]), np.array([[0.0]])) == pytest.approx(
+        2 * 1 - 1 - 0
+    )
 
 
 def test_it_is_the_definition():
@@ -43,14 +45,20 @@ def test_a_cloud_is_at_distance_zero_from_itself_sampled_or_not():
 def test_chance_is_two_mean_distances_over_n():
     """In one dimension E|X − X′| = 2/√π; the mean of 200 runs is within a tenth or so of its expectation."""
     clouds = np.random.default_rng(1).standard_normal((200, 2, 50, 1))
-    assert np.mean([energy_distance(x, y) for x, y in clouds]) == pytest.approx(2 * 2 / np.sqrt(np.pi) / 50, rel=0.2)
+    assert np.mean([energy_distance(x, y) for x, y in clouds]) == pytest.approx(
+        2 * 2 / np.sqrt(np.pi) / 50, rel=0.2
+    )
 
 
 def test_a_seeded_sample_is_close():
     x, y = rng.standard_normal((2, 3000, 2))
     y += 1
     exact, sampled = energy_distance(x, y, sample=3000), energy_distance(x, y, sample=1000, seed=3)
-    assert sampled == energy_distance(x, y, sample=1000, seed=3) != energy_distance(x, y, sample=1000, seed=4)
+    assert (
+        sampled
+        == energy_distance(x, y, sample=1000, seed=3)
+        != energy_distance(x, y, sample=1000, seed=4)
+    )
     assert sampled == pytest.approx(exact, rel=0.2)
 
 

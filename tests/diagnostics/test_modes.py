@@ -7,14 +7,14 @@ SEEDS = range(5)
 
 
 def ten_gaussians(dim, seed, apart=5.0, each=1000):
-    """Ten clusters of standard deviation 1, centres uniform in [-10, 10]^dim at least ``apart``, standardised."""
+    """Ten clusters of standard deviation 1, centers uniform in [-10, 10]^dim at least ``apart``, standardized."""
     rng = np.random.default_rng(seed)
-    centres = rng.uniform(-10, 10, (1, dim))
-    while len(centres) < 10:
-        centre = rng.uniform(-10, 10, dim)
-        if np.linalg.norm(centres - centre, axis=1).min() > apart:
-            centres = np.vstack([centres, centre])
-    points = centres.repeat(each, axis=0) + rng.standard_normal((10 * each, dim))
+    centers = rng.uniform(-10, 10, (1, dim))
+    while len(centers) < 10:
+        center = rng.uniform(-10, 10, dim)
+        if np.linalg.norm(centers - center, axis=1).min() > apart:
+            centers = np.vstack([centers, center])
+    points = centers.repeat(each, axis=0) + rng.standard_normal((10 * each, dim))
     return (points - points.mean(axis=0)) / points.std(axis=0)
 
 
@@ -27,19 +27,25 @@ def row_of_gaussians(count, gap, seed, each=1000):
 @pytest.mark.parametrize("count", [1, 2, 5, 10])
 def test_peaks_on_a_line_are_counted(count, seed):
     assert count_modes(row_of_gaussians(count, 6, seed, each=10_000 // count)) == count
-    assert count_modes(row_of_gaussians(count, 3.5, seed, each=10_000 // count)) == count  # as the docstring says
+    assert (
+        count_modes(row_of_gaussians(count, 3.5, seed, each=10_000 // count)) == count
+    )  # as the docstring says
 
 
 def test_unequal_peaks_on_a_line_are_counted():
     """One narrow, one wide, one light, one very far: the bandwidth must not follow the farthest."""
     rng = np.random.default_rng(0)
-    sizes, centres, deviations = [5000, 3000, 1500, 500], [0, 1, 4, 60], [0.1, 0.2, 0.5, 0.1]
-    parts = [rng.normal(centre, sd, n) for n, centre, sd in zip(sizes, centres, deviations, strict=True)]
+    sizes, centers, deviations = [5000, 3000, 1500, 500], [0, 1, 4, 60], [0.1, 0.2, 0.5, 0.1]
+    parts = [
+        rng.normal(center, sd, n) for n, center, sd in zip(sizes, centers, deviations, strict=True)
+    ]
     assert count_modes(np.concatenate(parts)[:, None]) == 4
 
 
 @pytest.mark.parametrize("n", [20, 1000, 10_000, 30_000])
-@pytest.mark.parametrize("draw", ["standard_normal", "uniform", "standard_cauchy", "standard_exponential"])
+@pytest.mark.parametrize(
+    "draw", ["standard_normal", "uniform", "standard_cauchy", "standard_exponential"]
+)
 def test_chance_makes_no_peaks_on_a_line(draw, n):
     found = [count_modes(getattr(np.random.default_rng(seed), draw)(size=(n, 1))) for seed in SEEDS]
     assert found == [1] * len(SEEDS)
@@ -70,7 +76,9 @@ def test_chance_makes_no_peaks_in_space(dim, n):
     assert count_modes(rng.uniform(size=(n, dim))) == 1
 
 
-@pytest.mark.parametrize("points", [row_of_gaussians(10, 6, 0, each=200), ten_gaussians(2, 0, each=100)])
+@pytest.mark.parametrize(
+    "points", [row_of_gaussians(10, 6, 0, each=200), ten_gaussians(2, 0, each=100)]
+)
 def test_shift_scale_and_squeezing_do_not_matter(points):
     for scale, shift in [(1e-6, 0), (1e6, 0), (-3, 1e4), (1e-3, 1)]:
         assert count_modes(points * scale + shift) == 10

@@ -15,7 +15,9 @@ SQUARE = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])  # equal variance in b
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK_VALUES", 37 * 4)  # 37 rows of CLOUD: several blocks, the last one shorter
+    monkeypatch.setattr(
+        blocks, "BLOCK_VALUES", 37 * 4
+    )  # 37 rows of CLOUD: several blocks, the last one shorter
 
 
 def test_mean_and_covariance_in_blocks_are_numpys():
@@ -33,12 +35,18 @@ def test_no_cancellation_far_from_the_origin():
 
 def test_float32_points_are_summed_in_float64():
     exact = (CLOUD.astype(np.float32) + np.float32(1e4)).astype(np.float64)
-    assert total_variance(exact.astype(np.float32)) == pytest.approx(exact.var(axis=0).sum(), rel=1e-12)
+    assert total_variance(exact.astype(np.float32)) == pytest.approx(
+        exact.var(axis=0).sum(), rel=1e-12
+    )
 
 
-@pytest.mark.parametrize("points", [np.full((7, 3), 0.1), np.full((7, 3), 0.1, np.float32), np.ones((1, 3))])
+@pytest.mark.parametrize(
+    "points", [np.full((7, 3), 0.1), np.full((7, 3), 0.1, np.float32), np.ones((1, 3))]
+)
 def test_points_that_coincide_have_no_spread(points):
-    assert total_variance(points) == 0.0  # exactly: 0.1 has no exact mean, the difference to the first point has
+    assert (
+        total_variance(points) == 0.0
+    )  # exactly: 0.1 has no exact mean, the difference to the first point has
     assert effective_dimension(points) == 0
     assert effective_rank(points) == 0.0
     assert spread_ratio(points, points) == 1.0
@@ -56,7 +64,9 @@ def test_a_round_cloud_has_full_dimension_and_rank():
 
 
 def test_dimension_counts_components_to_the_share():
-    points = np.concatenate([np.diag([8.0, 4, 2, 1]), -np.diag([8.0, 4, 2, 1])])  # variances 64 : 16 : 4 : 1
+    points = np.concatenate(
+        [np.diag([8.0, 4, 2, 1]), -np.diag([8.0, 4, 2, 1])]
+    )  # variances 64 : 16 : 4 : 1
     shares = np.cumsum([64, 16, 4, 1]) / 85  # 0.753, 0.941, 0.988, 1
     assert [effective_dimension(points, share - 1e-9) for share in shares] == [1, 2, 3, 4]
     assert effective_dimension(points) == 4
@@ -65,7 +75,9 @@ def test_dimension_counts_components_to_the_share():
 
 def test_rank_is_the_entropy_of_the_singular_values_and_not_of_the_variances():
     points = np.concatenate([np.diag([3.0, 1]), -np.diag([3.0, 1])])  # singular values 3 : 1
-    assert effective_rank(points) == pytest.approx(math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25))))
+    assert effective_rank(points) == pytest.approx(
+        math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
+    )
     singular = np.linalg.svd(CLOUD - CLOUD.mean(axis=0), compute_uv=False)
     p = singular / singular.sum()
     assert effective_rank(CLOUD) == pytest.approx(np.exp(-(p * np.log(p)).sum()))

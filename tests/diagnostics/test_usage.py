@@ -17,7 +17,9 @@ def test_one_code_has_perplexity_exactly_one():
 @pytest.mark.parametrize("n_tokens", [1, 2, 7, 512])
 def test_uniform_use_has_perplexity_k(n_tokens):
     codes = np.tile(np.arange(n_tokens), 3)
-    assert perplexity(codes, n_tokens) == pytest.approx(n_tokens, rel=1e-13)  # a fudge of 1e-10 shows at 512 tokens
+    assert perplexity(codes, n_tokens) == pytest.approx(
+        n_tokens, rel=1e-13
+    )  # a fudge of 1e-10 shows at 512 tokens
     assert codes_used(codes, n_tokens) == n_tokens
 
 
@@ -31,7 +33,12 @@ def test_perplexity_of_a_half_and_two_quarters():
 @given(code_lists)
 def test_perplexity_lies_between_one_and_the_codes_used(codes):
     value = perplexity(np.array(codes), 7)
-    assert 1 <= value <= codes_used(np.array(codes), 7) * (1 + 1e-12) <= min(7, len(codes)) * (1 + 1e-12)
+    assert (
+        1
+        <= value
+        <= codes_used(np.array(codes), 7) * (1 + 1e-12)
+        <= min(7, len(codes)) * (1 + 1e-12)
+    )
 
 
 @given(code_lists, st.permutations(range(7)), st.integers(1, 3))

@@ -2,12 +2,21 @@ import pytest
 
 from vqnp.experiments import fig2, fig3, fig5
 from vqnp.experiments.claims import Claim, difference, ratio
-from vqnp.experiments.synthetic import Plan
+from vqnp.experiments.plans import Plan
 
 
 def claim(values, side="<", limit=1.0):
     return Claim(
-        "id", "fig3", "statement", "source", "quantity", tuple(values), side, limit, "why", tuple(range(len(values)))
+        "id",
+        "fig3",
+        "statement",
+        "source",
+        "quantity",
+        tuple(values),
+        side,
+        limit,
+        "why",
+        tuple(range(len(values))),
     )
 
 
@@ -40,7 +49,17 @@ def test_one_value_a_seed():
 
 def test_json_has_the_stated_keys_and_a_computed_holds():
     entry = claim((0.5, 2.0)).to_json()
-    assert list(entry) == ["id", "figure", "statement", "paper", "value", "bound", "why", "seeds", "holds"]
+    assert list(entry) == [
+        "id",
+        "figure",
+        "statement",
+        "paper",
+        "value",
+        "bound",
+        "why",
+        "seeds",
+        "holds",
+    ]
     assert entry["holds"] is False
     assert entry["bound"] == "quantity < 1 for every seed"
 
@@ -81,13 +100,17 @@ def test_fig3_claims_side_with_the_paper_when_the_numbers_do_and_only_then():
     reversed_ = fig3.row_claims(row, row_table(GOOD, BAD), plan)
     assert len(as_published) == 8
     assert all(c.holds for c in as_published)
-    assert {c.id for c in reversed_ if c.holds} == {"fig3-2to1-narrow"}  # 0.9 of the data's spread is narrower, too
+    assert {c.id for c in reversed_ if c.holds} == {
+        "fig3-2to1-narrow"
+    }  # 0.9 of the data's spread is narrower, too
 
 
 def test_without_labels_fig3_leaves_out_what_needs_them():
     plan = Plan(seeds=(0,))
     unlabelled = {"class_spread_ratio": None, "class_divergence": None}
-    claims = fig3.row_claims(fig3.rows(plan)[0], row_table(BAD | unlabelled, GOOD | unlabelled), plan)
+    claims = fig3.row_claims(
+        fig3.rows(plan)[0], row_table(BAD | unlabelled, GOOD | unlabelled), plan
+    )
     assert [c.id.split("-")[-1] for c in claims] == ["start", "problem", "uniform", "covers", "mse"]
 
 
@@ -114,7 +137,11 @@ def test_fig5_claims(monkeypatch):
             {"hidden": h, "extra": e, **dict(zip(names, v, strict=True))} for h, e, v in encoders
         ]
 
-    monkeypatch.setattr(fig5, "numbers", numbers((3, 0.2, 0.1, 0.08), (10, 0.0, 0.0, 0.02), (6, 0.0, 0.0, 0.03)))
+    monkeypatch.setattr(
+        fig5, "numbers", numbers((3, 0.2, 0.1, 0.08), (10, 0.0, 0.0, 0.02), (6, 0.0, 0.0, 0.03))
+    )
     assert all(c.holds for c in fig5.claims(Plan(seeds=(0,)), {}))
-    monkeypatch.setattr(fig5, "numbers", numbers((10, 0.0, 0.0, 0.02), (10, 0.0, 0.1, 0.08), (6, 0.0, 0.0, 0.03)))
+    monkeypatch.setattr(
+        fig5, "numbers", numbers((10, 0.0, 0.0, 0.02), (10, 0.0, 0.1, 0.08), (6, 0.0, 0.0, 0.03))
+    )
     assert not any(c.holds for c in fig5.claims(Plan(seeds=(0,)), {}))

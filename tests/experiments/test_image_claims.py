@@ -19,7 +19,10 @@ BAD = {
 
 
 def fig4_holds(monkeypatch, table):
-    rows = [{"tokens": k, "pretrained": p, "mse": mse, "perplexity": q} for (k, p), (mse, q) in table.items()]
+    rows = [
+        {"tokens": k, "pretrained": p, "mse": mse, "perplexity": q}
+        for (k, p), (mse, q) in table.items()
+    ]
     monkeypatch.setattr(fig4, "numbers", lambda plan, results: rows)
     return [claim.holds for claim in fig4.claims(PLAN, {})]
 
@@ -30,7 +33,9 @@ def test_fig4_claims(monkeypatch):
 
 
 def test_fig4_has_a_claim_against_pretraining(monkeypatch):
-    rows = [{"tokens": k, "pretrained": p, "mse": m, "perplexity": q} for (k, p), (m, q) in GOOD.items()]
+    rows = [
+        {"tokens": k, "pretrained": p, "mse": m, "perplexity": q} for (k, p), (m, q) in GOOD.items()
+    ]
     monkeypatch.setattr(fig4, "numbers", lambda plan, results: rows)
     against = fig4.claims(PLAN, {})[0]
     assert against.statement == "With few tokens, pretraining is a slight disadvantage."
@@ -55,21 +60,34 @@ def test_fig4b_claims(untrained, more_images, pretrained, dialects, holds):
 
 
 def test_fig4b_changes_one_thing_at_a_time():
-    base = {pretrained: fig4b.setting(PLAN, fig4b.Change(), 1024, 0, pretrained) for pretrained in (False, True)}
-    assert base == dict(zip((False, True), fig4.arms(PLAN, 1024, 0), strict=True))  # shared with Figure 4
+    base = {
+        pretrained: fig4b.setting(PLAN, fig4b.Change(), 1024, 0, pretrained)
+        for pretrained in (False, True)
+    }
+    assert base == dict(
+        zip((False, True), fig4.arms(PLAN, 1024, 0), strict=True)
+    )  # shared with Figure 4
     for change, run in fig4b.arms(PLAN):
         same = base[run.pretrained]
         assert run.sizes == same.sizes
         assert run.schedule[0] == same.schedule[0]
-        assert (run.sample != same.sample) + (run.quantizer.dialect != "paper") == (change != fig4b.Change())
+        assert (run.sample != same.sample) + (run.quantizer.dialect != "paper") == (
+            change != fig4b.Change()
+        )
 
 
 def test_fig6_claims(monkeypatch):
     def rows(*values):
         table = zip(PLAN.channels, values, (9.0, 8.0, 4.0, 3.0, values[-1] * 100), strict=True)
-        return [{"channels": c, "seed": 0, "mse": mse, "embedding_rank": rank} for c, mse, rank in table]
+        return [
+            {"channels": c, "seed": 0, "mse": mse, "embedding_rank": rank} for c, mse, rank in table
+        ]
 
-    monkeypatch.setattr(fig6, "numbers", lambda plan, results: rows(0.01, 0.011, 0.012, 0.013, 0.02))
+    monkeypatch.setattr(
+        fig6, "numbers", lambda plan, results: rows(0.01, 0.011, 0.012, 0.013, 0.02)
+    )
     assert [claim.holds for claim in fig6.claims(PLAN, {})] == [True] * 3
-    monkeypatch.setattr(fig6, "numbers", lambda plan, results: rows(0.06, 0.011, 0.012, 0.013, 0.05))
+    monkeypatch.setattr(
+        fig6, "numbers", lambda plan, results: rows(0.06, 0.011, 0.012, 0.013, 0.05)
+    )
     assert [claim.holds for claim in fig6.claims(PLAN, {})] == [False] * 3

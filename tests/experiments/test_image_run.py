@@ -15,10 +15,10 @@ from vqnp import train
 from vqnp.data import scale, variance
 from vqnp.diagnostics import perplexity
 from vqnp.experiments import image_run
-from vqnp.experiments.finished import is_finished
 from vqnp.experiments.image_run import evaluate, execute_images, load_image_result, pretrain
 from vqnp.experiments.images import arm
 from vqnp.experiments.reproduce import reproduce
+from vqnp.experiments.results import is_finished
 from vqnp.files import load_arrays
 
 FIGURES = ["fig4", "fig6"]
@@ -36,11 +36,17 @@ def uninterrupted(plan, image_plan, tmp_path_factory):
 
 def outcome(directory):
     """Everything a run leaves that must not depend on how it was run."""
-    texts = {path.name: path.read_text() for path in directory.glob("*.json") if path.name != "run.json"}
+    texts = {
+        path.name: path.read_text() for path in directory.glob("*.json") if path.name != "run.json"
+    }
     runs = {}
     for path in sorted((directory / "runs").glob("*-????????.npz")):
         arrays = load_arrays(path)
-        info = {name: value for name, value in json.loads(str(arrays.pop("info"))).items() if name != "seconds"}
+        info = {
+            name: value
+            for name, value in json.loads(str(arrays.pop("info"))).items()
+            if name != "seconds"
+        }
         runs[path.name] = info, {name: array.tobytes() for name, array in arrays.items()}
     return texts, runs
 
@@ -72,7 +78,7 @@ def test_numbers_are_of_the_whole_test_set(image_plan, monkeypatch):
     images = setting.data.load()
     model = setting.build(variance(images.train))
     points = model.encode(scale(images.train)).reshape(-1, 32)
-    model.quantizer.initialise(points, len(points), np.random.default_rng(0))
+    model.quantizer.initialize(points, len(points), np.random.default_rng(0))
     together, arrays = evaluate(model, images.test)
     monkeypatch.setattr(image_run, "BATCH", 1)
     apart, same = evaluate(model, images.test)
@@ -84,10 +90,14 @@ def test_numbers_are_of_the_whole_test_set(image_plan, monkeypatch):
     one_by_one = np.mean([perplexity(part, 8) for part in codes.reshape(len(x), 64)])
     assert one_by_one < 0.9 * together["perplexity"]  # what a mean over batches would have said
     for numbers in (together, apart):
-        assert numbers["mse"] == pytest.approx(np.mean((model.reconstruct(x) - x) ** 2), rel=1e-5)  # float32
+        assert numbers["mse"] == pytest.approx(
+            np.mean((model.reconstruct(x) - x) ** 2), rel=1e-5
+        )  # float32
     shown = arrays["reconstructions"]
     assert shown.dtype == np.uint8
-    np.testing.assert_allclose(shown / 255 - 0.5, np.clip(model.reconstruct(x), -0.5, 0.5), atol=0.51 / 255)
+    np.testing.assert_allclose(
+        shown / 255 - 0.5, np.clip(model.reconstruct(x), -0.5, 0.5), atol=0.51 / 255
+    )
     np.testing.assert_array_equal(arrays["originals"], images.test)
 
 
@@ -95,13 +105,17 @@ def test_no_more_images_are_kept_than_are_shown(image_plan, monkeypatch):
     setting = arm(image_plan, 2, 0, pretrained=False)
     images = setting.data.load()
     model = setting.build(1.0)
-    model.quantizer.initialise(model.encode(scale(images.train)).reshape(-1, 32), 9, np.random.default_rng(0))
+    model.quantizer.initialize(
+        model.encode(scale(images.train)).reshape(-1, 32), 9, np.random.default_rng(0)
+    )
     monkeypatch.setattr(image_run, "SHOWN", 3)
     monkeypatch.setattr(image_run, "BATCH", 2)
     _, arrays = evaluate(model, images.test)
     assert len(arrays["originals"]) == len(arrays["reconstructions"]) == 3
     whole = model.reconstruct(scale(images.test[:3]))
-    np.testing.assert_allclose(arrays["reconstructions"] / 255 - 0.5, np.clip(whole, -0.5, 0.5), atol=0.51 / 255)
+    np.testing.assert_allclose(
+        arrays["reconstructions"] / 255 - 0.5, np.clip(whole, -0.5, 0.5), atol=0.51 / 255
+    )
 
 
 @pytest.mark.jit
@@ -114,7 +128,9 @@ def test_what_a_run_leaves_behind(uninterrupted):
     assert account["images"]["width"] == 4
     assert len(account["data"]) == 1
     page = (uninterrupted / "report.html").read_text()
-    assert "12 training and 5 test patches" in page  # the report names its data, and what is smaller than the paper's
+    assert (
+        "12 training and 5 test patches" in page
+    )  # the report names its data, and what is smaller than the paper's
     assert "4 channels (the paper" in page
     assert not list(uninterrupted.rglob("*checkpoint*"))
     claims = json.loads((uninterrupted / "claims.json").read_text())
@@ -158,7 +174,9 @@ def test_the_number_of_jobs_changes_nothing(uninterrupted, plan, image_plan, tmp
         ("patches-*-????????.npz", signal.SIGKILL),
     ],
 )
-def test_interrupted_and_resumed_gives_the_same_bits(uninterrupted, plan, image_plan, tmp_path, pattern, how):
+def test_interrupted_and_resumed_gives_the_same_bits(
+    uninterrupted, plan, image_plan, tmp_path, pattern, how
+):
     """Killed, or Ctrl-C, as soon as a file of that kind is there, checkpoints being written after every step."""
     script = f"""
         import functools, sys
@@ -169,11 +187,13 @@ def test_interrupted_and_resumed_gives_the_same_bits(uninterrupted, plan, image_
         from vqnp.experiments.image_setting import Patches
         from vqnp.experiments.images import ImagePlan
         from vqnp.experiments.reproduce import reproduce
-        from vqnp.experiments.synthetic import Plan
+        from vqnp.experiments.plans import Plan
         image_run.train = functools.partial(training.train, checkpoint_seconds=0)
         reproduce({FIGURES!r}, Plan(), Path({str(tmp_path)!r}), images={image_plan!r})
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE
+    )
     while process.poll() is None and not list(tmp_path.glob(f"runs/{pattern}")):
         time.sleep(0.001)
     process.send_signal(how)

@@ -22,10 +22,19 @@ def test_the_papers_settings():
     assert (baseline.pretrain, baseline.finetune) == (0, 300)
     assert (pretrained.pretrain, pretrained.finetune) == (150, 150)
     sizes = baseline.sizes
-    assert (sizes.token_dim, sizes.encoder_width, sizes.encoder_residual, sizes.blocks) == (32, 128, 64, 2)
+    assert (sizes.token_dim, sizes.encoder_width, sizes.encoder_residual, sizes.blocks) == (
+        32,
+        128,
+        64,
+        2,
+    )
     assert (sizes.decoder_width, sizes.decoder_residual) == (128, 64)
     assert baseline.train == TrainSettings(256, 3e-4, "amsgrad")
-    assert (baseline.quantizer.decay, baseline.quantizer.dialect, baseline.beta) == (0.99, "paper", 0.25)
+    assert (baseline.quantizer.decay, baseline.quantizer.dialect, baseline.beta) == (
+        0.99,
+        "paper",
+        0.25,
+    )
     assert PAPER.tokens == (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 
 
@@ -79,7 +88,11 @@ def test_where_the_data_are_is_no_part_of_the_record(monkeypatch):
     )
     assert here == there
     assert (here.slug, here.pretraining.slug) == (there.slug, there.pretraining.slug)
-    for written in (here.to_json(), here.pretraining.to_json(), ImagePlan(data=here.data).to_json()):
+    for written in (
+        here.to_json(),
+        here.pretraining.to_json(),
+        ImagePlan(data=here.data).to_json(),
+    ):
         assert "/here" not in json.dumps(written)
         assert written["data"] == {"kind": "Cifar10", "train": 4, "test": 2, "name": "my copy"}
     pixels, labels = np.zeros((6, 32, 32, 3), np.uint8), np.zeros(6, np.int64)
@@ -95,7 +108,12 @@ def test_where_the_data_are_is_no_part_of_the_record(monkeypatch):
 
 
 def test_slugs_tell_settings_apart():
-    runs = [*fig4.settings(LAPTOP), *fig4.settings(QUICK), *fig6.settings(LAPTOP), *fig4b.settings(LAPTOP)]
+    runs = [
+        *fig4.settings(LAPTOP),
+        *fig4.settings(QUICK),
+        *fig6.settings(LAPTOP),
+        *fig4b.settings(LAPTOP),
+    ]
     assert len({run.slug for run in runs}) == len(set(runs))
 
 

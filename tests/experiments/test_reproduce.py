@@ -11,17 +11,29 @@ import numpy as np
 import pytest
 
 from vqnp.experiments import views
+from vqnp.experiments.plans import Plan
 from vqnp.experiments.reproduce import PACKAGES, reproduce
-from vqnp.experiments.synthetic import Plan
 from vqnp.files import load_arrays
 
-ARRAYS = ("untrained", "at_start", "tokens_at_start", "embeddings", "tokens", "codes", "reconstruction")
+ARRAYS = (
+    "untrained",
+    "at_start",
+    "tokens_at_start",
+    "embeddings",
+    "tokens",
+    "codes",
+    "reconstruction",
+)
 
 
 def outcome(directory):
     """Everything a run leaves that must not depend on how it was run: the numbers, the claims, and each run's arrays."""
-    texts = {path.name: path.read_text() for path in directory.glob("*.json") if path.name != "run.json"}
-    runs = {path.name: load_arrays(path) for path in sorted((directory / "runs").glob("*-????????.npz"))}
+    texts = {
+        path.name: path.read_text() for path in directory.glob("*.json") if path.name != "run.json"
+    }
+    runs = {
+        path.name: load_arrays(path) for path in sorted((directory / "runs").glob("*-????????.npz"))
+    }
     return texts, {(name, key): run[key].tobytes() for name, run in runs.items() for key in ARRAYS}
 
 
@@ -65,9 +77,13 @@ def test_the_report_is_one_self_contained_page(uninterrupted):
 def test_the_numbers_behind_a_picture(uninterrupted, plan):
     rows = json.loads((uninterrupted / "fig5.json").read_text())["numbers"]
     assert [(r["hidden"], r["extra"], r["seed"]) for r in rows] == [
-        (h, e, s) for h, e in [(2, None), (4, None), (32, None), (4, 4), (4, 32)] for s in plan.seeds
+        (h, e, s)
+        for h, e in [(2, None), (4, None), (32, None), (4, 4), (4, 32)]
+        for s in plan.seeds
     ]
-    run = load_arrays(next((uninterrupted / "runs").glob("clusters2-to-1-hidden2-baseline-seed0-????????.npz")))
+    run = load_arrays(
+        next((uninterrupted / "runs").glob("clusters2-to-1-hidden2-baseline-seed0-????????.npz"))
+    )
     points = Plan(per_class=plan.per_class).clusters(2).load(0).points
     assert rows[0]["mse"] == pytest.approx(np.mean((run["reconstruction"] - points) ** 2))
     assert rows[0]["codes_used"] == len(np.unique(run["codes"]))
@@ -105,13 +121,17 @@ def test_killed_and_resumed_gives_the_same_bits(uninterrupted, plan, tmp_path, m
         import functools
         from pathlib import Path
         from vqnp import training
-        from vqnp.experiments import execute
+        from vqnp.experiments import run as execute
         from vqnp.experiments.reproduce import reproduce
-        from vqnp.experiments.synthetic import Plan
+        from vqnp.experiments.plans import Plan
         execute.train = functools.partial(training.train, checkpoint_seconds=0)
         reproduce(["fig2", "fig5"], Plan(**{plan_arguments(plan)!r}), Path({str(tmp_path)!r}))
     """
-    pattern = {"checkpoint": "*.checkpoint.npz", "start": "*.start.npz", "finished": "*-????????.npz"}[moment]
+    pattern = {
+        "checkpoint": "*.checkpoint.npz",
+        "start": "*.start.npz",
+        "finished": "*-????????.npz",
+    }[moment]
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
     while process.poll() is None and not list(tmp_path.glob(f"runs/{pattern}")):
         time.sleep(0.001)
@@ -132,7 +152,9 @@ def plan_arguments(plan):
 
 
 def test_an_unknown_figure_is_refused_before_anything_is_written(plan, tmp_path):
-    with pytest.raises(ValueError, match=r"no figure 'fig9'; there are fig2, fig3, fig4, fig4b, fig5, fig6"):
+    with pytest.raises(
+        ValueError, match=r"no figure 'fig9'; there are fig2, fig3, fig4, fig4b, fig5, fig6"
+    ):
         reproduce(["fig2", "fig9"], plan, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

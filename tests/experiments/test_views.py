@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from vqnp.experiments import views
-from vqnp.experiments.execute import execute
 from vqnp.experiments.fig3 import rows
+from vqnp.experiments.run import execute
 
 
 def test_distinct_points_and_their_shares():
@@ -18,14 +18,17 @@ def test_tsne_lays_clouds_out_together_and_hands_them_back():
     first, second, mixed = views.tsne([near, far, near[:3]], seed=0)
     assert (first.shape, second.shape, mixed.shape) == ((30, 2), (20, 2), (3, 2))
     gap = np.linalg.norm(first.mean(axis=0) - second.mean(axis=0))
-    # neighbours stay neighbours across clouds
+    # neighbors stay neighbors across clouds
     assert np.linalg.norm(mixed - first.mean(axis=0), axis=1).max() < gap / 2
 
 
 @pytest.mark.parametrize(
-    ("key", "mapped", "latent_mapped"), [("2to1", False, False), ("4to2", True, False), ("8to4", True, True)]
+    ("key", "mapped", "latent_mapped"),
+    [("2to1", False, False), ("4to2", True, False), ("8to4", True, True)],
 )
-def test_a_view_shows_three_coordinates_at_most(plan, tmp_path, monkeypatch, key, mapped, latent_mapped):
+def test_a_view_shows_three_coordinates_at_most(
+    plan, tmp_path, monkeypatch, key, mapped, latent_mapped
+):
     monkeypatch.setattr(views, "PLACED", 30)
     arms = next(row for row in rows(plan) if row.key == key).arms(plan, 0)
     for setting in arms:

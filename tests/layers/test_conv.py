@@ -90,7 +90,9 @@ def test_the_two_conv_transpose2d_agree(kernel, stride, padding):
 @LAYERS
 @GEOMETRY
 def test_forward_and_gradients_are_those_of_pytorch(transposed, kernel, stride, padding):
-    torch = pytest.importorskip("torch", reason="PyTorch is the independent implementation compared with")
+    torch = pytest.importorskip(
+        "torch", reason="PyTorch is the independent implementation compared with"
+    )
     arrays = operands(kernel, transposed)
     found, dout = run(TRANSPOSED if transposed else CONV, *arrays, stride, padding)
 
@@ -118,7 +120,9 @@ def test_gradients_are_central_differences(transposed, kernel, stride, padding):
                 array[index] += shift
                 sides.append(np.vdot(forward(*arrays, stride, padding)[0], dout))
                 array[index] -= shift
-            assert gradient[index] == pytest.approx((sides[0] - sides[1]) / (2 * step), rel=0, abs=ROUND_OFF)
+            assert gradient[index] == pytest.approx(
+                (sides[0] - sides[1]) / (2 * step), rel=0, abs=ROUND_OFF
+            )
 
 
 @st.composite
@@ -128,7 +132,9 @@ def walks(draw):
     kernel, stride = draw(pairs), draw(pairs)
     padding = draw(st.tuples(*(st.integers(0, (k - 1) // 2) for k in kernel)))
     stops = draw(pairs)
-    size = [(n - 1) * s + k - 2 * p for n, s, k, p in zip(stops, stride, kernel, padding, strict=True)]
+    size = [
+        (n - 1) * s + k - 2 * p for n, s, k, p in zip(stops, stride, kernel, padding, strict=True)
+    ]
     return (draw(st.integers(1, 3)), *size, draw(st.integers(1, 3))), kernel, stride, padding
 
 
@@ -170,14 +176,18 @@ def test_the_kernel_is_not_flipped():
 @LAYERS
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_dtype_passes_through(transposed, dtype):
-    arrays, _ = run(TRANSPOSED if transposed else CONV, *operands((3, 2), transposed, dtype=dtype), 2, 1)
+    arrays, _ = run(
+        TRANSPOSED if transposed else CONV, *operands((3, 2), transposed, dtype=dtype), 2, 1
+    )
     assert {array.dtype for array in arrays} == {np.dtype(dtype)}
 
 
 @LAYERS
 def test_an_empty_batch_gives_an_empty_output_and_no_gradient(transposed):
     x, weight, bias = operands((3, 3), transposed)
-    (out, dx, dweight, dbias), _ = run(TRANSPOSED if transposed else CONV, x[:0], weight, bias, 1, 1)
+    (out, dx, dweight, dbias), _ = run(
+        TRANSPOSED if transposed else CONV, x[:0], weight, bias, 1, 1
+    )
     assert out.shape == (0, *x.shape[1:3], 3)
     assert dx.shape == x[:0].shape
     assert not dweight.any()
@@ -217,9 +227,21 @@ X, WEIGHT, BIAS = np.ones((2, 4, 5, 3)), np.ones((3, 3, 3, 3)), np.ones(3)
     [
         ({"x": X[0]}, ValueError, r"x must have shape \(B, H, W, C\), got \(4, 5, 3\)"),
         ({"x": X.astype(int)}, TypeError, "x must be float32 or float64, got int64"),
-        ({"x": X[..., :2]}, ValueError, r"weight must have shape .* with C_in = 2 .* got \(3, 3, 3, 3\)"),
-        ({"weight": WEIGHT[0]}, ValueError, r"weight must have shape \(kh, kw, C_.* got \(3, 3, 3\)"),
-        ({"weight": WEIGHT.astype(np.float32)}, TypeError, "weight must be float64 as x is, got float32"),
+        (
+            {"x": X[..., :2]},
+            ValueError,
+            r"weight must have shape .* with C_in = 2 .* got \(3, 3, 3, 3\)",
+        ),
+        (
+            {"weight": WEIGHT[0]},
+            ValueError,
+            r"weight must have shape \(kh, kw, C_.* got \(3, 3, 3\)",
+        ),
+        (
+            {"weight": WEIGHT.astype(np.float32)},
+            TypeError,
+            "weight must be float64 as x is, got float32",
+        ),
         ({"bias": BIAS[:2]}, ValueError, r"bias must have shape \(3,\), got \(2,\)"),
         ({"bias": BIAS.astype(np.float32)}, TypeError, "bias must be float64 as x is, got float32"),
         ({"stride": 0}, ValueError, "stride must be at least 1, got 0"),
@@ -233,12 +255,16 @@ def test_bad_input_is_named(transposed, changed, error, message):
 
 
 def test_a_kernel_that_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match=r"a kernel of size \(3, 3\) is larger than the padded images \(2, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"a kernel of size \(3, 3\) is larger than the padded images \(2, 5\)"
+    ):
         conv2d_forward(X[:, :2], WEIGHT, BIAS)
 
 
 def test_a_padding_that_leaves_nothing_is_refused():
-    with pytest.raises(ValueError, match=r"padding \(3, 3\) leaves an output of \(0, 1\) pixels of x of shape"):
+    with pytest.raises(
+        ValueError, match=r"padding \(3, 3\) leaves an output of \(0, 1\) pixels of x of shape"
+    ):
         conv_transpose2d_forward(X, WEIGHT, BIAS, padding=3)
 
 
@@ -246,7 +272,9 @@ def test_a_padding_that_leaves_nothing_is_refused():
 def test_an_upstream_gradient_of_another_shape_or_dtype_is_refused(transposed):
     forward, backward = TRANSPOSED if transposed else CONV
     out, cache = forward(X, WEIGHT, BIAS, 1, 1)
-    with pytest.raises(ValueError, match=r"dout must have the output's shape \(2, 4, 5, 3\), got \(2, 5, 4, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"dout must have the output's shape \(2, 4, 5, 3\), got \(2, 5, 4, 3\)"
+    ):
         backward(out.transpose(0, 2, 1, 3), cache)
     with pytest.raises(TypeError, match="dout must be float64 as x is, got float32"):
         backward(out.astype(np.float32), cache)
@@ -254,7 +282,9 @@ def test_an_upstream_gradient_of_another_shape_or_dtype_is_refused(transposed):
 
 @pytest.mark.parametrize("layer_type", [Conv2d, ConvTranspose2d])
 def test_a_layer_calls_the_functions_with_its_own_parameters(layer_type):
-    layer = layer_type(2, 3, (3, 2), np.random.default_rng(0), stride=(2, 1), padding=(0, 1), dtype=np.float64)
+    layer = layer_type(
+        2, 3, (3, 2), np.random.default_rng(0), stride=(2, 1), padding=(0, 1), dtype=np.float64
+    )
     x = np.random.default_rng(1).normal(size=(2, 5, 4, 2))
     functions = CONV if layer_type is Conv2d else TRANSPOSED
     expected, dout = run(functions, x, layer.params["weight"], layer.params["bias"], (2, 1), (0, 1))
@@ -273,10 +303,15 @@ def test_parameters_start_uniform_in_the_range_pytorch_takes(layer_type):
     for array, tensor in ((ours["weight"], theirs.weight), (ours["bias"], theirs.bias)):
         assert array.dtype == np.float32
         assert array.size == tensor.numel()
-        for values in (array, tensor.detach().numpy()):  # the largest of 60 falls below 0.8·bound once in 10⁶ draws
+        for values in (
+            array,
+            tensor.detach().numpy(),
+        ):  # the largest of 60 falls below 0.8·bound once in 10⁶ draws
             assert 0.8 * bound < values.max() <= bound * (1 + 1e-6)
             assert -0.8 * bound > values.min() >= -bound * (1 + 1e-6)
-    assert 0.48 * bound < abs(ours["weight"]).mean() < 0.52 * bound  # half the bound, for a uniform distribution
+    assert (
+        0.48 * bound < abs(ours["weight"]).mean() < 0.52 * bound
+    )  # half the bound, for a uniform distribution
 
 
 @pytest.mark.parametrize("layer_type", [Conv2d, ConvTranspose2d])

@@ -17,8 +17,15 @@ def pairs(least, most):
 def geometries(draw):
     """A shape and a kernel, stride and padding that fit it: even and odd, strides beyond the kernel, wide margins."""
     kernel, stride, padding = draw(pairs(1, 4)), draw(pairs(1, 5)), draw(pairs(0, 5))
-    height, width = (max(1, k - 2 * p) + draw(st.integers(0, 5)) for k, p in zip(kernel, padding, strict=True))
-    return (draw(st.integers(0, 3)), height, width, draw(st.integers(1, 3))), kernel, stride, padding
+    height, width = (
+        max(1, k - 2 * p) + draw(st.integers(0, 5)) for k, p in zip(kernel, padding, strict=True)
+    )
+    return (
+        (draw(st.integers(0, 3)), height, width, draw(st.integers(1, 3))),
+        kernel,
+        stride,
+        padding,
+    )
 
 
 def whole_numbers(shape, seed=0):
@@ -97,7 +104,9 @@ def test_arrays_of_any_memory_order_work():
     columns = im2col(turned, 2, 2, 1)
     np.testing.assert_array_equal(columns, im2col(turned.copy(), 2, 2, 1))
     expected = col2im(columns, turned.shape, 2, 2, 1)
-    np.testing.assert_array_equal(col2im(np.asfortranarray(columns), turned.shape, 2, 2, 1), expected)
+    np.testing.assert_array_equal(
+        col2im(np.asfortranarray(columns), turned.shape, 2, 2, 1), expected
+    )
 
 
 IMAGES = np.ones((2, 4, 5, 3))
@@ -115,8 +124,16 @@ IMAGES = np.ones((2, 4, 5, 3))
         ((IMAGES, 3, 1.5), TypeError, "stride must be an integer, got 1.5"),
         ((IMAGES, 3, (1, 2, 3)), TypeError, r"stride must be an integer, got \(1, 2, 3\)"),
         ((IMAGES, 3, 1, -1), ValueError, "padding must be at least 0, got -1"),
-        ((IMAGES, 5), ValueError, r"a kernel of size \(5, 5\) is larger than the padded images \(4, 5\)"),
-        ((IMAGES, (1, 8), 1, (0, 1)), ValueError, r"kernel of size \(1, 8\) .* padded images \(4, 7\)"),
+        (
+            (IMAGES, 5),
+            ValueError,
+            r"a kernel of size \(5, 5\) is larger than the padded images \(4, 5\)",
+        ),
+        (
+            (IMAGES, (1, 8), 1, (0, 1)),
+            ValueError,
+            r"kernel of size \(1, 8\) .* padded images \(4, 7\)",
+        ),
     ],
 )
 def test_bad_input_is_named(function, arguments, error, message):
@@ -126,7 +143,10 @@ def test_bad_input_is_named(function, arguments, error, message):
 
 @pytest.mark.parametrize("function", COL2IM)
 def test_columns_of_another_shape_are_refused(function):
-    with pytest.raises(ValueError, match=r"columns must have shape \(24, 12\) for images of shape .*, got \(24, 11\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"columns must have shape \(24, 12\) for images of shape .*, got \(24, 11\)",
+    ):
         function(np.ones((24, 11)), IMAGES.shape, 2)
     with pytest.raises(ValueError, match=r"images must have shape \(B, H, W, C\), got \(2, 4, 5\)"):
         function(np.ones((24, 12)), (2, 4, 5), 2)

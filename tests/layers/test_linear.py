@@ -9,13 +9,21 @@ from vqnp.layers import Linear, linear_backward, linear_forward
 module = sys.modules["vqnp.layers.linear"]
 
 
-@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(5, 3, 4), (1, 1, 1), (2, 7, 1), (1, 2, 6)])
+@pytest.mark.parametrize(
+    ("rows", "inputs", "outputs"), [(5, 3, 4), (1, 1, 1), (2, 7, 1), (1, 2, 6)]
+)
 def test_gradients(rows, inputs, outputs):
     rng = np.random.default_rng(0)
-    x, weight, bias = rng.normal(size=(rows, inputs)), rng.normal(size=(inputs, outputs)), rng.normal(size=outputs)
+    x, weight, bias = (
+        rng.normal(size=(rows, inputs)),
+        rng.normal(size=(inputs, outputs)),
+        rng.normal(size=outputs),
+    )
     cotangent = rng.normal(size=(rows, outputs))
     out, cache = linear_forward(x, weight, bias)
-    np.testing.assert_allclose(out, np.einsum("ni,io->no", x, weight) + bias, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(
+        out, np.einsum("ni,io->no", x, weight) + bias, rtol=1e-13, atol=1e-13
+    )
 
     def value():
         return (linear_forward(x, weight, bias)[0] * cotangent).sum()
@@ -33,11 +41,15 @@ def test_bias_gradient_is_summed_in_float64():
 
 
 @pytest.mark.parametrize("parallel_from", [0, 1 << 62], ids=["parallel", "serial"])
-@pytest.mark.parametrize("rows", [module.BLOCK_ROWS + extra for extra in (-1, 0, 1)] + [2 * module.BLOCK_ROWS + 5])
+@pytest.mark.parametrize(
+    "rows", [module.BLOCK_ROWS + extra for extra in (-1, 0, 1)] + [2 * module.BLOCK_ROWS + 5]
+)
 def test_bias_of_more_rows_than_are_summed_at_a_time(rows, parallel_from, monkeypatch):
     monkeypatch.setattr(module, "PARALLEL_FROM", parallel_from)
     rng = np.random.default_rng(rows)
-    dout = rng.integers(-9, 10, (rows, 2)).astype(np.float32)  # whole numbers: in any order they add up to the same
+    dout = rng.integers(-9, 10, (rows, 2)).astype(
+        np.float32
+    )  # whole numbers: in any order they add up to the same
     np.testing.assert_array_equal(module.sum_rows(dout), dout.sum(axis=0))
     bias = rng.normal(size=2).astype(np.float32)
     out = dout.copy()
@@ -59,13 +71,22 @@ def test_dtype_passes_through(dtype):
     layer = Linear(3, 2, np.random.default_rng(0), dtype)
     out, cache = layer.forward(np.ones((4, 3), dtype))
     dx, gradients = layer.backward(np.ones_like(out), cache)
-    assert {out.dtype, dx.dtype, *(array.dtype for array in (layer.params | gradients).values())} == {np.dtype(dtype)}
-    assert {name: array.shape for name, array in gradients.items()} == {"weight": (3, 2), "bias": (2,)}
+    assert {
+        out.dtype,
+        dx.dtype,
+        *(array.dtype for array in (layer.params | gradients).values()),
+    } == {np.dtype(dtype)}
+    assert {name: array.shape for name, array in gradients.items()} == {
+        "weight": (3, 2),
+        "bias": (2,),
+    }
 
 
 @pytest.mark.parametrize("shape", [(4, 2), (3,), (4, 1, 3)])
 def test_another_shape_is_refused(shape):
-    with pytest.raises(ValueError, match=r"a linear layer of 3 inputs takes x of shape \(N, 3\), got \("):
+    with pytest.raises(
+        ValueError, match=r"a linear layer of 3 inputs takes x of shape \(N, 3\), got \("
+    ):
         Linear(3, 2, np.random.default_rng(0)).forward(np.ones(shape, np.float32))
 
 

@@ -13,7 +13,9 @@ def test_gradient(shape):
     cotangent = rng.normal(size=shape)
     out, cache = relu_forward(x)
     np.testing.assert_array_equal(out, np.maximum(x, 0))
-    assert_gradient(relu_backward(cotangent, cache), x, lambda: (relu_forward(x)[0] * cotangent).sum())
+    assert_gradient(
+        relu_backward(cotangent, cache), x, lambda: (relu_forward(x)[0] * cotangent).sum()
+    )
 
 
 def test_value_and_gradient_at_zero_are_zero():

@@ -25,15 +25,29 @@ def images(seed=1):
 
 def test_a_block_is_its_equation():
     block, x = a_block(), images()
-    hidden, _ = conv2d_forward_loop(np.maximum(x, 0), block.params["1.weight"], block.params["1.bias"], 1, 1)
-    branch, _ = conv2d_forward_loop(np.maximum(hidden, 0), block.params["3.weight"], block.params["3.bias"])
+    hidden, _ = conv2d_forward_loop(
+        np.maximum(x, 0), block.params["1.weight"], block.params["1.bias"], 1, 1
+    )
+    branch, _ = conv2d_forward_loop(
+        np.maximum(hidden, 0), block.params["3.weight"], block.params["3.bias"]
+    )
     out, _ = block.forward(x)
-    np.testing.assert_allclose(out, x + branch, rtol=0, atol=1e-13)  # sums of under 30 terms of size one
+    np.testing.assert_allclose(
+        out, x + branch, rtol=0, atol=1e-13
+    )  # sums of under 30 terms of size one
 
 
 def test_the_parameters_have_the_shapes_of_the_equation():
-    shapes = {name: value.shape for name, value in ResidualBlock(5, 2, np.random.default_rng(0)).params.items()}
-    assert shapes == {"1.weight": (3, 3, 5, 2), "1.bias": (2,), "3.weight": (1, 1, 2, 5), "3.bias": (5,)}
+    shapes = {
+        name: value.shape
+        for name, value in ResidualBlock(5, 2, np.random.default_rng(0)).params.items()
+    }
+    assert shapes == {
+        "1.weight": (3, 3, 5, 2),
+        "1.bias": (2,),
+        "3.weight": (1, 1, 2, 5),
+        "3.bias": (5,),
+    }
 
 
 def test_the_skip_carries_x_itself_and_not_its_positive_part():
@@ -66,7 +80,10 @@ def test_gradients_are_central_differences():
     assert gradients.keys() == block.params.keys()
 
     step = 1e-6  # piecewise quadratic: rounding costs about 1e-16·50/step, and a kink within a step is unlikely
-    for array, gradient in [(x, dx), *((block.params[name], gradients[name]) for name in block.params)]:
+    for array, gradient in [
+        (x, dx),
+        *((block.params[name], gradients[name]) for name in block.params),
+    ]:
         for index in np.ndindex(array.shape):
             sides = []
             for shift in (step, -step):
@@ -74,11 +91,15 @@ def test_gradients_are_central_differences():
                 array[index] += shift
                 sides.append(np.vdot(block.forward(x)[0], dout))
                 array[index] = kept
-            assert gradient[index] == pytest.approx((sides[0] - sides[1]) / (2 * step), rel=0, abs=1e-7)
+            assert gradient[index] == pytest.approx(
+                (sides[0] - sides[1]) / (2 * step), rel=0, abs=1e-7
+            )
 
 
 def test_forward_and_gradients_are_those_of_pytorch():
-    torch = pytest.importorskip("torch", reason="PyTorch is the independent implementation compared with")
+    torch = pytest.importorskip(
+        "torch", reason="PyTorch is the independent implementation compared with"
+    )
     block, dout = a_block(), images(seed=2)
     out, cache = block.forward(images())
     dx, gradients = block.backward(dout, cache)
@@ -93,7 +114,9 @@ def test_forward_and_gradients_are_those_of_pytorch():
     derivatives = torch.autograd.grad(expected, (x, *tensors), torch.from_numpy(dout))
     found = [out, dx, *(gradients[name] for name in names)]
     for one, other in zip(found, (expected, *derivatives), strict=True):
-        np.testing.assert_allclose(one, other.detach().numpy(), rtol=0, atol=1e-12)  # sums of under 100 terms
+        np.testing.assert_allclose(
+            one, other.detach().numpy(), rtol=0, atol=1e-12
+        )  # sums of under 100 terms
 
 
 def test_two_blocks_of_one_generator_have_weights_of_their_own():

@@ -21,7 +21,9 @@ def rng(seed=0):
 def batches(steps, k, dims, dtype=np.float64, n=9):
     """Embeddings and codes of some steps; code 0 is never chosen."""
     draws = rng(1)
-    return [(draws.normal(size=(n, dims)).astype(dtype), draws.integers(1, k, n)) for _ in range(steps)]
+    return [
+        (draws.normal(size=(n, dims)).astype(dtype), draws.integers(1, k, n)) for _ in range(steps)
+    ]
 
 
 def start(dialect, k=4, dims=3, dtype=np.float64):
@@ -76,8 +78,14 @@ def debiased(tokens, L, M, n, s, decay, t):
 REFERENCES = {
     "paper": (lambda tokens, counts, noise: (counts, counts[:, None] * tokens), paper),
     "counts-one": (lambda tokens, counts, noise: (np.ones(len(tokens)), tokens), counts_one),
-    "smoothed-state": (lambda tokens, counts, noise: (np.zeros(len(tokens)), noise), smoothed_state),
-    "debiased": (lambda tokens, counts, noise: (np.zeros(len(tokens)), np.zeros_like(tokens)), debiased),
+    "smoothed-state": (
+        lambda tokens, counts, noise: (np.zeros(len(tokens)), noise),
+        smoothed_state,
+    ),
+    "debiased": (
+        lambda tokens, counts, noise: (np.zeros(len(tokens)), np.zeros_like(tokens)),
+        debiased,
+    ),
 }
 
 
@@ -109,7 +117,9 @@ def test_what_is_not_finite_is_refused_before_anything_moves(bad, many, monkeypa
     before = codebook.tokens.copy(), codebook.counts.copy(), codebook.sums.copy()
     embeddings = np.ones((9, 3))
     embeddings[4 : 4 + len(bad), 1] = bad
-    refused = pytest.raises(ValueError, match=r"embeddings holds NaN or infinity, first at index \(4, 1\)")
+    refused = pytest.raises(
+        ValueError, match=r"embeddings holds NaN or infinity, first at index \(4, 1\)"
+    )
     with refused, np.errstate(invalid="ignore"):
         ema_update(codebook, embeddings, np.arange(9) % 2, 0.9)
     for now, then in zip((codebook.tokens, codebook.counts, codebook.sums), before, strict=True):
@@ -117,7 +127,11 @@ def test_what_is_not_finite_is_refused_before_anything_moves(bad, many, monkeypa
     assert codebook.steps == 0
 
 
-BLOCKS = [(4, 3), (11, module.COORDINATES // 8), (3, module.COORDINATES + 1)]  # one; one and three codes; one a code
+BLOCKS = [
+    (4, 3),
+    (11, module.COORDINATES // 8),
+    (3, module.COORDINATES + 1),
+]  # one; one and three codes; one a code
 
 
 @pytest.mark.parametrize(("parallel_from", "many"), [(0, 1 << 62), (1 << 62, 1 << 62), (0, 0)])
@@ -136,18 +150,28 @@ def test_dialects_do_what_the_table_says(dialect, k, dims, parallel_from, many, 
         s = np.stack([embeddings[codes == code].sum(axis=0) for code in range(k)])
         tokens, L, M = update(tokens, L, M, n, s, decay, t)
         np.testing.assert_array_equal(ema_update(codebook, embeddings, codes, decay, dialect), n)
-        for found, expected in ((codebook.tokens, tokens), (codebook.counts, L), (codebook.sums, M)):
+        for found, expected in (
+            (codebook.tokens, tokens),
+            (codebook.counts, L),
+            (codebook.sums, M),
+        ):
             # sums of some dozen numbers of size one
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
     assert codebook.steps == 12
 
 
-@given(st.sampled_from(["paper", "counts-one", "debiased", "smoothed-state"]), assignments(), st.floats(0, 0.999))
+@given(
+    st.sampled_from(["paper", "counts-one", "debiased", "smoothed-state"]),
+    assignments(),
+    st.floats(0, 0.999),
+)
 def test_total_mass_is_kept(dialect, assignment, decay):
     """Σ L ← γ Σ L + (1 − γ) N for every dialect: smoothing, where it is stored back, moves weight and adds none. Also M."""
     embeddings, codes, k = assignment
     draws = rng(len(codes))
-    codebook = Codebook.start(draws.normal(size=(k, embeddings.shape[1])), draws.uniform(0, 5, k), dialect, rng=draws)
+    codebook = Codebook.start(
+        draws.normal(size=(k, embeddings.shape[1])), draws.uniform(0, 5, k), dialect, rng=draws
+    )
     embeddings = embeddings.astype(np.float64)
     mass = decay * codebook.counts.sum() + (1 - decay) * len(codes)
     sums = decay * codebook.sums.sum(axis=0) + (1 - decay) * embeddings.sum(axis=0)
@@ -170,14 +194,21 @@ def test_dtype_passes_through(dialect, dtype):
 @pytest.mark.parametrize(("k", "dims"), [(11, 3), BLOCKS[1]])
 def test_bits_do_not_depend_on_the_threads(k, dims, dialect, monkeypatch):
     results = []
-    for parallel_from, many, number in ((1 << 62, 1 << 62, 1), (0, 1 << 62, 2), (0, 0, 1), (0, 0, 2)):
+    for parallel_from, many, number in (
+        (1 << 62, 1 << 62, 1),
+        (0, 1 << 62, 2),
+        (0, 0, 1),
+        (0, 0, 2),
+    ):
         monkeypatch.setattr(module, "PARALLEL_FROM", parallel_from)
         monkeypatch.setattr(module, "MANY", many)
         codebook = start(dialect, k, dims, np.float32)
         with threads.limit(number):
             for embeddings, codes in batches(5, k, dims, np.float32, n=200):
                 ema_update(codebook, embeddings, codes, 0.9, dialect)
-        results.append(np.concatenate([codebook.tokens.ravel(), codebook.counts, codebook.sums.ravel()]))
+        results.append(
+            np.concatenate([codebook.tokens.ravel(), codebook.counts, codebook.sums.ravel()])
+        )
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
 
@@ -232,10 +263,22 @@ def test_start_copies_its_tokens():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"embeddings": np.zeros((9, 2))}, ValueError, r"embeddings must have shape \(N, 3\), got \(9, 2\)"),
-        ({"embeddings": np.zeros((9, 3), int)}, TypeError, "embeddings must be float32 or float64, got int64"),
+        (
+            {"embeddings": np.zeros((9, 2))},
+            ValueError,
+            r"embeddings must have shape \(N, 3\), got \(9, 2\)",
+        ),
+        (
+            {"embeddings": np.zeros((9, 3), int)},
+            TypeError,
+            "embeddings must be float32 or float64, got int64",
+        ),
         ({"embeddings": np.full((9, 3), np.inf)}, ValueError, "embeddings holds NaN or infinity"),
-        ({"embeddings": np.zeros((0, 3)), "codes": np.zeros(0, int)}, ValueError, "embeddings is empty"),
+        (
+            {"embeddings": np.zeros((0, 3)), "codes": np.zeros(0, int)},
+            ValueError,
+            "embeddings is empty",
+        ),
         ({"codes": np.zeros(8, int)}, ValueError, r"codes must have shape \(9,\), got \(8,\)"),
         ({"codes": np.zeros(9)}, TypeError, "codes must be a NumPy array of integers, got float64"),
         ({"codes": np.full(9, 4)}, ValueError, r"codes must lie in \[0, 4\), got 4 to 4"),
@@ -252,7 +295,12 @@ def test_start_copies_its_tokens():
 )
 def test_bad_input_is_refused_and_changes_nothing(change, error, message):
     codebook, before = start("paper"), start("paper")
-    good = {"embeddings": np.zeros((9, 3)), "codes": np.zeros(9, int), "decay": 0.9, "dialect": "paper"}
+    good = {
+        "embeddings": np.zeros((9, 3)),
+        "codes": np.zeros(9, int),
+        "decay": 0.9,
+        "dialect": "paper",
+    }
     with pytest.raises(error, match=message):
         ema_update(codebook, **good | change)
     np.testing.assert_array_equal(codebook.tokens, before.tokens)

@@ -12,7 +12,7 @@ def rng(seed=0):
 
 def quantizer(embeddings, batch=10, **settings):
     made = Quantizer(QuantizerSettings(**{"tokens": 4} | settings))
-    made.initialise(embeddings, batch, rng(1))
+    made.initialize(embeddings, batch, rng(1))
     return made
 
 
@@ -23,7 +23,12 @@ def embeddings():
 
 def state(made):
     codebook = made.codebook
-    return [codebook.tokens.copy(), codebook.counts.copy(), codebook.sums.copy(), np.array(codebook.steps)]
+    return [
+        codebook.tokens.copy(),
+        codebook.counts.copy(),
+        codebook.sums.copy(),
+        np.array(codebook.steps),
+    ]
 
 
 def assert_same(found, expected):
@@ -91,14 +96,18 @@ def test_permuting_the_batch_moves_the_tokens_alike(seed):
     for made, rows in ((one, np.arange(20)), (other, order)):
         _, codes = made.forward(embeddings[rows])
         made.update(embeddings[rows], codes)
-    np.testing.assert_allclose(one.codebook.tokens, other.codebook.tokens, rtol=0, atol=1e-13)  # sums in another order
+    np.testing.assert_allclose(
+        one.codebook.tokens, other.codebook.tokens, rtol=0, atol=1e-13
+    )  # sums in another order
 
 
 def test_one_token_serves_all(embeddings):
     made = quantizer(embeddings, tokens=1)
     quantized, codes = made.forward(embeddings)
     assert not codes.any()
-    np.testing.assert_allclose(quantized, np.broadcast_to(embeddings.mean(axis=0), (40, 3)), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(
+        quantized, np.broadcast_to(embeddings.mean(axis=0), (40, 3)), rtol=0, atol=1e-14
+    )
 
 
 def test_more_tokens_than_embeddings_warns_and_works(embeddings):
@@ -109,9 +118,10 @@ def test_more_tokens_than_embeddings_warns_and_works(embeddings):
 
 def test_without_a_codebook_it_says_what_to_call(embeddings):
     made = Quantizer()
-    assert not made.initialised
+    assert not made.initialized
     with pytest.raises(
-        RuntimeError, match=r"the quantizer has no codebook yet: call initialise\(embeddings, batch, rng\)"
+        RuntimeError,
+        match=r"the quantizer has no codebook yet: call initialize\(embeddings, batch, rng\)",
     ):
         made.forward(embeddings)
 

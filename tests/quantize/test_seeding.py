@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vqnp.quantize import nearest
-from vqnp.quantize.kmeans import BLOCK, PARALLEL_FROM, _lower_distances, plus_plus
+from vqnp.quantize.lloyd import BLOCK, PARALLEL_FROM, _lower_distances, plus_plus
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

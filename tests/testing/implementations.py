@@ -12,7 +12,7 @@ from vqnp.layers.conv_transpose import conv_transpose2d_backward, conv_transpose
 from vqnp.losses import commitment
 from vqnp.optim import Adam
 from vqnp.quantize import Codebook, ema_update, nearest, quantize_backward, quantize_forward
-from vqnp.quantize.kmeans import lloyd
+from vqnp.quantize.lloyd import lloyd
 from vqnp.testing.training import trained
 
 NAMES = ("tokens", "counts", "sums")
@@ -58,13 +58,17 @@ def evaluate(state, embeddings):
 
 
 def cluster(points, tokens):
-    with warnings.catch_warnings(action="ignore"):  # "k-means leaves 3 of 7 tokens without points", as it must
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # "k-means leaves 3 of 7 tokens without points", as it must
         found = lloyd(points, tokens, 100)
     return found.tokens, found.counts
 
 
 def straight_through(embeddings, tokens):
-    return quantize_forward(embeddings.reshape(-1, embeddings.shape[3]), tokens)[0].reshape(embeddings.shape)
+    return quantize_forward(embeddings.reshape(-1, embeddings.shape[3]), tokens)[0].reshape(
+        embeddings.shape
+    )
 
 
 def straight_through_vjp(embeddings, tokens, dquantized):
@@ -84,7 +88,10 @@ def layer(forward, backward):
 
 
 def residual_layers(x, blocks):
-    made = [ResidualBlock(x.shape[3], block["wide"].shape[3], np.random.default_rng(0), x.dtype) for block in blocks]
+    made = [
+        ResidualBlock(x.shape[3], block["wide"].shape[3], np.random.default_rng(0), x.dtype)
+        for block in blocks
+    ]
     for one, block in zip(made, blocks, strict=True):
         named = zip(("1.weight", "1.bias", "3.weight", "3.bias"), block.values(), strict=True)
         for name, value in named:

@@ -42,9 +42,10 @@ def quantizer(state, decay=0.9, **settings):
 
 
 def state_of(made, steps=0):
-    return {ours: getattr(made._codebook, theirs)[0].detach().clone() for ours, theirs in BUFFERS.items()} | {
-        "steps": steps
-    }
+    return {
+        ours: getattr(made._codebook, theirs)[0].detach().clone()
+        for ours, theirs in BUFFERS.items()
+    } | {"steps": steps}
 
 
 def search(points, tokens):
@@ -78,13 +79,17 @@ def revive(state, codes, tokens, counts):
 
 
 def cluster(points, start, iterations=10):
-    tokens, counts = kmeans(points[None], len(start), iterations, sample_fn=lambda samples, k: start[None])
+    tokens, counts = kmeans(
+        points[None], len(start), iterations, sample_fn=lambda samples, k: start[None]
+    )
     return tokens[0], counts[0]
 
 
 def passed_on(z, tokens, **settings):
     """``z`` is (B, D, H, W), as ``accept_image_fmap`` has it."""
-    return quantizer({"tokens": tokens}, accept_image_fmap=True, **settings)(z, freeze_codebook=True)[0]
+    return quantizer({"tokens": tokens}, accept_image_fmap=True, **settings)(
+        z, freeze_codebook=True
+    )[0]
 
 
 def commitment(z, quantized, beta):
@@ -105,9 +110,14 @@ def straight(settings):
 
 CHECKS = {
     "nearest token": partial(check_nearest, search),
-    **{f"moving averages, `{dialect}`": partial(check_ema, ema, dialect=dialect) for dialect in DIALECTS},
+    **{
+        f"moving averages, `{dialect}`": partial(check_ema, ema, dialect=dialect)
+        for dialect in DIALECTS
+    },
     "padding left out, `counts-one`": partial(check_ema_mask, ema, dialect="counts-one"),
-    "order of a training step, `counts-one`": partial(check_quantizer_step, step, dialect="counts-one"),
+    "order of a training step, `counts-one`": partial(
+        check_quantizer_step, step, dialect="counts-one"
+    ),
     "evaluation changes nothing": partial(check_evaluation, evaluate),
     "revived codes": partial(check_revival, revive),
     "straight-through, `rotation_trick=False`": straight({"rotation_trick": False}),
@@ -127,7 +137,10 @@ def table():
     ]
     for name, check in CHECKS.items():
         result = check(arrays="torch", dtype="float32", raises=False)
-        wrong, cases = ({found.where.split(":")[0] for found in part} for part in (result.failed, result.comparisons))
+        wrong, cases = (
+            {found.where.split(":")[0] for found in part}
+            for part in (result.failed, result.comparisons)
+        )
         verdict = (
             "agrees"
             if result.passed
@@ -136,13 +149,19 @@ def table():
             else "differs"
         )
         known = ", ".join(f"`{mutant.name}`" for mutant in result.suspects)
-        rows.append(f"| {name} | {verdict} | {'' if result.passed else known or explained(result)} |")
+        rows.append(
+            f"| {name} | {verdict} | {'' if result.passed else known or explained(result)} |"
+        )
     return "\n".join(rows)
 
 
 def explained(result):
     """What there is to say when no mutant gives the answer."""
-    return f"none known; wrong where `{result.alike[0].name}` is" if len(result.alike) == 1 else "none known"
+    return (
+        f"none known; wrong where `{result.alike[0].name}` is"
+        if len(result.alike) == 1
+        else "none known"
+    )
 
 
 if __name__ == "__main__":

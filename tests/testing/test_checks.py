@@ -20,14 +20,14 @@ from vqnp.testing import (
     optimizer,
     parametrize_checks,
     perplexity,
-    quantizer_step,
     residual,
+    step_order,
     straight_through,
     training,
 )
 from vqnp.testing import ema as ema_checks
-from vqnp.testing import start as start_checks
-from vqnp.testing.pytest_use import CHECKS
+from vqnp.testing import ema_start as start_checks
+from vqnp.testing.pytest_plugin import CHECKS
 
 
 def test_every_check_has_an_implementation_of_ours():
@@ -45,7 +45,9 @@ def test_our_own_pass(check, dtype):
 def test_our_own_pass_in_each_dialect(dialect, dtype):
     assert check_ema(partial(ema, dialect=dialect), dialect=dialect, dtype=dtype).passed
     assert check_ema_mask(partial(ema, dialect=dialect), dialect=dialect, dtype=dtype).passed
-    assert check_quantizer_step(partial(quantizer_step_of, dialect=dialect), dialect=dialect, dtype=dtype).passed
+    assert check_quantizer_step(
+        partial(quantizer_step_of, dialect=dialect), dialect=dialect, dtype=dtype
+    ).passed
     assert check_ema_start(partial(start, dialect=dialect), dialect=dialect, dtype=dtype).passed
 
 
@@ -57,14 +59,20 @@ CATALOGUE = [
     ("kmeans_init", kmeans.MUTANTS, {}),
     ("kmeans_empty", kmeans.EMPTY_MUTANTS, {}),
     *(("ema", ema_checks.mutants(dialect), {"dialect": dialect}) for dialect in DIALECTS),
-    *(("ema", ema_checks.mutants(dialect), {"dialect": dialect, "dtype": "float32"}) for dialect in DIALECTS),
+    *(
+        ("ema", ema_checks.mutants(dialect), {"dialect": dialect, "dtype": "float32"})
+        for dialect in DIALECTS
+    ),
     *(("ema_start", start_checks.mutants(dialect), {"dialect": dialect}) for dialect in DIALECTS),
     *(("ema_mask", ema_checks.mask_mutants(dialect), {"dialect": dialect}) for dialect in DIALECTS),
     ("ema_unused", ema_checks.UNUSED_MUTANTS, {"dtype": "float64"}),
     ("ema_unused", ema_checks.UNUSED_MUTANTS, {"dtype": "float32"}),
     ("revival", start_checks.REVIVAL_MUTANTS, {}),
-    *(("quantizer_step", quantizer_step.step_mutants(dialect), {"dialect": dialect}) for dialect in DIALECTS),
-    ("evaluation", quantizer_step.EVALUATION_MUTANTS, {}),
+    *(
+        ("quantizer_step", step_order.step_mutants(dialect), {"dialect": dialect})
+        for dialect in DIALECTS
+    ),
+    ("evaluation", step_order.EVALUATION_MUTANTS, {}),
     ("straight_through", straight_through.MUTANTS, {}),
     ("commitment", commitment.MUTANTS, {}),
     ("perplexity", perplexity.MUTANTS, {}),
@@ -73,7 +81,7 @@ CATALOGUE = [
     ("residual_blocks", residual.MUTANTS, {}),
     *((kind, optimizer.mutants(kind), {}) for kind in ("adam", "amsgrad", "adamw")),
     ("training_mlp", training.MUTANTS, {}),
-    # The convolutional model takes seconds: once for the catalogue, whose other mistakes the MLP shows, and for its own optimiser.
+    # The convolutional model takes seconds: once for the catalogue, whose other mistakes the MLP shows, and for its own optimizer.
     ("training_conv", (training.MUTANTS[0], training.MUTANTS[-1]), {}),
 ]
 MUTANTS = [
@@ -84,7 +92,9 @@ MUTANTS = [
 
 
 @pytest.mark.parametrize(("name", "mutant", "options"), MUTANTS)
-@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")  # some mistakes divide by zero
+@pytest.mark.filterwarnings(
+    "ignore:.*encountered in:RuntimeWarning"
+)  # some mistakes divide by zero
 def test_every_mutant_is_caught_and_diagnosed_as_itself(name, mutant, options):
     with pytest.raises(CheckFailed) as caught:
         CHECKS[name](*mutant.functions, **options)

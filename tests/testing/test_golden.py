@@ -21,16 +21,23 @@ def test_made_anew_they_are_what_is_stored(capsys):
 def test_a_changed_case_is_noticed(monkeypatch):
     real = golden.cases("commitment")[0]
     changed = golden.Case(
-        real.name, real.inputs, real.outputs | {"value": real.outputs["value"] * (1 + 1e-9)}, real.settings
+        real.name,
+        real.inputs,
+        real.outputs | {"value": real.outputs["value"] * (1 + 1e-9)},
+        real.settings,
     )
-    monkeypatch.setattr(golden, "cases", lambda group: (changed,) if group == "commitment" else cases(group))
+    monkeypatch.setattr(
+        golden, "cases", lambda group: (changed,) if group == "commitment" else cases(group)
+    )
     assert differences() == ["commitment: beta .375/outputs/value differs from what is stored"]
 
 
 def test_other_settings_are_noticed(monkeypatch):
     real = golden.cases("commitment")[0]
     changed = golden.Case(real.name, real.inputs, real.outputs, {"beta": 0.5})
-    monkeypatch.setattr(golden, "cases", lambda group: (changed,) if group == "commitment" else cases(group))
+    monkeypatch.setattr(
+        golden, "cases", lambda group: (changed,) if group == "commitment" else cases(group)
+    )
     assert differences() == ["commitment: other cases or settings than those stored"]
 
 
@@ -66,7 +73,9 @@ def test_inputs_are_numbers_that_float32_holds(group):
     for case in cases(group):
         if case.settings.get("dtype") != "float64":
             for name, array in case.inputs.items():
-                np.testing.assert_array_equal(array.astype(np.float32), array, err_msg=f"{case.name}: {name}")
+                np.testing.assert_array_equal(
+                    array.astype(np.float32), array, err_msg=f"{case.name}: {name}"
+                )
 
 
 def test_a_damaged_file_is_refused(tmp_path, monkeypatch):
@@ -99,8 +108,13 @@ def second_best(points, tokens):
 def test_no_code_hangs_on_a_rounding():
     pairs = [(case.inputs["embeddings"].reshape(-1, case.inputs["tokens"].shape[1]), case.inputs["tokens"])
              for case in (*cases("quantizer_step"), *cases("straight_through"))]  # fmt: skip
-    for case in cases("kmeans")[:-1]:  # the last has more tokens than points: equal tokens are what it is about
-        pairs += [(case.inputs["points"], case.inputs["start"]), (case.inputs["points"], case.outputs["tokens"])]
+    for case in cases("kmeans")[
+        :-1
+    ]:  # the last has more tokens than points: equal tokens are what it is about
+        pairs += [
+            (case.inputs["points"], case.inputs["start"]),
+            (case.inputs["points"], case.outputs["tokens"]),
+        ]
     for points, tokens in pairs:
         best, second = second_best(points, tokens)
         assert (second > best * (1 + MARGIN)).all()

@@ -21,21 +21,31 @@ def vjp(x, weight, bias, dout):
 
 def test_right_gradients_pass():
     result = check_grads(forward, vjp, (X, WEIGHT, BIAS))
-    assert [comparison.where[:10] for comparison in result.comparisons] == ["argument 0", "argument 1", "argument 2"]
+    assert [comparison.where[:10] for comparison in result.comparisons] == [
+        "argument 0",
+        "argument 1",
+        "argument 2",
+    ]
 
 
 def test_our_layer_passes():
     def layer_vjp(x, weight, bias, dout):
         return linear_backward(dout, linear_forward(x, weight, bias)[1])
 
-    assert check_grads(lambda *args: linear_forward(*args)[0], layer_vjp, (X[0, 0], WEIGHT, BIAS)).passed
+    assert check_grads(
+        lambda *args: linear_forward(*args)[0], layer_vjp, (X[0, 0], WEIGHT, BIAS)
+    ).passed
 
 
-@pytest.mark.parametrize(("name", "says", "change"), COTANGENTS, ids=[name for name, _, _ in COTANGENTS])
+@pytest.mark.parametrize(
+    ("name", "says", "change"), COTANGENTS, ids=[name for name, _, _ in COTANGENTS]
+)
 def test_every_mistake_is_caught_and_diagnosed_as_itself(name, says, change):
     with pytest.raises(CheckFailed, match=name) as caught:
         check_grads(forward, lambda x, w, b, dout: vjp(x, w, b, change(dout)), (X, WEIGHT, BIAS))
-    expected = ["half", "batch-mean"] if name in ("half", "batch-mean") else [name]  # the batch is of two
+    expected = (
+        ["half", "batch-mean"] if name in ("half", "batch-mean") else [name]
+    )  # the batch is of two
     assert [mutant.name for mutant in caught.value.result.suspects] == expected
 
 

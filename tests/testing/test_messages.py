@@ -44,7 +44,9 @@ def test_the_message_names_the_place_the_errors_the_bound_and_the_rest():
     assert first.absolute_error == pytest.approx(0.25)
     assert first.relative_error == pytest.approx(0.25 / abs(token))
     text = str(result)
-    assert f"paper: tokens[2, 2, 1]: got {first.answer[2, 2, 1]:.17g}, expected {token:.17g}" in text
+    assert (
+        f"paper: tokens[2, 2, 1]: got {first.answer[2, 2, 1]:.17g}, expected {token:.17g}" in text
+    )
     assert "largest error: absolute 0.25, relative" in text
     assert "allowed: 64 roundings, because ten steps add" in text
     assert "no known mistake gives this answer" in text
@@ -75,7 +77,9 @@ def test_another_shape_is_a_failure_that_says_so():
 
 
 def test_nan_is_wrong():
-    result = check_kmeans_init(lambda points, start: (start * np.nan, cluster(points, start)[1]), raises=False)
+    result = check_kmeans_init(
+        lambda points, start: (start * np.nan, cluster(points, start)[1]), raises=False
+    )
     assert result.failed[0].absolute_error == np.inf
 
 
@@ -130,7 +134,9 @@ def test_pytest_names_the_checks_and_holds_expected_failures_to_failing(pytester
     )
     outcome = pytester.runpytest("-rA", "-p", "no:cacheprovider")
     outcome.assert_outcomes(failed=1, xfailed=1)
-    outcome.stdout.fnmatch_lines_random(["*test_mine?tie_break?*why*", "*XPASS(strict)*it is right*"])
+    outcome.stdout.fnmatch_lines_random(
+        ["*test_mine?tie_break?*why*", "*XPASS(strict)*it is right*"]
+    )
 
 
 @pytest.mark.parametrize(("given", "options", "message"), [

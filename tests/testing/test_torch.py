@@ -1,4 +1,4 @@
-"""PyTorch's own layers and optimisers pass through the adapters, and a whole training in PyTorch does from the stored arrays."""
+"""PyTorch's own layers and optimizers pass through the adapters, and a whole training in PyTorch does from the stored arrays."""
 
 from itertools import pairwise
 
@@ -67,30 +67,41 @@ def test_a_transposed_kernel_in_torch_is_named():
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("kind", ["adam", "amsgrad", "adamw"])
-def test_optimisers(kind, dtype):
+def test_optimizers(kind, dtype):
     assert check_optimizer(optimizer(kind), kind=kind, arrays="torch", dtype=dtype).passed
 
 
-def test_one_optimiser_is_not_another():
+def test_one_optimizer_is_not_another():
     found = {
         (kind, other): [
-            s.name for s in check_optimizer(optimizer(other), kind=kind, arrays="torch", raises=False).suspects
+            s.name
+            for s in check_optimizer(
+                optimizer(other), kind=kind, arrays="torch", raises=False
+            ).suspects
         ]
         for kind, other in [("amsgrad", "adam"), ("adamw", "adam")]
     }
-    assert found == {("amsgrad", "adam"): ["maximum-forgotten"], ("adamw", "adam"): ["decay-coupled"]}
+    assert found == {
+        ("amsgrad", "adam"): ["maximum-forgotten"],
+        ("adamw", "adam"): ["decay-coupled"],
+    }
 
 
 def test_residual_blocks():
     def forward(x, blocks):
         for b in blocks:
             x = x + F.conv2d(
-                F.relu(F.conv2d(F.relu(x), b["wide"], b["wide_bias"], padding=1)), b["narrow"], b["narrow_bias"]
+                F.relu(F.conv2d(F.relu(x), b["wide"], b["wide_bias"], padding=1)),
+                b["narrow"],
+                b["narrow_bias"],
             )
         return x
 
     def vjp(x, blocks, dout):
-        leaves = [x.requires_grad_(), *(array.requires_grad_() for block in blocks for array in block.values())]
+        leaves = [
+            x.requires_grad_(),
+            *(array.requires_grad_() for block in blocks for array in block.values()),
+        ]
         dx, *others = torch.autograd.grad(forward(x, blocks), leaves, dout)
         return dx, [dict(zip(blocks[0], others[i : i + 4], strict=True)) for i in (0, 4)]
 
@@ -99,11 +110,15 @@ def test_residual_blocks():
 
 def test_quantization():
     def search(points, tokens):
-        return torch.cdist(points, tokens, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
+        return torch.cdist(points, tokens, compute_mode="donot_use_mm_for_euclid_dist").argmin(
+            dim=1
+        )
 
     def straight_through(z, tokens):
         last = z.permute(0, 2, 3, 1)
-        quantized = tokens[search(last.reshape(-1, last.shape[3]).detach(), tokens.detach())].reshape(last.shape)
+        quantized = tokens[
+            search(last.reshape(-1, last.shape[3]).detach(), tokens.detach())
+        ].reshape(last.shape)
         return z + (quantized.permute(0, 3, 1, 2) - z).detach()
 
     def loss(z, quantized, beta):
@@ -111,14 +126,18 @@ def test_quantization():
         return value, *torch.autograd.grad(value, (z, quantized), allow_unused=True)
 
     assert check_nearest(search, arrays="torch").passed
-    assert check_straight_through(straight_through, torch_vjp(straight_through), layout="NCHW", arrays="torch").passed
+    assert check_straight_through(
+        straight_through, torch_vjp(straight_through), layout="NCHW", arrays="torch"
+    ).passed
     assert check_commitment(loss, arrays="torch").passed
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_cdist_with_a_matrix_product_is_named(dtype):
     def search(points, tokens):
-        return ((points**2).sum(1, keepdim=True) - 2 * points @ tokens.T + (tokens**2).sum(1)).argmin(dim=1)
+        return (
+            (points**2).sum(1, keepdim=True) - 2 * points @ tokens.T + (tokens**2).sum(1)
+        ).argmin(dim=1)
 
     result = check_nearest(search, arrays="torch", dtype=dtype, raises=False)
     assert [comparison.where for comparison in result.failed] == [f"far off, {dtype}: distance"]
@@ -129,7 +148,9 @@ def test_moving_averages():
     def step(state, embeddings, codes, decay):
         hits = torch.bincount(codes, minlength=len(state["tokens"])).to(embeddings)
         sums = torch.zeros_like(state["sums"]).index_add_(0, codes, embeddings)
-        counts, sums = (torch.lerp(new, state[name], decay) for name, new in (("counts", hits), ("sums", sums)))
+        counts, sums = (
+            torch.lerp(new, state[name], decay) for name, new in (("counts", hits), ("sums", sums))
+        )
         return {
             "counts": counts,
             "sums": sums,
@@ -171,7 +192,9 @@ def train(parameters, codebook, batches, settings):
         for ours, theirs in zip(parameters.values(), model.parameters(), strict=True):
             theirs.copy_(torch.tensor(turn(ours.numpy())))
     if settings["optimizer"] == "adamw":
-        steps = torch.optim.AdamW(model.parameters(), settings["learning_rate"], weight_decay=settings["weight_decay"])
+        steps = torch.optim.AdamW(
+            model.parameters(), settings["learning_rate"], weight_decay=settings["weight_decay"]
+        )
     else:
         steps = torch.optim.Adam(model.parameters(), settings["learning_rate"], amsgrad=True)
     first, last = ((0, 3, 1, 2), (0, 2, 3, 1)) if convolutional else ((0, 1), (0, 1))
@@ -179,17 +202,26 @@ def train(parameters, codebook, batches, settings):
     for x in batches:
         z = model.encoder(x.permute(first)).permute(last)
         points = z.reshape(-1, z.shape[-1]).detach()
-        codes = torch.cdist(points, codebook["tokens"], compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
+        codes = torch.cdist(
+            points, codebook["tokens"], compute_mode="donot_use_mm_for_euclid_dist"
+        ).argmin(dim=1)
         quantized = codebook["tokens"][codes].reshape(z.shape)
-        error = F.mse_loss(model.decoder((z + (quantized - z).detach()).permute(first)).permute(last), x)
+        error = F.mse_loss(
+            model.decoder((z + (quantized - z).detach()).permute(first)).permute(last), x
+        )
         commitment = F.mse_loss(z, quantized)
         steps.zero_grad()
         (error / settings["variance"] + settings["beta"] * commitment).backward()
         steps.step()
         codebook = moved(codebook, points, codes, settings["decay"])
-        named = {name: back(p.detach().clone().numpy()) for name, p in zip(parameters, model.parameters(), strict=True)}
+        named = {
+            name: back(p.detach().clone().numpy())
+            for name, p in zip(parameters, model.parameters(), strict=True)
+        }
         seen.append(
-            {"reconstruction": error.item(), "commitment": commitment.item(), "codes": codes} | named | codebook
+            {"reconstruction": error.item(), "commitment": commitment.item(), "codes": codes}
+            | named
+            | codebook
         )
     return seen
 
@@ -197,7 +229,10 @@ def train(parameters, codebook, batches, settings):
 def moved(codebook, points, codes, decay):
     hits = torch.bincount(codes, minlength=len(codebook["tokens"])).to(points)
     sums = torch.zeros_like(codebook["sums"]).index_add_(0, codes, points)
-    counts, sums = decay * codebook["counts"] + (1 - decay) * hits, decay * codebook["sums"] + (1 - decay) * sums
+    counts, sums = (
+        decay * codebook["counts"] + (1 - decay) * hits,
+        decay * codebook["sums"] + (1 - decay) * sums,
+    )
     tokens = torch.where(hits[:, None] > 0, sums / counts[:, None], codebook["tokens"])
     return {"tokens": tokens, "counts": counts, "sums": sums}
 

@@ -47,16 +47,21 @@ def wheel(tmp_path_factory):
 
 def test_the_golden_cases_are_in_it(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {f"vqnp/testing/golden/{group}.npz" for group in GROUPS} | {"vqnp/testing/golden/manifest.json"} <= set(
-        names
-    )
+    assert {f"vqnp/testing/golden/{group}.npz" for group in GROUPS} | {
+        "vqnp/testing/golden/manifest.json"
+    } <= set(names)
 
 
 def test_the_checks_work_from_an_empty_folder(wheel, tmp_path):
     installed, empty = tmp_path / "installed", tmp_path / "empty"
     zipfile.ZipFile(wheel).extractall(installed)
     empty.mkdir()
-    environment = os.environ | {"PYTHONPATH": str(installed), "NUMBA_DISABLE_JIT": "1"}  # nothing here needs compiling
+    environment = os.environ | {
+        "PYTHONPATH": str(installed),
+        "NUMBA_DISABLE_JIT": "1",
+    }  # nothing here needs compiling
     command = [sys.executable, "-c", FROM_THE_WHEEL]
-    done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=empty, env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == str(installed / "vqnp" / "__init__.py")

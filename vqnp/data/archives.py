@@ -31,7 +31,11 @@ class LimitedReader:
 
 
 def read_members(
-    archive: Path, wanted: Collection[str], *, member_limit: int = MEMBER_LIMIT, total_limit: int = TOTAL_LIMIT
+    archive: Path,
+    wanted: Collection[str],
+    *,
+    member_limit: int = MEMBER_LIMIT,
+    total_limit: int = TOTAL_LIMIT,
 ) -> dict[str, bytes]:
     """Return the content of those ``wanted`` members that a ``.tar.gz`` holds, by name.
 
@@ -41,7 +45,9 @@ def read_members(
         with gzip.open(archive) as stream:
             return _read(LimitedReader(stream, total_limit), wanted, member_limit)
     except (ValueError, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{archive} is refused: not a .tar.gz that can be read safely ({error!s:.300})") from error
+        raise ValueError(
+            f"{archive} is refused: not a .tar.gz that can be read safely ({error!s:.300})"
+        ) from error
 
 
 def _read(stream: LimitedReader, wanted: Collection[str], member_limit: int) -> dict[str, bytes]:
@@ -64,7 +70,11 @@ def checked_name(member: tarfile.TarInfo, limit: int) -> str:
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"member {member.name!r:.200} lies outside the archive's folder")
     if not (member.isfile() or member.isdir()):
-        raise ValueError(f"member {member.name!r} is a link or a device, expected files and folders only")
+        raise ValueError(
+            f"member {member.name!r} is a link or a device, expected files and folders only"
+        )
     if not 0 <= member.size <= limit:
-        raise ValueError(f"member {member.name!r} declares {member.size:,} bytes, expected at most {limit:,}")
+        raise ValueError(
+            f"member {member.name!r} declares {member.size:,} bytes, expected at most {limit:,}"
+        )
     return str(path)

@@ -37,11 +37,17 @@ def load_cifar10(path: str | PathLike[str], *, batch_size: int = 10_000) -> Imag
     layout, where, files, name = _open(Path(path).expanduser())
     for needed in layout.files:
         if needed not in files:
-            raise FileNotFoundError(f"{where}/{needed} is missing; {layout.folder} holds {', '.join(layout.files)}")
+            raise FileNotFoundError(
+                f"{where}/{needed} is missing; {layout.folder} holds {', '.join(layout.files)}"
+            )
 
     def read(names: tuple[str, ...]) -> tuple[Array, Array]:
-        batches = [layout.read_batch(files.pop(name), f"{where}/{name}", batch_size) for name in names]
-        return np.concatenate([images for images, _ in batches]), np.concatenate([labels for _, labels in batches])
+        batches = [
+            layout.read_batch(files.pop(name), f"{where}/{name}", batch_size) for name in names
+        ]
+        return np.concatenate([images for images, _ in batches]), np.concatenate(
+            [labels for _, labels in batches]
+        )
 
     meta = f"{where}/{layout.meta}"
     label_names = _checked_names(layout.read_names(files.pop(layout.meta), meta), meta)
@@ -86,7 +92,9 @@ def _checked_labels(labels: object, where: str, count: int) -> Array:
         raise ValueError(f"{where} must hold a list of {count:,} labels, got {given}")
     for i, label in enumerate(labels):
         if type(label) is not int or not 0 <= label < len(CLASSES):
-            raise ValueError(f"{where}: labels must be integers from 0 to {len(CLASSES) - 1}, that of image {i} is not")
+            raise ValueError(
+                f"{where}: labels must be integers from 0 to {len(CLASSES) - 1}, that of image {i} is not"
+            )
     return np.array(labels, np.int64)
 
 
@@ -137,7 +145,11 @@ LAYOUTS = (
 
 def _open(path: Path) -> tuple[Layout, str, dict[str, bytes], str]:
     """Return the layout found at ``path``, where it is, the content of its files by name, and what to call the data."""
-    archives = [path] if path.is_file() else [path / name for name, _ in ARCHIVES.values() if (path / name).is_file()]
+    archives = (
+        [path]
+        if path.is_file()
+        else [path / name for name, _ in ARCHIVES.values() if (path / name).is_file()]
+    )
     found = _in_folder(path)
     if found is None and archives:
         path = archives[0]
@@ -152,13 +164,21 @@ def _open(path: Path) -> tuple[Layout, str, dict[str, bytes], str]:
 def is_published(archive: Path) -> bool:
     """Tell whether an archive has a published checksum."""
     with archive.open("rb") as file:
-        return f"md5:{hashlib.file_digest(file, 'md5').hexdigest()}" in {checksum for _, checksum in ARCHIVES.values()}
+        return f"md5:{hashlib.file_digest(file, 'md5').hexdigest()}" in {
+            checksum for _, checksum in ARCHIVES.values()
+        }
 
 
 def _in_archive(path: Path) -> tuple[Layout, str, dict[str, bytes]] | None:
-    members = read_members(path, {f"{layout.folder}/{name}" for layout in LAYOUTS for name in layout.files})
+    members = read_members(
+        path, {f"{layout.folder}/{name}" for layout in LAYOUTS for name in layout.files}
+    )
     for layout in LAYOUTS:
-        files = {name: members[full] for name in layout.files if (full := f"{layout.folder}/{name}") in members}
+        files = {
+            name: members[full]
+            for name in layout.files
+            if (full := f"{layout.folder}/{name}") in members
+        }
         if files:
             return layout, f"{path}: {layout.folder}", files
     return None
@@ -167,7 +187,11 @@ def _in_archive(path: Path) -> tuple[Layout, str, dict[str, bytes]] | None:
 def _in_folder(path: Path) -> tuple[Layout, str, dict[str, bytes]] | None:
     for layout in LAYOUTS:
         for folder in (path / layout.folder, path):
-            files = {name: _read_file(folder / name) for name in layout.files if (folder / name).is_file()}
+            files = {
+                name: _read_file(folder / name)
+                for name in layout.files
+                if (folder / name).is_file()
+            }
             if files:
                 return layout, str(folder), files
     return None
@@ -175,5 +199,7 @@ def _in_folder(path: Path) -> tuple[Layout, str, dict[str, bytes]] | None:
 
 def _read_file(path: Path) -> bytes:
     if path.stat().st_size > MEMBER_LIMIT:
-        raise ValueError(f"{path} has {path.stat().st_size:,} bytes, expected at most {MEMBER_LIMIT:,}")
+        raise ValueError(
+            f"{path} has {path.stat().st_size:,} bytes, expected at most {MEMBER_LIMIT:,}"
+        )
     return path.read_bytes()

@@ -35,7 +35,7 @@ class Dataset:
         return digest.hexdigest()[:16]
 
 
-def standardise(points: Array) -> Array:
+def standardize(points: Array) -> Array:
     """Return ``points`` ``(N, D)`` as float32 with mean 0 and standard deviation 1 in every column; a constant column becomes 0."""
     points = points.astype(np.float64)
     mean, deviation = points.mean(axis=0), points.std(axis=0)

@@ -34,12 +34,17 @@ class Images:
         for part in ("train", "test"):
             pixels = require_pixels(getattr(self, part), part)
             labels = require_codes(
-                getattr(self, f"{part}_labels"), f"{part}_labels", len(self.label_names), len(pixels)
+                getattr(self, f"{part}_labels"),
+                f"{part}_labels",
+                len(self.label_names),
+                len(pixels),
             )
             if labels.dtype != np.int64:
                 raise TypeError(f"{part}_labels must be int64, got {labels.dtype}")
         if self.train.shape[1:] != self.test.shape[1:]:
-            raise ValueError(f"train and test must hold images of one size, got {self.train.shape}, {self.test.shape}")
+            raise ValueError(
+                f"train and test must hold images of one size, got {self.train.shape}, {self.test.shape}"
+            )
 
     def first(self, train: int, test: int, name: str | None = None) -> "Images":
         """Return the first ``train`` and ``test`` images, copied so that the others can be forgotten, under a name that says so.
@@ -72,7 +77,9 @@ class Images:
 
 def scale(images: Array) -> Array:
     """Return uint8 ``images`` ``(B, H, W, 3)`` as float32 ``images / 255 - 0.5``, in [-0.5, 0.5]."""
-    out = np.divide(require_pixels(images, "images"), np.float32(255), dtype=np.float32)  # (B, H, W, 3)
+    out = np.divide(
+        require_pixels(images, "images"), np.float32(255), dtype=np.float32
+    )  # (B, H, W, 3)
     out -= np.float32(0.5)
     return out
 
@@ -97,7 +104,11 @@ def variance(images: Array) -> float:
 def require_pixels(images: Array, name: str) -> Array:
     """Return ``images`` once they are known to be uint8 ``(N, H, W, 3)`` and not empty; raises ``TypeError`` or ``ValueError``."""
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-        raise TypeError(f"{name} must be a NumPy array of uint8, got {getattr(images, 'dtype', type(images).__name__)}")
+        raise TypeError(
+            f"{name} must be a NumPy array of uint8, got {getattr(images, 'dtype', type(images).__name__)}"
+        )
     if images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
-        raise ValueError(f"{name} must have shape (N, H, W, 3) and hold an image, got {images.shape}")
+        raise ValueError(
+            f"{name} must have shape (N, H, W, 3) and hold an image, got {images.shape}"
+        )
     return images

@@ -29,7 +29,9 @@ def load_patches(train: int = 2_000, test: int = 500, seed: int = 0) -> Images:
     return Images(name, *cut_patches(pictures, train, test, seed), ("china", "flower"))
 
 
-def cut_patches(pictures: Array, train: int, test: int, seed: int) -> tuple[Array, Array, Array, Array]:
+def cut_patches(
+    pictures: Array, train: int, test: int, seed: int
+) -> tuple[Array, Array, Array, Array]:
     """Return train patches ``(train, 32, 32, C)`` and which picture each is from ``(train,)`` int64, then the same for test.
 
     ``pictures`` ``(P, H, W, C)`` are of any dtype, at least 32 pixels high and 160 wide.
@@ -48,9 +50,13 @@ def cut_patches(pictures: Array, train: int, test: int, seed: int) -> tuple[Arra
     )
 
 
-def _draw(pictures: Array, edges: Array, count: int, name: str, rng: np.random.Generator) -> tuple[Array, Array]:
+def _draw(
+    pictures: Array, edges: Array, count: int, name: str, rng: np.random.Generator
+) -> tuple[Array, Array]:
     """Cut ``count`` patches at different positions, their left edges among ``edges``."""
-    windows = sliding_window_view(pictures, (SIDE, SIDE), axis=(1, 2))  # (P, rows, columns, C, 32, 32), a view
+    windows = sliding_window_view(
+        pictures, (SIDE, SIDE), axis=(1, 2)
+    )  # (P, rows, columns, C, 32, 32), a view
     positions = (len(pictures), windows.shape[1], len(edges))
     if count > math.prod(positions):
         raise ValueError(

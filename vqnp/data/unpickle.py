@@ -71,8 +71,12 @@ def read_pickle(raw: bytes, where: str) -> dict[str, Any]:
     """
     try:
         found = RestrictedUnpickler(io.BytesIO(raw), encoding="bytes").load()
-    except Exception as error:  # the pickle module documents no end to what a damaged or hostile file can raise
-        raise ValueError(f"{where} is refused: not a pickle that can be read safely ({error!s:.300})") from error
+    except (
+        Exception
+    ) as error:  # the pickle module documents no end to what a damaged or hostile file can raise
+        raise ValueError(
+            f"{where} is refused: not a pickle that can be read safely ({error!s:.300})"
+        ) from error
     if not isinstance(found, dict):
         raise ValueError(f"{where} must hold a pickled dictionary, got {type(found).__name__}")
     return {as_text(key): value for key, value in found.items()}

@@ -9,7 +9,7 @@ import numpy as np
 
 from vqnp.diagnostics.blocks import row_blocks
 from vqnp.diagnostics.spread import ratio, total_variance
-from vqnp.quantize.nearest import nearest
+from vqnp.quantize.search import nearest
 from vqnp.validation import Array, require_points
 
 
@@ -33,7 +33,9 @@ def assign(embeddings: Array, tokens: Array, *, progress: bool = False) -> Assig
     tokens = tokens.astype(dtype, copy=False)
     counts = np.zeros(len(tokens), np.int64)
     squared = 0.0
-    with tqdm(total=len(embeddings), unit=" embeddings", unit_scale=True, disable=not progress) as bar:
+    with tqdm(
+        total=len(embeddings), unit=" embeddings", unit_scale=True, disable=not progress
+    ) as bar:
         for rows in row_blocks(embeddings):
             codes, distances = nearest(embeddings[rows].astype(dtype, copy=False), tokens)
             counts += np.bincount(codes, minlength=len(tokens))

@@ -5,13 +5,15 @@ import math
 import numpy as np
 
 from vqnp.diagnostics.blocks import row_blocks, sample_rows
-from vqnp.diagnostics.neighbours import SAMPLE, nearest_rows
+from vqnp.diagnostics.distances import SAMPLE, nearest_rows
 from vqnp.diagnostics.spread import ratio
 from vqnp.diagnostics.usage import entropy
 from vqnp.validation import Array, require_integer, require_labels, require_points
 
 
-def class_divergence(tokens: Array, embeddings: Array, labels: Array, *, sample: int = SAMPLE, seed: int = 0) -> float:
+def class_divergence(
+    tokens: Array, embeddings: Array, labels: Array, *, sample: int = SAMPLE, seed: int = 0
+) -> float:
     """Return the Jensen-Shannon divergence, in bits, between how tokens and how embeddings are shared among the classes.
 
     A token ``(K, D)`` belongs to the class of its nearest embedding ``(N, D)``, dead or not; ``labels`` ``(N,)`` are any
@@ -26,7 +28,9 @@ def class_divergence(tokens: Array, embeddings: Array, labels: Array, *, sample:
     rows = sample_rows(len(embeddings), require_integer(sample, "sample", least=1), seed)
     owners = classes[rows][nearest_rows(embeddings[rows], tokens)]  # (K,)
     n_classes = int(classes.max()) + 1
-    return jensen_shannon(np.bincount(owners, minlength=n_classes), np.bincount(classes, minlength=n_classes))
+    return jensen_shannon(
+        np.bincount(owners, minlength=n_classes), np.bincount(classes, minlength=n_classes)
+    )
 
 
 def chance_divergence(n_tokens: int, n_classes: int) -> float:
@@ -53,10 +57,16 @@ def class_spread_ratio(reconstruction: Array, data: Array, labels: Array) -> flo
     data = require_points(data, "data")
     reconstruction = require_points(reconstruction, "reconstruction", dim=data.shape[1])
     if len(reconstruction) != len(data):
-        raise ValueError(f"reconstruction must have the shape of data, {data.shape}, got {reconstruction.shape}")
+        raise ValueError(
+            f"reconstruction must have the shape of data, {data.shape}, got {reconstruction.shape}"
+        )
     labels = require_labels(labels, "labels", len(data))
     return math.sqrt(
-        ratio(within_class_variance(reconstruction, labels), within_class_variance(data, labels), if_both_zero=1.0)
+        ratio(
+            within_class_variance(reconstruction, labels),
+            within_class_variance(data, labels),
+            if_both_zero=1.0,
+        )
     )
 
 
@@ -65,7 +75,9 @@ def within_class_variance(points: Array, labels: Array) -> float:
 
     Each class is measured from its first member, so that a class that is a point contributes exactly 0.
     """
-    _, first, classes, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    _, first, classes, counts = np.unique(
+        labels, return_index=True, return_inverse=True, return_counts=True
+    )
     origin = points[first].astype(np.float64)  # (C, D)
     mean = np.zeros_like(origin)
     for rows in row_blocks(points):
@@ -73,5 +85,7 @@ def within_class_variance(points: Array, labels: Array) -> float:
     mean /= counts[:, None]
     squared = 0.0
     for rows in row_blocks(points):
-        squared += float(np.square(points[rows] - origin[classes[rows]] - mean[classes[rows]]).sum())
+        squared += float(
+            np.square(points[rows] - origin[classes[rows]] - mean[classes[rows]]).sum()
+        )
     return squared / len(points)

@@ -10,9 +10,9 @@ import numpy as np
 from vqnp.diagnostics import reading
 from vqnp.diagnostics.assignment import Assignment, assign, relative_error
 from vqnp.diagnostics.classes import class_divergence, class_spread_ratio
+from vqnp.diagnostics.distances import share_outside
 from vqnp.diagnostics.energy import energy_distance
 from vqnp.diagnostics.modes import count_modes
-from vqnp.diagnostics.neighbours import share_outside
 from vqnp.diagnostics.spread import dimension_of, principal_variances, rank_of, ratio
 from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.validation import Array, require_labels, require_points
@@ -39,7 +39,9 @@ class Diagnosis:
     embedding_modes: int  # peaks
     data_modes: int | None
     reconstruction_outside: float | None  # share of the reconstructions; chance is 0.01
-    class_spread_ratio: float | None  # reconstruction over data, within a class; 1 is kept, 0 collapsed
+    class_spread_ratio: (
+        float | None
+    )  # reconstruction over data, within a class; 1 is kept, 0 collapsed
     energy_distance: float | None  # reconstruction to data, in the data's unit; 0 is best
 
     def to_json(self) -> str:
@@ -88,7 +90,9 @@ def diagnose(
         quantization_error=_finite(relative_error(assignment, of_embeddings.sum())),
         spread_ratio=_finite(spread),
         tokens_outside=share_outside(tokens, embeddings, seed=seed),
-        class_divergence=None if labels is None else class_divergence(tokens, embeddings, labels, seed=seed),
+        class_divergence=None
+        if labels is None
+        else class_divergence(tokens, embeddings, labels, seed=seed),
         token_dimension=dimension_of(of_tokens),
         token_rank=rank_of(of_tokens),
         embedding_dimension=dimension_of(of_embeddings),
@@ -99,7 +103,11 @@ def diagnose(
 
 
 def _outcome(
-    labels: Array | None, data: Array | None, reconstruction: Array | None, n_embeddings: int, seed: int
+    labels: Array | None,
+    data: Array | None,
+    reconstruction: Array | None,
+    n_embeddings: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Measure what needs the data, or the data and the reconstruction."""
     names = ["data_modes", "reconstruction_outside", "class_spread_ratio", "energy_distance"]
@@ -111,7 +119,9 @@ def _outcome(
     reconstruction = require_points(reconstruction, "reconstruction")
     if data is None or reconstruction.shape != data.shape:
         given = "no data" if data is None else f"data of shape {data.shape}"
-        raise ValueError(f"reconstruction of shape {reconstruction.shape} needs data of that shape, got {given}")
+        raise ValueError(
+            f"reconstruction of shape {reconstruction.shape} needs data of that shape, got {given}"
+        )
     outcome["reconstruction_outside"] = share_outside(reconstruction, data, seed=seed)
     outcome["energy_distance"] = energy_distance(reconstruction, data, seed=seed)
     if labels is not None and len(data) == n_embeddings:

@@ -5,9 +5,9 @@ counts when it stands ``PROMINENCE`` standard errors above the pass that leads t
 One rule, two estimates of the density:
 
 - One dimension: a Gaussian kernel on a grid. Silverman's bandwidth, 0.9 min(sd, IQR/1.34) n^(-1/5), is made for one hump and
-  merges ten; 0.3 of it keeps apart ten humps of 1,000 points whose centres are 3.5 of their standard deviations from each other.
-- More: the distance r to the k-th neighbour, k 1 % of the points, gives log density −d ln r up to a constant, with standard error
-  1/sqrt(k). Points join the graph of neighbours from the densest down; where two hills meet is the pass between their peaks
+  merges ten; 0.3 of it keeps apart ten humps of 1,000 points whose centers are 3.5 of their standard deviations from each other.
+- More: the distance r to the k-th neighbor, k 1 % of the points, gives log density −d ln r up to a constant, with standard error
+  1/sqrt(k). Points join the graph of neighbors from the densest down; where two hills meet is the pass between their peaks
   (ToMATo: Chazal, Guibas, Oudot and Skraba, 2013). The dimension d is that of the cloud, which may lie flat in a larger space
   (Levina & Bickel, 2004).
 
@@ -45,7 +45,11 @@ def count_modes(points: Array, *, seed: int = 0) -> int:
     if variance == 0:
         return 1
     points = (points - points.mean(axis=0)) / math.sqrt(variance)
-    return max(1, len(peaks_on_line(points[:, 0]))) if points.shape[1] == 1 else _modes_in_space(points, seed)
+    return (
+        max(1, len(peaks_on_line(points[:, 0])))
+        if points.shape[1] == 1
+        else _modes_in_space(points, seed)
+    )
 
 
 def peaks_on_line(values: Array) -> Array:
@@ -59,7 +63,9 @@ def peaks_on_line(values: Array) -> Array:
     values = np.sort(values)
     steps = np.minimum(np.diff(values, prepend=values[0]) / bandwidth(values), 10)  # in bandwidths
     bins = (np.cumsum(steps) * BINS).astype(np.int64) + 5 * BINS
-    density = gaussian_filter1d(np.bincount(bins, minlength=bins[-1] + 5 * BINS).astype(float), BINS, mode="constant")
+    density = gaussian_filter1d(
+        np.bincount(bins, minlength=bins[-1] + 5 * BINS).astype(float), BINS, mode="constant"
+    )
     peaks, found = find_peaks(density, prominence=0)
     # A kernel of h bins' width over counts of mean c has variance c / (2 sqrt(pi) h).
     standard_error = np.sqrt(density[peaks] / (2 * math.sqrt(math.pi) * BINS))
@@ -72,28 +78,34 @@ def bandwidth(values: Array) -> float:
     quarter, three_quarters = np.quantile(values, [0.25, 0.75])
     middle = (three_quarters - quarter) / 1.34
     deviation = values.std()
-    return float(NARROWER * 0.9 * (min(deviation, middle) if middle > 0 else deviation) * len(values) ** -0.2)
+    return float(
+        NARROWER * 0.9 * (min(deviation, middle) if middle > 0 else deviation) * len(values) ** -0.2
+    )
 
 
 def _modes_in_space(points: Array, seed: int) -> int:
-    """Count the peaks of the k-neighbour density of standardised ``points`` ``(N, D)``."""
+    """Count the peaks of the k-neighbor density of standardized ``points`` ``(N, D)``."""
     from sklearn.neighbors import NearestNeighbors
 
-    points = points + 1e-6 * np.random.default_rng(seed).standard_normal(points.shape)  # no two points coincide
+    points = points + 1e-6 * np.random.default_rng(seed).standard_normal(
+        points.shape
+    )  # no two points coincide
     k = min(max(10, len(points) // 100), len(points) - 1)
-    distances, neighbours = NearestNeighbors(n_neighbors=k).fit(points).kneighbors()  # (N, k), nearest first
+    distances, neighbors = (
+        NearestNeighbors(n_neighbors=k).fit(points).kneighbors()
+    )  # (N, k), nearest first
     radii = distances[:, -1]
     dimension = 1 / max(np.log(radii[:, None] / distances).mean(), 1 / points.shape[1])
     log_density = -dimension * np.log(radii)
     order = np.argsort(-log_density, kind="stable")
-    return int(_count_peaks(log_density, neighbours, order, PROMINENCE / math.sqrt(k)))
+    return int(_count_peaks(log_density, neighbors, order, PROMINENCE / math.sqrt(k)))
 
 
 @kernel
-def _count_peaks(height: Array, neighbours: Array, order: Array, prominence: float) -> int:
-    """Count the peaks of ``height`` ``(N,)`` on the graph ``neighbours`` ``(N, k)`` that stand ``prominence`` above their pass.
+def _count_peaks(height: Array, neighbors: Array, order: Array, prominence: float) -> int:
+    """Count the peaks of ``height`` ``(N,)`` on the graph ``neighbors`` ``(N, k)`` that stand ``prominence`` above their pass.
 
-    ``uphill`` leads every point towards the peak of its hill. A point's denser neighbours all have it within their reach or
+    ``uphill`` leads every point towards the peak of its hill. A point's denser neighbors all have it within their reach or
     it them, so it is enough to look from the lower point up.
     """
     uphill = np.full(len(height), -1)  # -1: still under water
@@ -101,10 +113,10 @@ def _count_peaks(height: Array, neighbours: Array, order: Array, prominence: flo
     for point in order:
         uphill[point] = point
         peaks += 1
-        for neighbour in neighbours[point]:
-            if uphill[neighbour] < 0:
+        for neighbor in neighbors[point]:
+            if uphill[neighbor] < 0:
                 continue
-            lower, higher = _summit(uphill, point), _summit(uphill, neighbour)
+            lower, higher = _summit(uphill, point), _summit(uphill, neighbor)
             if lower == higher:
                 continue
             if height[lower] > height[higher]:

@@ -42,7 +42,9 @@ def verdict(diagnosis: Diagnosis) -> str:
     if not found:
         return "No sign of collapse."
     answer = "Perhaps." if list(found) == ["Outside"] else "Yes."
-    return " ".join([answer, *(f"{kind}: {', '.join(reasons)}." for kind, reasons in found.items())])
+    return " ".join(
+        [answer, *(f"{kind}: {', '.join(reasons)}." for kind, reasons in found.items())]
+    )
 
 
 def signs(diagnosis: Diagnosis) -> dict[str, list[str]]:
@@ -56,21 +58,30 @@ def signs(diagnosis: Diagnosis) -> dict[str, list[str]]:
     """
     d = diagnosis
     of_tokens = {
-        f"perplexity is {d.perplexity:.1f} of {possible(d)}": d.perplexity < LOW_SHARE * possible(d),
-        "tokens crowd": d.spread_ratio is not None and d.spread_ratio < LOW_SHARE * expected_spread(d),
+        f"perplexity is {d.perplexity:.1f} of {possible(d)}": d.perplexity
+        < LOW_SHARE * possible(d),
+        "tokens crowd": d.spread_ratio is not None
+        and d.spread_ratio < LOW_SHARE * expected_spread(d),
         "classes go short of tokens": d.class_divergence is not None
         and d.class_divergence > chance_divergence(d.n_tokens, d.n_classes or 1) + HIGH_DIVERGENCE,
     }
     of_embeddings = {
         "all embeddings coincide": d.embedding_dimension == 0,
-        "modes have merged": d.data_modes is not None and d.embedding_modes < LOW_SHARE * d.data_modes,
+        "modes have merged": d.data_modes is not None
+        and d.embedding_modes < LOW_SHARE * d.data_modes,
     }
     outside = {
         f"{d.tokens_outside:.0%} of the tokens": d.tokens_outside > HIGH_OUTSIDE,
-        f"{d.reconstruction_outside or 0:.0%} of the reconstructions": (d.reconstruction_outside or 0) > HIGH_OUTSIDE,
+        f"{d.reconstruction_outside or 0:.0%} of the reconstructions": (
+            d.reconstruction_outside or 0
+        )
+        > HIGH_OUTSIDE,
     }
     kinds = {"Tokens collapse": of_tokens, "Embeddings collapse": of_embeddings, "Outside": outside}
-    found = {kind: [reason for reason, holds in reasons.items() if holds] for kind, reasons in kinds.items()}
+    found = {
+        kind: [reason for reason, holds in reasons.items() if holds]
+        for kind, reasons in kinds.items()
+    }
     return {kind: reasons for kind, reasons in found.items() if reasons}
 
 
@@ -121,7 +132,10 @@ def readings(diagnosis: Diagnosis) -> dict[str, str]:
 
 def lines(diagnosis: Diagnosis) -> list[tuple[str, str, str]]:
     """Return the name, the value and the reading of each number that was measured."""
-    return [(_title(name), _value(diagnosis, name), sentence) for name, sentence in readings(diagnosis).items()]
+    return [
+        (_title(name), _value(diagnosis, name), sentence)
+        for name, sentence in readings(diagnosis).items()
+    ]
 
 
 def table(diagnosis: Diagnosis) -> str:
@@ -129,7 +143,11 @@ def table(diagnosis: Diagnosis) -> str:
     from tabulate import tabulate
 
     headers = ["number", "value", "reading"]
-    return str(tabulate(lines(diagnosis), headers=headers, disable_numparse=True, colalign=("left", "right")))
+    return str(
+        tabulate(
+            lines(diagnosis), headers=headers, disable_numparse=True, colalign=("left", "right")
+        )
+    )
 
 
 def side_by_side(diagnoses: Mapping[str, Diagnosis]) -> str:
@@ -146,7 +164,12 @@ def side_by_side(diagnoses: Mapping[str, Diagnosis]) -> str:
         for name in FORMATS
         if any(getattr(diagnosis, name) is not None for diagnosis in diagnoses.values())
     ]
-    rows.append(["signs", *(", ".join(signs(diagnosis)).lower() or "none" for diagnosis in diagnoses.values())])
+    rows.append(
+        [
+            "signs",
+            *(", ".join(signs(diagnosis)).lower() or "none" for diagnosis in diagnoses.values()),
+        ]
+    )
     align = ["left"] + ["right"] * len(diagnoses)
     return str(tabulate(rows, headers=["", *diagnoses], disable_numparse=True, colalign=align))
 

@@ -27,8 +27,8 @@ def mean_and_covariance(points: Array) -> tuple[Array, Array]:
     covariance = np.zeros((len(mean), len(mean)))
     with limit():
         for rows in row_blocks(points):
-            centred = points[rows] - origin - mean  # (block, D)
-            covariance += centred.T @ centred / len(points)
+            centered = points[rows] - origin - mean  # (block, D)
+            covariance += centered.T @ centered / len(points)
     return origin + mean, covariance
 
 
@@ -56,7 +56,7 @@ def dimension_of(variances: Array, share: float = 0.99) -> int:
 
 
 def effective_rank(points: Array) -> float:
-    """Return exp(−Σ p ln p) for p_i = σ_i / Σσ, the singular values of the centred points ``(N, D)`` (Roy & Vetterli, 2007).
+    """Return exp(−Σ p ln p) for p_i = σ_i / Σσ, the singular values of the centered points ``(N, D)`` (Roy & Vetterli, 2007).
 
     Range {0} ∪ [1, min(D, N − 1)]: D when the cloud is a ball, 1 when it is a line, 0 when all points coincide. The smooth
     sister of ``effective_dimension``: no threshold, and it falls when one direction outgrows the others. Raises alike.

@@ -25,8 +25,15 @@ def perplexity_of_counts(counts: Array) -> float:
     Raises ``ValueError`` unless the counts are finite, not negative, and not all zero.
     """
     counts = np.asarray(counts)
-    if counts.ndim != 1 or not np.all(np.isfinite(counts)) or np.any(counts < 0) or not np.any(counts > 0):
-        raise ValueError(f"counts must be a (K,) array of finite numbers >= 0, not all zero, got {counts!r}")
+    if (
+        counts.ndim != 1
+        or not np.all(np.isfinite(counts))
+        or np.any(counts < 0)
+        or not np.any(counts > 0)
+    ):
+        raise ValueError(
+            f"counts must be a (K,) array of finite numbers >= 0, not all zero, got {counts!r}"
+        )
     return float(np.exp(entropy(counts)))
 
 

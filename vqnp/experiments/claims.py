@@ -38,7 +38,9 @@ class Claim:
     @property
     def agreeing(self) -> int:
         """For how many seeds the bound is met."""
-        compare = {"<": np.less, ">": np.greater, "<=": np.less_equal, ">=": np.greater_equal}[self.side]
+        compare = {"<": np.less, ">": np.greater, "<=": np.less_equal, ">=": np.greater_equal}[
+            self.side
+        ]
         return int(compare(self.values, self.limit).sum())
 
     @property

@@ -1,6 +1,6 @@
 """Figure 2: what an untrained encoder makes of ten clusters, and what a trained one does.
 
-The codebook is initialised on one of the two. The untrained encoder's embeddings crowd into a small range with fewer peaks than
+The codebook is initialized on one of the two. The untrained encoder's embeddings crowd into a small range with fewer peaks than
 the data have; the trained one's (100 epochs of autoencoder, 2 → 1 dimensions) spread out.
 """
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from vqnp.diagnostics import count_modes
 from vqnp.experiments.claims import Claim, difference, ratio
-from vqnp.experiments.setting import Setting
-from vqnp.experiments.synthetic import Plan, Results, arm
+from vqnp.experiments.plans import Plan, Results, arm
+from vqnp.experiments.spec import Setting
 
 TITLE = "The untrained encoder squeezes ten clusters into a small range"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vqnp.experiments.claims import Claim, difference, ratio
-from vqnp.experiments.setting import Digits, Setting, Source
-from vqnp.experiments.synthetic import Plan, Results, arm
+from vqnp.experiments.plans import Plan, Results, arm
+from vqnp.experiments.spec import Digits, Setting, Source
 
 TITLE = "Tokens collapse without pretraining, and spread with it"
 
@@ -26,7 +26,9 @@ class Row:
 
     def arms(self, plan: Plan, seed: int) -> tuple[Setting, Setting]:
         """Return the setting without and the one with pretraining."""
-        baseline, pretrained = (arm(plan, self.data, self.token_dim, seed, pretrained=p) for p in (False, True))
+        baseline, pretrained = (
+            arm(plan, self.data, self.token_dim, seed, pretrained=p) for p in (False, True)
+        )
         return baseline, pretrained
 
 
@@ -48,7 +50,9 @@ def rows(plan: Plan) -> list[Row]:
 
 def settings(plan: Plan) -> list[Setting]:
     """Return every row's two arms for every seed."""
-    return [setting for row in rows(plan) for seed in plan.seeds for setting in row.arms(plan, seed)]
+    return [
+        setting for row in rows(plan) for seed in plan.seeds for setting in row.arms(plan, seed)
+    ]
 
 
 def numbers(plan: Plan, results: Results) -> list[dict[str, Any]]:
@@ -83,27 +87,53 @@ def mean_squared_error(setting: Setting, results: Results) -> float:
 def claims(plan: Plan, results: Results) -> list[Claim]:
     """Return the claims of section 3.1.1 for every row."""
     table = numbers(plan, results)
-    return [claim for row in rows(plan) for claim in row_claims(row, [n for n in table if n["row"] == row.key], plan)]
+    return [
+        claim
+        for row in rows(plan)
+        for claim in row_claims(row, [n for n in table if n["row"] == row.key], plan)
+    ]
 
 
 def row_claims(row: Row, table: list[dict[str, Any]], plan: Plan) -> list[Claim]:
     """Return the claims for one row; those that need labels are left out where there are none."""
     without, with_ = ([n for n in table if n["pretrained"] is arm_] for arm_ in (False, True))
-    source = f"section 3.1.1, Fig. 3 ({row.panels})" if row.panels else "section 3.1.1, on data beyond the paper"
+    source = (
+        f"section 3.1.1, Fig. 3 ({row.panels})"
+        if row.panels
+        else "section 3.1.1, on data beyond the paper"
+    )
 
     def of(name: str) -> tuple[list[float], list[float]]:
         return [n[name] for n in with_], [n[name] for n in without]
 
     def claim(
-        id: str, statement: str, quantity: str, values: Any, side: Any, limit: float, why: str, by: str = source
+        id: str,
+        statement: str,
+        quantity: str,
+        values: Any,
+        side: Any,
+        limit: float,
+        why: str,
+        by: str = source,
     ) -> Claim:
         named = f"{row.name}: {statement}"
-        return Claim(f"fig3-{row.key}-{id}", "fig3", named, by, quantity, tuple(values), side, limit, why, plan.seeds)
+        return Claim(
+            f"fig3-{row.key}-{id}",
+            "fig3",
+            named,
+            by,
+            quantity,
+            tuple(values),
+            side,
+            limit,
+            why,
+            plan.seeds,
+        )
 
     direction = "the paper names a direction and no size"
     start_with, start_without = of("token_range_at_start")
     made = [
-        claim("start", "initialised on the untrained encoder, tokens cluster within a very small range.",
+        claim("start", "initialized on the untrained encoder, tokens cluster within a very small range.",
               "token range at the start, without / with pretraining", ratio(start_without, start_with), "<", 0.5,
               "half of the other's range is the most that can be called small beside it", source.replace("3.1.1", "3.1")),
         claim("problem", "without pretraining, tokens collapse.", "perplexity without pretraining / tokens",

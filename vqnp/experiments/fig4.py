@@ -1,4 +1,4 @@
-"""Figure 4: on images, the larger the codebook the more it matters what it was initialised on.
+"""Figure 4: on images, the larger the codebook the more it matters what it was initialized on.
 
 Both arms see the same images, initial weights and number of epochs, over codebooks of growing size. All numbers are of test images:
 the plain MSE of pixels in [-0.5, 0.5], and the perplexity of the codes of the whole test set. The sweep has one seed, its small,
@@ -22,7 +22,12 @@ def arms(plan: ImagePlan, tokens: int, seed: int) -> tuple[ImageSetting, ImageSe
 
 def settings(plan: ImagePlan) -> list[ImageSetting]:
     """Return both arms of every codebook size, for its seeds."""
-    return [s for tokens in plan.tokens for seed in plan.seeds_of(tokens) for s in arms(plan, tokens, seed)]
+    return [
+        s
+        for tokens in plan.tokens
+        for seed in plan.seeds_of(tokens)
+        for s in arms(plan, tokens, seed)
+    ]
 
 
 def numbers(plan: ImagePlan, results: ImageResults) -> list[dict[str, Any]]:
@@ -39,7 +44,9 @@ def claims(plan: ImagePlan, results: ImageResults) -> list[Claim]:
     little = f"one part in twenty is little for {large / middle:g} times the tokens"
 
     def of(name: str, tokens: int, pretrained: bool) -> list[float]:
-        return [row[name] for row in table if (row["tokens"], row["pretrained"]) == (tokens, pretrained)]
+        return [
+            row[name] for row in table if (row["tokens"], row["pretrained"]) == (tokens, pretrained)
+        ]
 
     def gain(name: str, tokens: int) -> tuple[float, ...]:
         return ratio(of(name, tokens, True), of(name, tokens, False))
@@ -47,8 +54,12 @@ def claims(plan: ImagePlan, results: ImageResults) -> list[Claim]:
     def growth(name: str, pretrained: bool) -> tuple[float, ...]:
         return ratio(of(name, large, pretrained), of(name, middle, pretrained))
 
-    def claim(id: str, statement: str, quantity: str, values: Any, side: Any, limit: float, why: str) -> Claim:
-        return Claim(f"fig4-{id}", "fig4", statement, source, quantity, values, side, limit, why, plan.seeds)
+    def claim(
+        id: str, statement: str, quantity: str, values: Any, side: Any, limit: float, why: str
+    ) -> Claim:
+        return Claim(
+            f"fig4-{id}", "fig4", statement, source, quantity, values, side, limit, why, plan.seeds
+        )
 
     return [
         claim("small-mse", "With few tokens, pretraining is a slight disadvantage.",

@@ -1,6 +1,6 @@
 """Figure 4b: which of three causes leaves a large codebook unused?
 
-Beyond the paper. Its baseline differs from its remedy in the encoder that the codebook is initialised on; but a first batch may hold
+Beyond the paper. Its baseline differs from its remedy in the encoder that the codebook is initialized on; but a first batch may hold
 fewer vectors than there are tokens, and some ways of keeping the moving averages drive unused tokens away. Here each of the
 three is changed alone, from the baseline and from the remedy: the encoder, the number of images that k-means sees, the dialect of the
 averages.
@@ -31,10 +31,16 @@ class Change:
         return "paper" if self.dialect == "paper" else f"dialect {self.dialect}"
 
 
-CHANGES = (Change(), Change(many=True), *(Change(dialect=dialect) for dialect in DIALECTS if dialect != "paper"))
+CHANGES = (
+    Change(),
+    Change(many=True),
+    *(Change(dialect=dialect) for dialect in DIALECTS if dialect != "paper"),
+)
 
 
-def setting(plan: ImagePlan, change: Change, tokens: int, seed: int, pretrained: bool) -> ImageSetting:
+def setting(
+    plan: ImagePlan, change: Change, tokens: int, seed: int, pretrained: bool
+) -> ImageSetting:
     """Return one arm of the table."""
     sample = plan.many if change.many else None
     return arm(plan, tokens, seed, pretrained=pretrained, sample=sample, dialect=change.dialect)
@@ -79,12 +85,26 @@ def claims_at(plan: ImagePlan, results: ImageResults, tokens: int) -> list[Claim
     seeds = plan.confound_seeds
 
     def perplexity(change: Change, pretrained: bool) -> list[float]:
-        return [results[setting(plan, change, tokens, seed, pretrained)].numbers["perplexity"] for seed in seeds]
+        return [
+            results[setting(plan, change, tokens, seed, pretrained)].numbers["perplexity"]
+            for seed in seeds
+        ]
 
-    def claim(id: str, statement: str, quantity: str, values: Any, side: Any, limit: float, why: str) -> Claim:
+    def claim(
+        id: str, statement: str, quantity: str, values: Any, side: Any, limit: float, why: str
+    ) -> Claim:
         named = f"{tokens} tokens: {statement}"
         return Claim(
-            f"fig4b-{tokens}-{id}", "fig4b", named, "beyond the paper", quantity, values, side, limit, why, seeds
+            f"fig4b-{tokens}-{id}",
+            "fig4b",
+            named,
+            "beyond the paper",
+            quantity,
+            values,
+            side,
+            limit,
+            why,
+            seeds,
         )
 
     same, many = Change(), Change(many=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from vqnp.experiments.claims import Claim, difference, ratio
 from vqnp.experiments.fig3 import mean_squared_error
-from vqnp.experiments.setting import Setting
-from vqnp.experiments.synthetic import Plan, Results, arm
+from vqnp.experiments.plans import Plan, Results, arm
+from vqnp.experiments.spec import Setting
 
 TITLE = "A small encoder merges the modes, and decodes outside the data"
 SMALL, LARGE = 4, 32
@@ -17,7 +17,9 @@ SMALL, LARGE = 4, 32
 
 def encoder(plan: Plan, seed: int, hidden: int, extra: int | None = None) -> Setting:
     """Return the 2 → 1 baseline with an encoder of ``hidden`` units, and perhaps an ``extra`` layer before the tokens."""
-    return arm(plan, plan.clusters(2), 1, seed, pretrained=False, encoder_hidden=hidden, extra=extra)
+    return arm(
+        plan, plan.clusters(2), 1, seed, pretrained=False, encoder_hidden=hidden, extra=extra
+    )
 
 
 def encoders(plan: Plan) -> list[tuple[int, int | None]]:
@@ -53,9 +55,27 @@ def claims(plan: Plan, results: Results) -> list[Claim]:
         return [row[name] for row in table if (row["hidden"], row["extra"]) == (hidden, extra)]
 
     def claim(
-        id: str, statement: str, quantity: str, values: Any, side: Any, limit: float, why: str, source: str
+        id: str,
+        statement: str,
+        quantity: str,
+        values: Any,
+        side: Any,
+        limit: float,
+        why: str,
+        source: str,
     ) -> Claim:
-        return Claim(f"fig5-{id}", "fig5", statement, source, quantity, tuple(values), side, limit, why, plan.seeds)
+        return Claim(
+            f"fig5-{id}",
+            "fig5",
+            statement,
+            source,
+            quantity,
+            tuple(values),
+            side,
+            limit,
+            why,
+            plan.seeds,
+        )
 
     paper, beyond = "section 3.2, Fig. 5", "section 3.2, last sentence; tested beyond the paper"
     chance = "1 % of new points of the same distribution would count as outside"

@@ -15,7 +15,11 @@ TITLE = "A small encoder loses what no decoder can bring back"
 
 def settings(plan: ImagePlan) -> list[ImageSetting]:
     """Return every encoder for its seeds."""
-    return [encoder(plan, channels, seed) for channels in plan.channels for seed in plan.seeds_at(channels)]
+    return [
+        encoder(plan, channels, seed)
+        for channels in plan.channels
+        for seed in plan.seeds_at(channels)
+    ]
 
 
 def first(plan: ImagePlan, channels: int) -> ImageSetting:

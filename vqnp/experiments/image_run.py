@@ -15,12 +15,12 @@ from vqnp import threads
 from vqnp.data import scale, variance
 from vqnp.diagnostics import diagnose
 from vqnp.diagnostics.assignment import Assignment
-from vqnp.experiments.finished import account_of, is_finished, load_finished, save_finished
 from vqnp.experiments.image_setting import ImageSetting, Pretraining
+from vqnp.experiments.results import account_of, is_finished, load_finished, save_finished
 from vqnp.files import load_arrays
 from vqnp.models import VQVAE
-from vqnp.schedule import Pretrain
 from vqnp.training import EpochRecord, train
+from vqnp.training.schedule import Pretrain
 from vqnp.validation import Array
 
 BATCH = 256  # test images looked at together
@@ -56,7 +56,13 @@ def pretrain(setting: Pretraining, directory: Path, resume: bool = False) -> Non
     begun = time.perf_counter()
     checkpoint = path.with_suffix(".checkpoint.npz")
     history = train(
-        model, images.train, setting.schedule, setting.train, seed=setting.seed, checkpoint=checkpoint, resume=resume
+        model,
+        images.train,
+        setting.schedule,
+        setting.train,
+        seed=setting.seed,
+        checkpoint=checkpoint,
+        resume=resume,
     )
     seconds = time.perf_counter() - begun
     save_finished(path, account_of(setting, images, history, seconds), model.params)
@@ -73,13 +79,23 @@ def execute_images(setting: ImageSetting, directory: Path, resume: bool = False)
     if resume and is_finished(path, setting, images):
         return
     model = setting.build(variance(images.train))
-    before = [] if setting.pretraining is None else take_pretrained(model, setting.pretraining, directory)
+    before = (
+        []
+        if setting.pretraining is None
+        else take_pretrained(model, setting.pretraining, directory)
+    )
     # The random numbers of a phase follow from its place in the schedule: it stays in its place, and lasts no epochs.
     schedule = (Pretrain(0), *setting.schedule[1:])
     begun = time.perf_counter()
     checkpoint = path.with_suffix(".checkpoint.npz")
     history = train(
-        model, images.train, schedule, setting.train, seed=setting.seed, checkpoint=checkpoint, resume=resume
+        model,
+        images.train,
+        schedule,
+        setting.train,
+        seed=setting.seed,
+        checkpoint=checkpoint,
+        resume=resume,
     )
     seconds = time.perf_counter() - begun
     with threads.limit():
@@ -117,7 +133,9 @@ def evaluate(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str, Array
         clouds.append(points)
         shown.append(as_pixels(reconstruction[: max(0, SHOWN - start)]))
     embeddings = np.concatenate(clouds)
-    diagnosis = diagnose(embeddings, model.tokens, assignment=Assignment(counts, quantization / len(embeddings)))
+    diagnosis = diagnose(
+        embeddings, model.tokens, assignment=Assignment(counts, quantization / len(embeddings))
+    )
     arrays = {"counts": counts, "originals": test[:SHOWN], "reconstructions": np.concatenate(shown)}
     return {"mse": error / test.size, **asdict(diagnosis)}, arrays
 

@@ -4,13 +4,13 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from vqnp.convolutional import ConvSettings
 from vqnp.data import Images, load_cifar10, load_patches
 from vqnp.data.fetch import data_folder
 from vqnp.models import VQVAE
+from vqnp.networks import ConvSettings
 from vqnp.quantize import QuantizerSettings
-from vqnp.schedule import FineTune, InitialiseCodebook, Phase, Pretrain
 from vqnp.training import TrainSettings
+from vqnp.training.schedule import FineTune, InitializeCodebook, Phase, Pretrain
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,11 @@ ImageSource = Patches | Cifar10
 
 def source_json(source: ImageSource) -> dict[str, Any]:
     """Return which images are meant as JSON values: the kind, and every field that enters a comparison."""
-    values = {name: getattr(source, name) for name, spec in source.__dataclass_fields__.items() if spec.compare}
+    values = {
+        name: getattr(source, name)
+        for name, spec in source.__dataclass_fields__.items()
+        if spec.compare
+    }
     return {"kind": type(source).__name__, **values}
 
 
@@ -93,8 +97,8 @@ class ImageSetting:
 
     @property
     def schedule(self) -> tuple[Phase, ...]:
-        """Pretrain without VQ, initialise the codebook on a sample, fine-tune with VQ."""
-        return Pretrain(self.pretrain), InitialiseCodebook(self.sample), FineTune(self.finetune)
+        """Pretrain without VQ, initialize the codebook on a sample, fine-tune with VQ."""
+        return Pretrain(self.pretrain), InitializeCodebook(self.sample), FineTune(self.finetune)
 
     @property
     def pretrained(self) -> bool:
@@ -104,11 +108,17 @@ class ImageSetting:
     @property
     def pretraining(self) -> Pretraining | None:
         """The first phase of the schedule as a run of its own, or ``None`` where there is none."""
-        return Pretraining(self.data, self.sizes, self.pretrain, self.seed, self.train) if self.pretrained else None
+        return (
+            Pretraining(self.data, self.sizes, self.pretrain, self.seed, self.train)
+            if self.pretrained
+            else None
+        )
 
     def build(self, variance: float) -> VQVAE:
         """Return the untrained model; arms that differ in their schedule alone start from the same weights."""
-        return VQVAE.conv(self.sizes, self.quantizer, beta=self.beta, variance=variance, seed=self.seed)
+        return VQVAE.conv(
+            self.sizes, self.quantizer, beta=self.beta, variance=variance, seed=self.seed
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the setting as JSON values."""

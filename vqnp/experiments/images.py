@@ -7,16 +7,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from vqnp.convolutional import ConvSettings
 from vqnp.experiments.image_run import ImageResult
 from vqnp.experiments.image_setting import ImageSetting, ImageSource, Patches, source_json
+from vqnp.networks import ConvSettings
 from vqnp.quantize import QuantizerSettings
 from vqnp.quantize.ema import Dialect
 from vqnp.training import TrainSettings
 from vqnp.validation import require_integer
 
 ImageResults = Mapping[ImageSetting, ImageResult]
-SIZES = {"quick": (1_000, 500), "laptop": (10_000, 2_000), "paper": (50_000, 10_000)}  # training and test images
+SIZES = {
+    "quick": (1_000, 500),
+    "laptop": (10_000, 2_000),
+    "paper": (50_000, 10_000),
+}  # training and test images
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,13 @@ class ImagePlan:
         )  # fmt: skip
         if scale == "laptop":
             return laptop
-        return replace(laptop, width=128, epochs=300, encoder_epochs=300, tokens=tuple(2**i for i in range(4, 17)))
+        return replace(
+            laptop,
+            width=128,
+            epochs=300,
+            encoder_epochs=300,
+            tokens=tuple(2**i for i in range(4, 17)),
+        )
 
     def seeds_of(self, tokens: int) -> tuple[int, ...]:
         """Return the seeds that a codebook of ``tokens`` is run with in Figure 4."""
@@ -80,7 +90,11 @@ class ImagePlan:
 
     def seeds_at(self, channels: int) -> tuple[int, ...]:
         """Return the seeds that an encoder of ``channels`` is run with in Figure 6."""
-        return self.encoder_seeds if channels in (self.channels[0], self.channels[-1]) else self.encoder_seeds[:1]
+        return (
+            self.encoder_seeds
+            if channels in (self.channels[0], self.channels[-1])
+            else self.encoder_seeds[:1]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
@@ -108,14 +122,20 @@ def arm(
 ) -> ImageSetting:
     """Return one arm of Figure 4 or 4b; with and without pretraining the epochs are the same in all."""
     pretrain = plan.epochs // 2 if pretrained else 0
-    sizes = ConvSettings(32, plan.width, plan.width, max(1, plan.width // 2), max(1, plan.width // 2))
-    return image_setting(plan, sizes, pretrain, plan.epochs, tokens, seed, sample or plan.sample, dialect)
+    sizes = ConvSettings(
+        32, plan.width, plan.width, max(1, plan.width // 2), max(1, plan.width // 2)
+    )
+    return image_setting(
+        plan, sizes, pretrain, plan.epochs, tokens, seed, sample or plan.sample, dialect
+    )
 
 
 def encoder(plan: ImagePlan, channels: int, seed: int) -> ImageSetting:
     """Return the baseline of Figure 6 with an encoder of ``channels``, and half of them in its residual blocks; tokens of 64."""
     sizes = ConvSettings(64, channels, plan.width, max(1, channels // 2), max(1, plan.width // 2))
-    return image_setting(plan, sizes, 0, plan.encoder_epochs, plan.encoder_tokens, seed, plan.sample, "paper")
+    return image_setting(
+        plan, sizes, 0, plan.encoder_epochs, plan.encoder_tokens, seed, plan.sample, "paper"
+    )
 
 
 def image_setting(

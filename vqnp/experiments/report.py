@@ -8,7 +8,12 @@ from typing import Any
 from vqnp.experiments.claims import Claim
 
 
-def page(directory: Path, figures: Sequence[tuple[str, Any]], claims: Sequence[Claim], account: dict[str, Any]) -> str:
+def page(
+    directory: Path,
+    figures: Sequence[tuple[str, Any]],
+    claims: Sequence[Claim],
+    account: dict[str, Any],
+) -> str:
     """Return the report: each figure of ``directory`` with its claims beside it, settings, timings and versions."""
     shown = [
         {
@@ -23,7 +28,9 @@ def page(directory: Path, figures: Sequence[tuple[str, Any]], claims: Sequence[C
     ]
     held = sum(claim.holds for claim in claims)
     title = "Representation collapse in vector quantization"
-    return render("report.html", title=title, figures=shown, held=held, total=len(claims), account=account)
+    return render(
+        "report.html", title=title, figures=shown, held=held, total=len(claims), account=account
+    )
 
 
 def render(template: str, **values: Any) -> str:

@@ -1,7 +1,7 @@
 """What Figure 3 shows of a row: every cloud in at most three coordinates.
 
-Up to three dimensions are shown as they are. Above, t-SNE (scikit-learn) lays points out in the plane so that neighbours stay
-neighbours: data and both arms' reconstructions together, so that one map serves both arms; embeddings and tokens together.
+Up to three dimensions are shown as they are. Above, t-SNE (scikit-learn) lays points out in the plane so that neighbors stay
+neighbors: data and both arms' reconstructions together, so that one map serves both arms; embeddings and tokens together.
 Only distinct reconstructions are placed: there are no more of them than tokens.
 """
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from vqnp import threads
-from vqnp.experiments.execute import load_result
-from vqnp.experiments.setting import Setting
+from vqnp.experiments.run import load_result
+from vqnp.experiments.spec import Setting
 from vqnp.files import load_arrays, save_arrays
 from vqnp.validation import Array
 
@@ -58,11 +58,15 @@ def prepare_view(baseline: Setting, pretrained: Setting, directory: Path) -> Non
             ("baseline", "pretrained"), results, placed[1:], decoded, strict=True
         ):
             latent_mapped = result.tokens.shape[1] > 3
-            chosen = rng.permutation(len(result.embeddings))[: PLACED if latent_mapped else len(points)]
+            chosen = rng.permutation(len(result.embeddings))[
+                : PLACED if latent_mapped else len(points)
+            ]
             latents = [result.embeddings[chosen], result.tokens]
             embeddings, tokens = tsne(latents, baseline.seed) if latent_mapped else latents
             used = np.bincount(result.codes, minlength=len(tokens)) / len(result.codes)
-            for kind, array in zip(ArmView.__annotations__, (place, share, embeddings, tokens, used), strict=True):
+            for kind, array in zip(
+                ArmView.__annotations__, (place, share, embeddings, tokens, used), strict=True
+            ):
                 arrays[f"{name}.{kind}"] = array
     arrays |= {"mapped": np.array(mapped), "latent_mapped": np.array(latent_mapped)}
     save_arrays(view_path(baseline, directory), arrays)
@@ -72,9 +76,16 @@ def load_view(baseline: Setting, directory: Path) -> RowView:
     """Read the view of a row; raises ``ValueError`` naming the file when it is not a whole one."""
     arrays = load_arrays(view_path(baseline, directory))
     baseline_arm, pretrained_arm = (
-        ArmView(*(arrays[f"{name}.{kind}"] for kind in ArmView.__annotations__)) for name in ("baseline", "pretrained")
+        ArmView(*(arrays[f"{name}.{kind}"] for kind in ArmView.__annotations__))
+        for name in ("baseline", "pretrained")
     )
-    return RowView(arrays["data"], baseline_arm, pretrained_arm, bool(arrays["mapped"]), bool(arrays["latent_mapped"]))
+    return RowView(
+        arrays["data"],
+        baseline_arm,
+        pretrained_arm,
+        bool(arrays["mapped"]),
+        bool(arrays["latent_mapped"]),
+    )
 
 
 def view_path(baseline: Setting, directory: Path) -> Path:
@@ -93,9 +104,11 @@ def tsne(clouds: list[Array], seed: int) -> list[Array]:
     from sklearn.manifold import TSNE
 
     together = np.concatenate(clouds)
-    perplexity = min(30.0, (len(together) - 1) / 3)  # the usual 30 neighbours, fewer for a handful of points
+    perplexity = min(
+        30.0, (len(together) - 1) / 3
+    )  # the usual 30 neighbors, fewer for a handful of points
     with threads.limit():
-        placed = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed).fit_transform(
-            together
-        )
+        placed = TSNE(
+            perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed
+        ).fit_transform(together)
     return np.split(placed, np.cumsum([len(cloud) for cloud in clouds])[:-1])

@@ -15,8 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.layers.correlate import as_matrix, correlate, correlate_backward_input, correlate_backward_weight
-from vqnp.layers.im2col import Pair, col2im_numpy, count_stops, im2col_numpy, require_images, taps, window
+from vqnp.fast.correlate import (
+    as_matrix,
+    correlate,
+    correlate_backward_input,
+    correlate_backward_weight,
+)
+from vqnp.layers.im2col import (
+    Pair,
+    col2im_numpy,
+    count_stops,
+    im2col_numpy,
+    require_images,
+    taps,
+    window,
+)
 from vqnp.layers.layer import Array, Cache, Gradients
 from vqnp.layers.linear import add_bias, sum_rows, uniform_start
 from vqnp.validation import require_integer
@@ -29,7 +42,9 @@ def conv2d_forward_loop(
 ) -> tuple[Array, Cache]:
     """The definition of :func:`conv2d_forward`."""
     kernel_size, stride, padding = window(weight.shape[:2], stride, padding)
-    out = np.zeros((len(x), *count_stops(x, kernel_size, stride, padding), weight.shape[3]), x.dtype)
+    out = np.zeros(
+        (len(x), *count_stops(x, kernel_size, stride, padding), weight.shape[3]), x.dtype
+    )
     for stop, tap, pixel in taps(x, kernel_size, stride, padding):
         out[stop] += x[pixel] @ weight[tap]
     return out + bias, (x, weight, stride, padding)
@@ -52,7 +67,12 @@ def conv2d_forward_numpy(
     kernel_size, stride, padding = window(weight.shape[:2], stride, padding)
     columns = im2col_numpy(x, kernel_size, stride, padding)  # (B·Ho·Wo, kh·kw·C_in)
     out = columns @ as_matrix(weight) + bias
-    return out.reshape(len(x), *count_stops(x, kernel_size, stride, padding), -1), (x, weight, stride, padding)
+    return out.reshape(len(x), *count_stops(x, kernel_size, stride, padding), -1), (
+        x,
+        weight,
+        stride,
+        padding,
+    )
 
 
 def conv2d_backward_numpy(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
@@ -118,7 +138,9 @@ class Conv2d:
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Map ``(B, H, W, in_channels)`` to ``(B, Ho, Wo, out_channels)``; raises as :func:`conv2d_forward` does."""
-        return conv2d_forward(x, self.params["weight"], self.params["bias"], self.stride, self.padding)
+        return conv2d_forward(
+            x, self.params["weight"], self.params["bias"], self.stride, self.padding
+        )
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of the input and, by parameter name, of the weight and the bias."""
@@ -126,7 +148,9 @@ class Conv2d:
         return dx, {"weight": dweight, "bias": dbias}
 
 
-def require_operands(x: Array, weight: Array, bias: Array, layout: tuple[str, ...] = LAYOUT) -> None:
+def require_operands(
+    x: Array, weight: Array, bias: Array, layout: tuple[str, ...] = LAYOUT
+) -> None:
     """Raise ``TypeError`` or ``ValueError`` unless x, weight and bias fit together, the weight's axes being ``layout``."""
     require_images(x, "x")
     sizes = dict(zip(layout, weight.shape, strict=False))

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from vqnp.fast.correlate import correlate, correlate_backward_input, correlate_backward_weight
 from vqnp.layers.conv import require_gradient, require_operands
-from vqnp.layers.correlate import correlate, correlate_backward_input, correlate_backward_weight
 from vqnp.layers.im2col import Pair, taps, window
 from vqnp.layers.layer import Array, Cache, Gradients
 from vqnp.layers.linear import add_bias, sum_rows, uniform_start
@@ -33,7 +33,9 @@ def conv_transpose2d_forward_loop(
 ) -> tuple[Array, Cache]:
     """The definition of :func:`conv_transpose2d_forward`: each input pixel stamps the kernel on the output."""
     kernel_size, stride, padding = window(weight.shape[:2], stride, padding)
-    out = np.zeros((len(x), *stamped_size(x, kernel_size, stride, padding), weight.shape[2]), x.dtype)
+    out = np.zeros(
+        (len(x), *stamped_size(x, kernel_size, stride, padding), weight.shape[2]), x.dtype
+    )
     for stop, tap, pixel in taps(out, kernel_size, stride, padding):
         out[pixel] += weight[tap] @ x[stop]
     return out + bias, (x, weight, stride, padding)
@@ -74,7 +76,9 @@ def conv_transpose2d_backward(dout: Array, cache: Cache) -> tuple[Array, Array, 
     """
     x, weight, stride, padding = cache
     kernel_size, channels = weight.shape[:2], weight.shape[2]
-    require_gradient(dout, (len(x), *stamped_size(x, kernel_size, stride, padding), channels), x.dtype)
+    require_gradient(
+        dout, (len(x), *stamped_size(x, kernel_size, stride, padding), channels), x.dtype
+    )
     dx = correlate(dout, weight, stride, padding)
     dweight = correlate_backward_weight(dout, x, kernel_size, stride, padding)
     return dx, dweight, sum_rows(np.ascontiguousarray(dout).reshape(-1, channels))
@@ -87,7 +91,9 @@ def stamped_size(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Pa
         for size, step, pad, taps in zip(x.shape[1:3], stride, padding, kernel_size, strict=True)
     )
     if min(height, width, *x.shape[1:3]) < 1:
-        raise ValueError(f"padding {padding} leaves an output of {(height, width)} pixels of x of shape {x.shape}")
+        raise ValueError(
+            f"padding {padding} leaves an output of {(height, width)} pixels of x of shape {x.shape}"
+        )
     return height, width
 
 
@@ -116,7 +122,9 @@ class ConvTranspose2d:
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Map ``(B, H, W, in_channels)`` to ``(B, Ho, Wo, out_channels)``; raises as the function does."""
-        return conv_transpose2d_forward(x, self.params["weight"], self.params["bias"], self.stride, self.padding)
+        return conv_transpose2d_forward(
+            x, self.params["weight"], self.params["bias"], self.stride, self.padding
+        )
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of the input and, by parameter name, of the weight and the bias."""

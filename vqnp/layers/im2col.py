@@ -30,27 +30,37 @@ PARTS = 16  # shares of a batch: the most threads that can help where each keeps
 Taps = Iterator[tuple[tuple[int, int, int], Pair, tuple[int, int, int]]]
 
 
-def im2col_loop(images: Array, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0) -> Array:
+def im2col_loop(
+    images: Array, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0
+) -> Array:
     """The definition of :func:`im2col`: entry ``(stop, tap)`` is the pixel seen there, or zero outside the image."""
     kernel_size, stride, padding = window(kernel_size, stride, padding)
     stops = count_stops(images, kernel_size, stride, padding)
-    columns = np.zeros((len(images), *stops, *kernel_size, images.shape[3]), images.dtype)  # (B, Ho, Wo, kh, kw, C)
+    columns = np.zeros(
+        (len(images), *stops, *kernel_size, images.shape[3]), images.dtype
+    )  # (B, Ho, Wo, kh, kw, C)
     for stop, tap, pixel in taps(images, kernel_size, stride, padding):
         columns[stop + tap] = images[pixel]
     return _join_columns(columns)
 
 
-def im2col_numpy(images: Array, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0) -> Array:
+def im2col_numpy(
+    images: Array, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0
+) -> Array:
     """:func:`im2col` in NumPy: a view of all windows of the padded images, copied once."""
     kernel_size, (sh, sw), (ph, pw) = window(kernel_size, stride, padding)
     count_stops(images, kernel_size, (sh, sw), (ph, pw))
     padded = np.pad(images, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel_size, axis=(1, 2))[:, ::sh, ::sw]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel_size, axis=(1, 2))[
+        :, ::sh, ::sw
+    ]
     columns = windows.transpose(0, 1, 2, 4, 5, 3)  # (B, Ho, Wo, kh, kw, C)
     return _join_columns(columns)
 
 
-def im2col(images: Array, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0) -> Array:
+def im2col(
+    images: Array, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0
+) -> Array:
     """Return the columns ``(B·Ho·Wo, kh·kw·C)`` of float ``images`` ``(B, H, W, C)``, zeros outside the image.
 
     Kernel, stride and padding are integers or ``(height, width)`` pairs; Ho = (H + 2·padding - kernel) // stride + 1.
@@ -198,9 +208,15 @@ def as_rows(images: Array) -> Array:
     return np.ascontiguousarray(images).reshape(batch, height, width * channels)
 
 
-def in_runs(channels: int, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[Pair, Pair, int]:
+def in_runs(
+    channels: int, kernel_size: Pair, stride: Pair, padding: Pair
+) -> tuple[Pair, Pair, int]:
     """Return step ``(sh, sw·C)``, margin ``(ph, pw·C)`` and run ``kw·C``: the geometry in numbers instead of pixels."""
-    return (stride[0], stride[1] * channels), (padding[0], padding[1] * channels), kernel_size[1] * channels
+    return (
+        (stride[0], stride[1] * channels),
+        (padding[0], padding[1] * channels),
+        kernel_size[1] * channels,
+    )
 
 
 def taps(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Taps:
@@ -223,7 +239,9 @@ def count_stops(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -
     require_images(images, "images")
     height, width = (size + 2 * pad for size, pad in zip(images.shape[1:3], padding, strict=True))
     if height < kernel_size[0] or width < kernel_size[1]:
-        raise ValueError(f"a kernel of size {kernel_size} is larger than the padded images {(height, width)}")
+        raise ValueError(
+            f"a kernel of size {kernel_size} is larger than the padded images {(height, width)}"
+        )
     return (height - kernel_size[0]) // stride[0] + 1, (width - kernel_size[1]) // stride[1] + 1
 
 
@@ -234,9 +252,15 @@ def require_images(images: Array, name: str) -> None:
         raise ValueError(f"{name} must have shape (B, H, W, C), got {images.shape}")
 
 
-def window(kernel_size: int | Pair, stride: int | Pair, padding: int | Pair) -> tuple[Pair, Pair, Pair]:
+def window(
+    kernel_size: int | Pair, stride: int | Pair, padding: int | Pair
+) -> tuple[Pair, Pair, Pair]:
     """Return the three as ``(height, width)`` pairs; raises ``TypeError`` or ``ValueError`` naming the one at fault."""
-    return _pair(kernel_size, "kernel_size", 1), _pair(stride, "stride", 1), _pair(padding, "padding", 0)
+    return (
+        _pair(kernel_size, "kernel_size", 1),
+        _pair(stride, "stride", 1),
+        _pair(padding, "padding", 0),
+    )
 
 
 def _pair(value: int | Pair, name: str, least: int) -> Pair:
@@ -248,11 +272,15 @@ def _join_columns(columns: Array) -> Array:
     return columns.reshape(math.prod(columns.shape[:3]), math.prod(columns.shape[3:]))
 
 
-def _split_columns(columns: Array, images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
+def _split_columns(
+    columns: Array, images: Array, kernel_size: Pair, stride: Pair, padding: Pair
+) -> Array:
     """View columns as ``(B, Ho, Wo, kh, kw, C)`` once they are known to be those of ``images``."""
     stops = count_stops(images, kernel_size, stride, padding)
     batch, _, _, channels = images.shape
     expected = (batch * stops[0] * stops[1], kernel_size[0] * kernel_size[1] * channels)
     if columns.shape != expected:
-        raise ValueError(f"columns must have shape {expected} for images of shape {images.shape}, got {columns.shape}")
+        raise ValueError(
+            f"columns must have shape {expected} for images of shape {images.shape}, got {columns.shape}"
+        )
     return np.ascontiguousarray(columns).reshape(batch, *stops, *kernel_size, channels)

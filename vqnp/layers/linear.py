@@ -13,7 +13,9 @@ from vqnp.jit import both
 from vqnp.layers.layer import Array, Cache, Gradients
 
 PARALLEL_FROM = 1 << 18  # numbers; fewer are dealt with before a second thread has woken up
-BLOCK_ROWS = 1024  # rows added up by one thread; a fixed number, so that sums do not depend on the threads
+BLOCK_ROWS = (
+    1024  # rows added up by one thread; a fixed number, so that sums do not depend on the threads
+)
 
 
 def linear_forward(x: Array, weight: Array, bias: Array) -> tuple[Array, Cache]:
@@ -49,7 +51,9 @@ def sum_rows(dout: Array) -> Array:
     """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64: of each block of rows, then of the blocks."""
     sums = np.zeros((-(-len(dout) // BLOCK_ROWS), dout.shape[1]))
     _sum_blocks[dout.size >= PARALLEL_FROM](dout, sums)
-    total = sums[0] if len(sums) == 1 else sums.sum(axis=0)  # NumPy's sum of one takes as long as all the additions
+    total = (
+        sums[0] if len(sums) == 1 else sums.sum(axis=0)
+    )  # NumPy's sum of one takes as long as all the additions
     return total.astype(dout.dtype)
 
 
@@ -78,8 +82,12 @@ class Linear:
     Both start uniform in ±1/sqrt(in_features).
     """
 
-    def __init__(self, in_features: int, out_features: int, rng: np.random.Generator, dtype: Any = np.float32) -> None:
-        self.params = uniform_start((in_features, out_features), out_features, in_features, rng, dtype)
+    def __init__(
+        self, in_features: int, out_features: int, rng: np.random.Generator, dtype: Any = np.float32
+    ) -> None:
+        self.params = uniform_start(
+            (in_features, out_features), out_features, in_features, rng, dtype
+        )
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Map ``(N, in_features)`` to ``(N, out_features)``; raises ``ValueError`` for another shape, ``TypeError`` for another dtype."""
@@ -89,7 +97,9 @@ class Linear:
                 f"a linear layer of {len(weight)} inputs takes x of shape (N, {len(weight)}), got {x.shape}"
             )
         if x.dtype != weight.dtype:
-            raise TypeError(f"a linear layer of {weight.dtype} parameters takes x of that dtype, got {x.dtype}")
+            raise TypeError(
+                f"a linear layer of {weight.dtype} parameters takes x of that dtype, got {x.dtype}"
+            )
         return linear_forward(x, weight, self.params["bias"])
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:

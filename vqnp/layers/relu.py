@@ -22,7 +22,9 @@ def relu_forward(x: Array) -> tuple[Array, Cache]:
 def relu_backward(dout: Array, cache: Cache) -> Array:
     """Return the gradient of the input: ``dout`` where the output was positive, else 0."""
     dx = np.empty_like(dout, order="C")
-    _pass_where_positive[dout.size >= PARALLEL_FROM](dout.ravel(), cache.reshape(-1), dx.reshape(-1))
+    _pass_where_positive[dout.size >= PARALLEL_FROM](
+        dout.ravel(), cache.reshape(-1), dx.reshape(-1)
+    )
     return dx
 
 

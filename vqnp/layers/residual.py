@@ -17,7 +17,9 @@ from vqnp.layers.sequential import Sequential
 class ResidualBlock:
     """Owns the weights of its branch, named by their place in it: ``"1.weight"`` is the 3×3, ``"3.weight"`` the 1×1."""
 
-    def __init__(self, channels: int, hidden: int, rng: np.random.Generator, dtype: Any = np.float32) -> None:
+    def __init__(
+        self, channels: int, hidden: int, rng: np.random.Generator, dtype: Any = np.float32
+    ) -> None:
         self.branch = Sequential(
             ReLU(),
             Conv2d(channels, hidden, 3, rng, padding=1, dtype=dtype),

@@ -10,7 +10,11 @@ class Sequential:
 
     def __init__(self, *layers: Layer) -> None:
         self.layers = layers
-        self.params = {f"{i}.{name}": value for i, layer in enumerate(layers) for name, value in layer.params.items()}
+        self.params = {
+            f"{i}.{name}": value
+            for i, layer in enumerate(layers)
+            for name, value in layer.params.items()
+        }
 
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)

@@ -1,1 +1,1 @@
-"""The figures: what is compared shares its axes, and a colour means one thing throughout."""
+"""The figures: what is compared shares its axes, and a color means one thing throughout."""

@@ -32,13 +32,22 @@ def positions(axes: Any, embeddings: Array, tokens: Array, used: Array) -> None:
         style.along_a_line(axes, embeddings, tokens)
         axes.set_title("where the tokens lie (strokes: tokens)")
         return
-    centre = embeddings.mean(axis=0, dtype=np.float64)
-    _, scales, directions = np.linalg.svd(embeddings - centre, full_matrices=False)
+    center = embeddings.mean(axis=0, dtype=np.float64)
+    _, scales, directions = np.linalg.svd(embeddings - center, full_matrices=False)
     plane = directions[:2].T  # (D, 2)
     explained = (scales[:2] ** 2).sum() / max((scales**2).sum(), np.finfo(float).tiny)
-    style.cloud(axes, (embeddings - centre) @ plane, style.EMBEDDING, "embeddings", alpha=0.35)
-    at = (tokens - centre) @ plane
-    style.cloud(axes, at[~used], style.TOKEN, "tokens never chosen", s=18, alpha=0.9, marker="x", linewidths=0.8)
+    style.cloud(axes, (embeddings - center) @ plane, style.EMBEDDING, "embeddings", alpha=0.35)
+    at = (tokens - center) @ plane
+    style.cloud(
+        axes,
+        at[~used],
+        style.TOKEN,
+        "tokens never chosen",
+        s=18,
+        alpha=0.9,
+        marker="x",
+        linewidths=0.8,
+    )
     style.cloud(axes, at[used], style.TOKEN, "tokens in use", s=12, alpha=0.9)
     axes.set(
         title=f"where the tokens lie: a plane that holds {explained:.0%} of the variance",
@@ -53,7 +62,9 @@ def rank_and_use(axes: Any, counts: Array) -> None:
     share = np.sort(counts)[::-1] / counts.sum()
     used = int((counts > 0).sum())
     axes.plot(np.arange(1, used + 1), share[:used], color=style.TOKEN, label="tokens in use")
-    axes.axhline(1 / len(counts), color="#333333", linewidth=0.8, linestyle=":", label="an even share")
+    axes.axhline(
+        1 / len(counts), color="#333333", linewidth=0.8, linestyle=":", label="an even share"
+    )
     axes.set(
         title=f"how often each is chosen: {used} of {len(counts)} at all",
         xlabel="token, most chosen first",
@@ -72,7 +83,13 @@ def spread(axes: Any, embeddings: Array, tokens: Array) -> None:
     ):
         deviations = np.sqrt(principal_variances(points, label))
         axes.plot(
-            np.arange(1, len(deviations) + 1), deviations, marker, linestyle="-", color=color, markersize=4, label=label
+            np.arange(1, len(deviations) + 1),
+            deviations,
+            marker,
+            linestyle="-",
+            color=color,
+            markersize=4,
+            label=label,
         )
     axes.set(
         title="how far either reaches, direction by direction",

@@ -11,7 +11,9 @@ from vqnp.validation import Array
 
 
 @style.styled
-def draw(data: Array, labels: Array, untrained: Array, trained: Array, numbers: dict[str, Any]) -> Any:
+def draw(
+    data: Array, labels: Array, untrained: Array, trained: Array, numbers: dict[str, Any]
+) -> Any:
     """Draw one seed: data ``(N, 2)`` with labels, embeddings ``(N, 1)``, and its row of the figure's numbers."""
     small, large = numbers["untrained"], numbers["trained"]
     figure, axes = style.new_figure(1, 3, 12, 3.9)
@@ -31,8 +33,16 @@ def draw(data: Array, labels: Array, untrained: Array, trained: Array, numbers: 
     share_of_classes(right, trained, labels, f"(b) trained encoder: {describe(large)}")
     left.set_ylabel("density of embeddings")
     inset = right.inset_axes([0.68, 0.74, 0.3, 0.16])
-    inset.hlines([1, 0], [small["min"], large["min"]], [small["max"], large["max"]], color=style.EMBEDDING, linewidth=5)
-    inset.set(yticks=[1, 0], yticklabels=["(a)", "(b)"], ylim=(-0.8, 1.8), title="ranges on one scale")
+    inset.hlines(
+        [1, 0],
+        [small["min"], large["min"]],
+        [small["max"], large["max"]],
+        color=style.EMBEDDING,
+        linewidth=5,
+    )
+    inset.set(
+        yticks=[1, 0], yticklabels=["(a)", "(b)"], ylim=(-0.8, 1.8), title="ranges on one scale"
+    )
     inset.tick_params(labelsize=7)
     inset.title.set_size(7)
     return figure
@@ -49,13 +59,26 @@ def share_of_classes(axes: Any, embeddings: Array, labels: Array, title: str) ->
     low, high = style.span(values)
     grid, width = np.linspace(low, high, 800), bandwidth(values)
     whole, peaks = style.density(values, grid, width), peaks_on_line(values)
-    axes.fill_between(grid, whole, color=style.EMBEDDING, alpha=0.5, linewidth=0, label="embeddings")
+    axes.fill_between(
+        grid, whole, color=style.EMBEDDING, alpha=0.5, linewidth=0, label="embeddings"
+    )
     for i, label in enumerate(np.unique(labels)):
         own = values[labels == label]
         curve = style.density(own, grid, width) * len(own) / len(values)
-        axes.plot(grid, curve, color="#333333", linewidth=0.6, label=None if i else "each of the ten clusters")
+        axes.plot(
+            grid,
+            curve,
+            color="#333333",
+            linewidth=0.6,
+            label=None if i else "each of the ten clusters",
+        )
     axes.plot(
-        peaks, np.interp(peaks, grid, whole) + 0.03 * whole.max(), "v", color=style.TOKEN, markersize=5, label="peaks"
+        peaks,
+        np.interp(peaks, grid, whole) + 0.03 * whole.max(),
+        "v",
+        color=style.TOKEN,
+        markersize=5,
+        label="peaks",
     )
     axes.set(title=title, xlabel="embedding", xlim=(low, high), ylim=(0, 1.35 * whole.max()))
     axes.legend(loc="upper left", fontsize=7)

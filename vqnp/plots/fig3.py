@@ -21,17 +21,24 @@ def draw(rows: list[tuple[str, RowView, dict[str, Any], dict[str, Any]]], n_seed
         f"up to {max(gains):.1f} times\n(pictures: the first seed; numbers: medians of {n_seeds} seeds)"
     )
     for line, (name, view, without, with_) in zip(axes, rows, strict=True):
-        arms = (("without pretraining", view.baseline, without), ("with pretraining", view.pretrained, with_))
+        arms = (
+            ("without pretraining", view.baseline, without),
+            ("with pretraining", view.pretrained, with_),
+        )
         for column, (arm, shown, medians) in enumerate(arms):
             outcome = decoded(figure, line[2 * column], view, shown)
             outcome.set_title(
-                f"{name}\n{arm}: {outcome_of(medians)}" if medians["class_spread_ratio"] is not None else name
+                f"{name}\n{arm}: {outcome_of(medians)}"
+                if medians["class_spread_ratio"] is not None
+                else name
             )
             quantized(line[2 * column + 1], view, shown)
             line[2 * column + 1].set_title(
                 f"{arm}: perplexity {medians['perplexity']:.0f} of {medians['n_tokens']:.0f}\n{use_of(medians)}"
             )
-        if not view.latent_mapped:  # the units of t-SNE are arbitrary, and so is the height of a density
+        if (
+            not view.latent_mapped
+        ):  # the units of t-SNE are arbitrary, and so is the height of a density
             style.share_axes(line[1], line[3], "x" if view.baseline.tokens.shape[1] == 1 else "xy")
     handles = [legend_mark(color, label) for color, label in LEGEND]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
@@ -75,7 +82,15 @@ def decoded(figure: Any, axes: Any, view: RowView, arm: ArmView) -> Any:
     depth = {"depthshade": False} if solid else {}
     style.cloud(axes, view.data, style.DATA, "data", alpha=0.35, **depth)
     areas = np.clip(1500 * arm.reconstruction_share, 4, 80)
-    style.cloud(axes, arm.reconstruction, style.RECONSTRUCTION, "reconstruction", s=areas, alpha=0.85, **depth)
+    style.cloud(
+        axes,
+        arm.reconstruction,
+        style.RECONSTRUCTION,
+        "reconstruction",
+        s=areas,
+        alpha=0.85,
+        **depth,
+    )
     limits = [style.span(view.data[:, i], view.baseline.reconstruction[:, i], view.pretrained.reconstruction[:, i])
               for i in range(view.data.shape[1])]  # fmt: skip
     name = "t-SNE" if view.mapped else "coordinate"
@@ -93,7 +108,14 @@ def quantized(axes: Any, view: RowView, arm: ArmView) -> None:
     style.cloud(axes, arm.embeddings[:SHOWN], style.EMBEDDING, "embeddings", alpha=0.35)
     used = arm.token_share > 0
     style.cloud(
-        axes, arm.tokens[~used], style.TOKEN, "tokens never chosen", s=18, alpha=0.9, marker="x", linewidths=0.8
+        axes,
+        arm.tokens[~used],
+        style.TOKEN,
+        "tokens never chosen",
+        s=18,
+        alpha=0.9,
+        marker="x",
+        linewidths=0.8,
     )
     style.cloud(axes, arm.tokens[used], style.TOKEN, "tokens", s=14, alpha=0.95)
     name = "t-SNE" if view.latent_mapped else "coordinate"

@@ -27,15 +27,21 @@ def draw(table: list[dict[str, Any]], rows: list[tuple[str, Array]], vectors: in
         panel.set(title=title, xlabel="tokens in the codebook", ylabel=name)
     sizes = sorted({row["tokens"] for row in table})
     for panel in axes[1:3]:
-        panel.plot(sizes, sizes, color="#333333", linewidth=0.8, linestyle=":", label="all tokens, evenly")
+        panel.plot(
+            sizes, sizes, color="#333333", linewidth=0.8, linestyle=":", label="all tokens, evenly"
+        )
         panel.set_yscale("log", base=2)
     if sizes[0] <= vectors <= sizes[-1]:
         for panel in axes:
-            panel.axvline(vectors, color="#333333", linewidth=0.8, linestyle="--", label="vectors k-means saw")
+            panel.axvline(
+                vectors, color="#333333", linewidth=0.8, linestyle="--", label="vectors k-means saw"
+            )
     axes[0].set_yscale("log")
     plain_numbers(axes[0].yaxis)
     axes[3].set_ylim(0, None)
-    axes[1].legend(loc="upper left", fontsize=7, title=f"lines: {style.seeds_shown(table)}", title_fontsize=7)
+    axes[1].legend(
+        loc="upper left", fontsize=7, title=f"lines: {style.seeds_shown(table)}", title_fontsize=7
+    )
     mosaic.draw(bottom.subplots(), rows)
     return figure
 
@@ -44,7 +50,13 @@ def headline(table: list[dict[str, Any]]) -> str:
     """Say what the largest codebook is worth to either arm."""
     largest = max(row["tokens"] for row in table)
     without, with_ = (
-        np.median([row["perplexity"] for row in table if (row["tokens"], row["pretrained"]) == (largest, arm)])
+        np.median(
+            [
+                row["perplexity"]
+                for row in table
+                if (row["tokens"], row["pretrained"]) == (largest, arm)
+            ]
+        )
         for arm, _, _ in style.ARMS
     )
     return f"{largest:,} tokens are worth {without:,.0f} evenly used ones without pretraining, and {with_:,.0f} with it"
@@ -53,7 +65,14 @@ def headline(table: list[dict[str, Any]]) -> str:
 def curves(axes: Any, table: Sequence[dict[str, Any]], quantity: str) -> None:
     """Draw ``quantity`` against the codebook's size for both arms: a line through the first seed, the others as dots."""
     for arm, color, label in style.ARMS:
-        style.sweep(axes, [row for row in table if row["pretrained"] is arm], "tokens", quantity, color, label)
+        style.sweep(
+            axes,
+            [row for row in table if row["pretrained"] is arm],
+            "tokens",
+            quantity,
+            color,
+            label,
+        )
 
 
 def plain_numbers(axis: Any) -> None:

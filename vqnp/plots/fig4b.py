@@ -27,7 +27,11 @@ def draw(table: list[dict[str, Any]]) -> Any:
                 panel.set_yticklabels([])
         line[0].set_title(f"codebook of {size:,} tokens", loc="left")
     axes[0, -1].legend(
-        loc="upper left", bbox_to_anchor=(0, 1.2), ncols=2, fontsize=8, title="bars and numbers: medians; dots: seeds"
+        loc="upper left",
+        bbox_to_anchor=(0, 1.2),
+        ncols=2,
+        fontsize=8,
+        title="bars and numbers: medians; dots: seeds",
     )
     return figure
 
@@ -45,7 +49,9 @@ def headline(table: list[dict[str, Any]]) -> str:
 
 def median(table: list[dict[str, Any]], change: str, pretrained: bool, quantity: str) -> float:
     """Return the median of ``quantity`` over the seeds of one arm."""
-    values = [row[quantity] for row in table if (row["change"], row["pretrained"]) == (change, pretrained)]
+    values = [
+        row[quantity] for row in table if (row["change"], row["pretrained"]) == (change, pretrained)
+    ]
     return float(np.median(values))
 
 
@@ -54,13 +60,31 @@ def bars(axes: Any, table: list[dict[str, Any]], quantity: str, text: str) -> No
     changes = list(dict.fromkeys(row["change"] for row in table))
     for shift, (arm, color, label) in zip((-0.2, 0.2), style.ARMS, strict=True):
         for place, change in enumerate(changes):
-            values = [row[quantity] for row in table if (row["change"], row["pretrained"]) == (change, arm)]
+            values = [
+                row[quantity]
+                for row in table
+                if (row["change"], row["pretrained"]) == (change, arm)
+            ]
             middle = float(np.median(values))
-            axes.barh(place + shift, middle, height=0.36, color=color, alpha=0.75, label=None if place else label)
+            axes.barh(
+                place + shift,
+                middle,
+                height=0.36,
+                color=color,
+                alpha=0.75,
+                label=None if place else label,
+            )
             if len(values) > 1:
                 axes.plot(values, [place + shift] * len(values), ".", color="#333333", markersize=3)
-            beyond = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": 7}
+            beyond = {
+                "xytext": (6, 0),
+                "textcoords": "offset points",
+                "va": "center",
+                "fontsize": 7,
+            }
             axes.annotate(text.format(middle), (max(values), place + shift), **beyond)
-    axes.set_yticks(range(len(changes)), ["nothing else" if change == "paper" else change for change in changes])
+    axes.set_yticks(
+        range(len(changes)), ["nothing else" if change == "paper" else change for change in changes]
+    )
     axes.invert_yaxis()
     axes.margins(x=0.12)

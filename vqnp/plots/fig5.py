@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.experiments.execute import Result
+from vqnp.experiments.run import Result
 from vqnp.experiments.views import SHOWN, distinct
 from vqnp.plots import style
 from vqnp.validation import Array
@@ -34,7 +34,9 @@ def draw(panels: list[tuple[str, Array, Result, Array]], table: list[dict[str, A
     style.share_axes(axes[0, 0], axes[0, 1], "x")
     style.share_axes(axes[1, 0], axes[1, 1], "xy")
     sweep(axes[0, 2], table, "mse", "mean squared error")
-    sweep(axes[1, 2], table, "reconstruction_outside", "reconstructions outside the data", chance=0.01)
+    sweep(
+        axes[1, 2], table, "reconstruction_outside", "reconstructions outside the data", chance=0.01
+    )
     return figure
 
 
@@ -47,24 +49,32 @@ def decoded(axes: Any, data: Array, reconstruction: Array, outside: Array) -> No
     ):
         if rows.any():
             points, share = distinct(reconstruction[rows])
-            areas = np.clip(2000 * share * rows.mean(), 8 if color == style.RECONSTRUCTION else 30, 80)
+            areas = np.clip(
+                2000 * share * rows.mean(), 8 if color == style.RECONSTRUCTION else 30, 80
+            )
             style.cloud(axes, points, color, label, s=areas, alpha=0.9)
     axes.set(xlabel="coordinate 1", ylabel="coordinate 2", aspect="equal")
     axes.legend(loc="upper left", fontsize=7)
 
 
-def sweep(axes: Any, table: list[dict[str, Any]], quantity: str, name: str, chance: float | None = None) -> None:
+def sweep(
+    axes: Any, table: list[dict[str, Any]], quantity: str, name: str, chance: float | None = None
+) -> None:
     """Draw ``quantity`` against the encoder's width: every seed a dot, a line through the medians; squares: one more layer."""
     widths = sorted({row["hidden"] for row in table if row["extra"] is None})
     medians = []
     for width in widths:
         values = [row[quantity] for row in table if (row["hidden"], row["extra"]) == (width, None)]
         medians.append(float(np.median(values)))
-        axes.plot([width] * len(values), values, "o", color=style.EMBEDDING, alpha=0.8, markersize=5)
+        axes.plot(
+            [width] * len(values), values, "o", color=style.EMBEDDING, alpha=0.8, markersize=5
+        )
     axes.plot(widths, medians, color=style.RECONSTRUCTION, label="median; dots: seeds")
     extras = sorted({(row["hidden"], row["extra"]) for row in table if row["extra"] is not None})
     for (hidden, extra), shift, marker in zip(extras, (0.86, 1.16), ("s", "D"), strict=False):
-        values = [row[quantity] for row in table if (row["hidden"], row["extra"]) == (hidden, extra)]
+        values = [
+            row[quantity] for row in table if (row["hidden"], row["extra"]) == (hidden, extra)
+        ]
         axes.plot([hidden * shift] * len(values), values, marker, color=style.TOKEN, alpha=0.8, markersize=5,
                   label=f"{hidden} units and a layer of {extra}")  # fmt: skip
     if chance is not None:

@@ -11,7 +11,11 @@ from vqnp.validation import Array
 PANELS = (
     ("mse", "mean squared error (pixels in ±0.5)", "the error"),
     ("perplexity", "perplexity over the test set", "how evenly tokens are used"),
-    ("embedding_rank", "effective rank of the embeddings", "in how many directions embeddings spread"),
+    (
+        "embedding_rank",
+        "effective rank of the embeddings",
+        "in how many directions embeddings spread",
+    ),
 )
 
 
@@ -23,7 +27,9 @@ def draw(table: list[dict[str, Any]], rows: list[tuple[str, Array]], decoder: in
     axes = top.subplots(1, len(PANELS))
     widths = sorted({row["channels"] for row in table})
     for panel, (quantity, name, title) in zip(axes, PANELS, strict=True):
-        style.sweep(panel, table, "channels", quantity, style.RECONSTRUCTION, style.seeds_shown(table))
+        style.sweep(
+            panel, table, "channels", quantity, style.RECONSTRUCTION, style.seeds_shown(table)
+        )
         panel.set_xticks(widths, [str(width) for width in widths])
         panel.set(title=title, xlabel=f"channels of the encoder (decoder: {decoder})", ylabel=name)
     axes[0].set_yscale("log")
@@ -38,5 +44,8 @@ def draw(table: list[dict[str, Any]], rows: list[tuple[str, Array]], decoder: in
 def headline(table: list[dict[str, Any]]) -> str:
     """Say how much worse the narrowest encoder is than the widest."""
     narrow, wide = (pick(row["channels"] for row in table) for pick in (min, max))
-    mse = {width: np.median([row["mse"] for row in table if row["channels"] == width]) for width in (narrow, wide)}
+    mse = {
+        width: np.median([row["mse"] for row in table if row["channels"] == width])
+        for width in (narrow, wide)
+    }
     return f"An encoder of {narrow} channels has {mse[narrow] / mse[wide]:.1f} times the error of one of {wide}"

@@ -30,7 +30,9 @@ def draw(axes: Any, rows: list[tuple[str, Array]]) -> None:
     """Draw ``rows`` of (name, images ``(n, H, W, 3)`` uint8), every row of as many images, one image above the other."""
     axes.imshow(tiled([images for _, images in rows]), interpolation="nearest")
     height = rows[0][1].shape[1] + GAP
-    axes.set_yticks([height * i + (height - GAP) / 2 for i in range(len(rows))], [name for name, _ in rows])
+    axes.set_yticks(
+        [height * i + (height - GAP) / 2 for i in range(len(rows))], [name for name, _ in rows]
+    )
     axes.set_xticks([])
     axes.tick_params(length=0, labelsize=8.5)
     axes.spines[:].set_visible(False)
@@ -39,7 +41,9 @@ def draw(axes: Any, rows: list[tuple[str, Array]]) -> None:
 def tiled(rows: list[Array]) -> Array:
     """Return one image of rows ``(n, H, W, 3)`` of images, white between them."""
     count, height, width, channels = rows[0].shape
-    wall = np.full((len(rows) * (height + GAP) - GAP, count * (width + GAP) - GAP, channels), 255, np.uint8)
+    wall = np.full(
+        (len(rows) * (height + GAP) - GAP, count * (width + GAP) - GAP, channels), 255, np.uint8
+    )
     for i, images in enumerate(rows):
         for j, image in enumerate(images):
             top, left = i * (height + GAP), j * (width + GAP)

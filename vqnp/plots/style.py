@@ -1,4 +1,4 @@
-"""One look for all figures: colours that colour-blind readers tell apart (Okabe and Ito), and few marks of one meaning each."""
+"""One look for all figures: colors that color-blind readers tell apart (Okabe and Ito), and few marks of one meaning each."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -10,7 +10,13 @@ import numpy as np
 from vqnp.files import whole
 from vqnp.validation import Array
 
-DATA, EMBEDDING, TOKEN, RECONSTRUCTION, OUTSIDE = "#9a9a9a", "#56b4e9", "#d55e00", "#0072b2", "#cc79a7"
+DATA, EMBEDDING, TOKEN, RECONSTRUCTION, OUTSIDE = (
+    "#9a9a9a",
+    "#56b4e9",
+    "#d55e00",
+    "#0072b2",
+    "#cc79a7",
+)
 BASELINE, PRETRAINED = "#e69f00", "#009e73"
 ARMS = ((False, BASELINE, "without pretraining"), (True, PRETRAINED, "with pretraining"))
 
@@ -41,7 +47,9 @@ def styled(draw: Callable) -> Callable:
     return in_style
 
 
-def new_figure(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Any, Any]:
+def new_figure(
+    rows: int, columns: int, width: float, height: float, **options: Any
+) -> tuple[Any, Any]:
     """Return a Matplotlib figure, drawn without a window, and its axes ``(rows, columns)``."""
     from matplotlib.figure import Figure
 
@@ -78,8 +86,8 @@ def along_a_line(axes: Any, embeddings: Array, tokens: Array) -> None:
 
     The unit is the embeddings' standard deviation, from their mean: an encoder's own units mean nothing beside another's.
     """
-    centre, unit = float(embeddings.mean()), float(embeddings.std()) or 1.0
-    points, marks = (embeddings[:, 0] - centre) / unit, (tokens[:, 0] - centre) / unit
+    center, unit = float(embeddings.mean()), float(embeddings.std()) or 1.0
+    points, marks = (embeddings[:, 0] - center) / unit, (tokens[:, 0] - center) / unit
     low, high = span(points, marks)
     grid = np.linspace(low, high, 800)
     bandwidth = (high - low) / 150
@@ -87,12 +95,26 @@ def along_a_line(axes: Any, embeddings: Array, tokens: Array) -> None:
     axes.fill_between(grid, curves[0], color=EMBEDDING, alpha=0.5, linewidth=0, label="embeddings")
     axes.plot(grid, curves[1], color=TOKEN, linewidth=1.2, label="tokens")
     axes.axhline(0, color="#333333", linewidth=0.6)
-    axes.plot(marks, np.full(len(marks), 0.04), "|", color=TOKEN, markersize=8, transform=axes.get_xaxis_transform())
+    axes.plot(
+        marks,
+        np.full(len(marks), 0.04),
+        "|",
+        color=TOKEN,
+        markersize=8,
+        transform=axes.get_xaxis_transform(),
+    )
     top = 1.05 * max(curve.max() for curve in curves)
-    axes.set(xlabel="embedding (standard deviations)", ylabel="density", xlim=(low, high), ylim=(-0.09 * top, top))
+    axes.set(
+        xlabel="embedding (standard deviations)",
+        ylabel="density",
+        xlim=(low, high),
+        ylim=(-0.09 * top, top),
+    )
 
 
-def sweep(axes: Any, table: Sequence[dict[str, Any]], over: str, quantity: str, color: str, label: str) -> None:
+def sweep(
+    axes: Any, table: Sequence[dict[str, Any]], over: str, quantity: str, color: str, label: str
+) -> None:
     """Draw ``quantity`` against ``over``, doubling along the axis: a line through the first seed's runs, the others' as dots.
 
     Where only some runs have several seeds, a line through medians would mix them.
@@ -100,9 +122,16 @@ def sweep(axes: Any, table: Sequence[dict[str, Any]], over: str, quantity: str, 
     first = min(row["seed"] for row in table)
     rows = sorted((row for row in table if row["seed"] == first), key=lambda row: row[over])
     others = [row for row in table if row["seed"] != first]
-    axes.plot([row[over] for row in rows], [row[quantity] for row in rows], ".-", color=color, label=label)
     axes.plot(
-        [row[over] for row in others], [row[quantity] for row in others], "o", color=color, alpha=0.5, markersize=4
+        [row[over] for row in rows], [row[quantity] for row in rows], ".-", color=color, label=label
+    )
+    axes.plot(
+        [row[over] for row in others],
+        [row[quantity] for row in others],
+        "o",
+        color=color,
+        alpha=0.5,
+        markersize=4,
     )
     axes.set_xscale("log", base=2)
 
@@ -124,4 +153,6 @@ def share_axes(left: Any, right: Any, which: str) -> None:
     for axis in which:
         limits = [getattr(axes, f"get_{axis}lim")() for axes in (left, right)]
         for axes in (left, right):
-            axes.set(**{f"{axis}lim": (min(low for low, _ in limits), max(high for _, high in limits))})
+            axes.set(
+                **{f"{axis}lim": (min(low for low, _ in limits), max(high for _, high in limits))}
+            )

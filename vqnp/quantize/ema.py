@@ -34,8 +34,12 @@ from vqnp.validation import Array, require_codes, require_finite, require_points
 Dialect = Literal["paper", "counts-one", "smoothed-state", "debiased"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 EPSILON = 1e-5
-PARALLEL_FROM = 1 << 14  # codebook coordinates; fewer have moved before a second thread has woken up
-MANY = 1 << 18  # codebook coordinates; from here on, room for the batch's sums costs more than sorting by code
+PARALLEL_FROM = (
+    1 << 14
+)  # codebook coordinates; fewer have moved before a second thread has woken up
+MANY = (
+    1 << 18
+)  # codebook coordinates; from here on, room for the batch's sums costs more than sorting by code
 COORDINATES = 1 << 12  # of the codebook that a thread moves at a time: their sums stay in its cache
 
 
@@ -49,7 +53,9 @@ class Codebook:
     steps: int = 0
 
     @classmethod
-    def start(cls, tokens: Array, counts: Array, dialect: Dialect = "paper", *, rng: np.random.Generator) -> "Codebook":
+    def start(
+        cls, tokens: Array, counts: Array, dialect: Dialect = "paper", *, rng: np.random.Generator
+    ) -> "Codebook":
         """Begin with ``tokens`` ``(K, D)`` in the state ``dialect`` begins with; only `smoothed-state` draws from ``rng``.
 
         ``counts`` ``(K,)`` are the expected hits of a batch, used by `paper` alone: L = counts, M = L · token.
@@ -130,28 +136,38 @@ def smoothed(counts: Array) -> Array:
     return (counts + EPSILON) / (total + len(counts) * EPSILON) * total
 
 
-def ema_update(codebook: Codebook, embeddings: Array, codes: Array, decay: float, dialect: Dialect = "paper") -> Array:
+def ema_update(
+    codebook: Codebook, embeddings: Array, codes: Array, decay: float, dialect: Dialect = "paper"
+) -> Array:
     """Apply eqs. 3 to 5 to ``codebook`` in place and return the hits l ``(K,)`` of this batch.
 
     ``embeddings`` ``(N, D)`` were given ``codes`` ``(N,)`` by the search; leave padded or masked rows out of both.
     Raises ``ValueError`` or ``TypeError`` for shapes or codes that do not fit, a decay outside [0, 1) or an unknown dialect.
     """
     require_dialect(dialect)
-    decay = np.float64(require_share(decay, "decay"))  # interpreted, a float times float32 would be rounded to float32
+    decay = np.float64(
+        require_share(decay, "decay")
+    )  # interpreted, a float times float32 would be rounded to float32
     k, dims = codebook.tokens.shape
     embeddings = require_points(embeddings, "embeddings", dim=dims, finite=False)
     codes = require_codes(codes, "codes", k, len(embeddings))
     paper = dialect == "paper"
     if codebook.sums.size < MANY:
         hits, sums = batch_statistics(embeddings, codes, k)
-        if not np.isfinite(sums).all():  # what is not finite shows in the sums, most often the smaller array
+        if not np.isfinite(
+            sums
+        ).all():  # what is not finite shows in the sums, most often the smaller array
             require_finite(embeddings, "embeddings")
-        _move[sums.size >= PARALLEL_FROM](codebook.tokens, codebook.counts, codebook.sums, hits, sums, decay, paper)
+        _move[sums.size >= PARALLEL_FROM](
+            codebook.tokens, codebook.counts, codebook.sums, hits, sums, decay, paper
+        )
     else:
         require_finite(embeddings, "embeddings")
         starts, rows = _rows_by_code(codes, k)
         hits = np.diff(starts).astype(np.float64)
-        _sum_and_move(codebook.tokens, codebook.counts, codebook.sums, embeddings, starts, rows, decay, paper)
+        _sum_and_move(
+            codebook.tokens, codebook.counts, codebook.sums, embeddings, starts, rows, decay, paper
+        )
     codebook.steps += 1
     if not paper:
         _divide_by_smoothed(codebook, decay, dialect)
@@ -159,23 +175,42 @@ def ema_update(codebook: Codebook, embeddings: Array, codes: Array, decay: float
 
 
 @both
-def _move(tokens: Array, counts: Array, sums: Array, hits: Array, batch_sums: Array, decay: float, paper: bool) -> None:
+def _move(
+    tokens: Array,
+    counts: Array,
+    sums: Array,
+    hits: Array,
+    batch_sums: Array,
+    decay: float,
+    paper: bool,
+) -> None:
     """Move every code by the batch's sums ``(K, D)``."""
     size = max(1, COORDINATES // tokens.shape[1])
     for block in prange(-(-len(counts) // size)):
         rows = slice(block * size, (block + 1) * size)
-        _move_codes(tokens[rows], counts[rows], sums[rows], hits[rows], batch_sums[rows], decay, paper)
+        _move_codes(
+            tokens[rows], counts[rows], sums[rows], hits[rows], batch_sums[rows], decay, paper
+        )
 
 
 @kernel
 def _move_codes(
-    tokens: Array, counts: Array, sums: Array, hits: Array, batch_sums: Array, decay: float, paper: bool
+    tokens: Array,
+    counts: Array,
+    sums: Array,
+    hits: Array,
+    batch_sums: Array,
+    decay: float,
+    paper: bool,
 ) -> None:
     """Eqs. 3 and 4 in place; and eq. 5, as the paper has it, for the codes that were hit.
 
     Without hits M / L stays the same in eq. 5; computed, it drifts as both fade into denormal numbers.
     """
-    average, of_batch = sums.reshape(-1), batch_sums.reshape(-1)  # one long loop vectorises, many short ones do not
+    average, of_batch = (
+        sums.reshape(-1),
+        batch_sums.reshape(-1),
+    )  # one long loop vectorises, many short ones do not
     for i in range(len(average)):
         average[i] = decay * average[i] + (1 - decay) * of_batch[i]
     for k in range(len(counts)):
@@ -188,18 +223,29 @@ def _move_codes(
 
 @parallel_kernel
 def _sum_and_move(
-    tokens: Array, counts: Array, sums: Array, embeddings: Array, starts: Array, rows: Array, decay: float, paper: bool
+    tokens: Array,
+    counts: Array,
+    sums: Array,
+    embeddings: Array,
+    starts: Array,
+    rows: Array,
+    decay: float,
+    paper: bool,
 ) -> None:
     """The same together with the batch's sums, which would else need more room than the codebook itself."""
     size = max(1, COORDINATES // tokens.shape[1])
     for block in prange(-(-len(counts) // size)):
         first, last = block * size, min((block + 1) * size, len(counts))
         hits, batch_sums = _statistics_of(first, last, embeddings, starts, rows)
-        _move_codes(tokens[first:last], counts[first:last], sums[first:last], hits, batch_sums, decay, paper)
+        _move_codes(
+            tokens[first:last], counts[first:last], sums[first:last], hits, batch_sums, decay, paper
+        )
 
 
 @kernel
-def _statistics_of(first: int, last: int, embeddings: Array, starts: Array, rows: Array) -> tuple[Array, Array]:
+def _statistics_of(
+    first: int, last: int, embeddings: Array, starts: Array, rows: Array
+) -> tuple[Array, Array]:
     """Return l and m of the codes ``first`` to ``last``."""
     hits = np.empty(last - first)
     sums = np.zeros((last - first, embeddings.shape[1]))

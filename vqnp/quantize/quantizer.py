@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vqnp.quantize.ema import Codebook, Dialect, ema_update, require_dialect
-from vqnp.quantize.kmeans import kmeans
-from vqnp.quantize.nearest import search
+from vqnp.quantize.lloyd import kmeans
+from vqnp.quantize.search import search
 from vqnp.validation import Array, require_integer, require_mask, require_points, require_share
 
 
@@ -24,7 +24,9 @@ def quantize_forward(embeddings: Array, tokens: Array) -> tuple[Array, Array]:
     """
     embeddings = require_points(embeddings, "embeddings", dim=tokens.shape[1])
     if embeddings.dtype != tokens.dtype:
-        raise TypeError(f"embeddings and tokens must have one dtype, got {embeddings.dtype} and {tokens.dtype}")
+        raise TypeError(
+            f"embeddings and tokens must have one dtype, got {embeddings.dtype} and {tokens.dtype}"
+        )
     codes, _ = search(embeddings, tokens)
     return tokens.take(codes, axis=0), codes
 
@@ -49,7 +51,7 @@ class QuantizerSettings:
 
 
 class Quantizer:
-    """Owns a codebook. It has none until ``initialise`` has seen embeddings; only ``initialise`` and ``update`` change it."""
+    """Owns a codebook. It has none until ``initialize`` has seen embeddings; only ``initialize`` and ``update`` change it."""
 
     def __init__(self, settings: QuantizerSettings | None = None) -> None:
         self.settings = settings or QuantizerSettings()
@@ -57,9 +59,11 @@ class Quantizer:
 
     @property
     def codebook(self) -> Codebook:
-        """The codebook; raises ``RuntimeError`` before ``initialise``."""
+        """The codebook; raises ``RuntimeError`` before ``initialize``."""
         if self._codebook is None:
-            raise RuntimeError("the quantizer has no codebook yet: call initialise(embeddings, batch, rng) first")
+            raise RuntimeError(
+                "the quantizer has no codebook yet: call initialize(embeddings, batch, rng) first"
+            )
         return self._codebook
 
     @codebook.setter
@@ -67,18 +71,20 @@ class Quantizer:
         self._codebook = codebook
 
     @property
-    def initialised(self) -> bool:
+    def initialized(self) -> bool:
         """Whether there is a codebook."""
         return self._codebook is not None
 
-    def initialise(self, embeddings: Array, batch: int, rng: np.random.Generator) -> None:
+    def initialize(self, embeddings: Array, batch: int, rng: np.random.Generator) -> None:
         """Place the tokens on ``embeddings`` ``(N, D)`` by k-means.
 
         The moving averages start from the clusters' sizes n as a batch of ``batch`` embeddings would show them: L = n · batch / N.
         """
         clusters = kmeans(embeddings, self.settings.tokens, rng)
         expected_hits = clusters.counts * (batch / len(embeddings))
-        self.codebook = Codebook.start(clusters.tokens, expected_hits, self.settings.dialect, rng=rng)
+        self.codebook = Codebook.start(
+            clusters.tokens, expected_hits, self.settings.dialect, rng=rng
+        )
 
     def forward(self, embeddings: Array) -> tuple[Array, Array]:
         """Return the tokens ``(N, D)`` nearest to ``embeddings`` and their codes ``(N,)``; changes nothing."""
@@ -100,4 +106,6 @@ class Quantizer:
             if not mask.any():
                 return np.zeros(len(self.codebook.tokens))
             embeddings, codes = embeddings[mask], codes[mask]
-        return ema_update(self.codebook, embeddings, codes, self.settings.decay, self.settings.dialect)
+        return ema_update(
+            self.codebook, embeddings, codes, self.settings.decay, self.settings.dialect
+        )

@@ -14,7 +14,10 @@ def torch_vjp(forward: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
 
     def vjp(*args: Any) -> tuple[Any, ...]:
         *inputs, dout = args
-        leaves = [a.clone().requires_grad_() if torch.is_tensor(a) and a.is_floating_point() else a for a in inputs]
+        leaves = [
+            a.clone().requires_grad_() if torch.is_tensor(a) and a.is_floating_point() else a
+            for a in inputs
+        ]
         wanted = [leaf for leaf in leaves if torch.is_tensor(leaf) and leaf.requires_grad]
         return tuple(torch.autograd.grad(forward(*leaves), wanted, dout, allow_unused=True))
 
@@ -28,7 +31,9 @@ def jax_vjp(forward: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
     def vjp(*args: Any) -> tuple[Any, ...]:
         *inputs, dout = args
         places = [
-            i for i, a in enumerate(inputs) if hasattr(a, "dtype") and jax.numpy.issubdtype(a.dtype, jax.numpy.floating)
+            i
+            for i, a in enumerate(inputs)
+            if hasattr(a, "dtype") and jax.numpy.issubdtype(a.dtype, jax.numpy.floating)
         ]
 
         def of_floats(*floats: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.testing.arrays import Port, to_numpy
+from vqnp.testing.adapter import Port, to_numpy
 from vqnp.testing.golden import Case
 from vqnp.testing.result import Comparison, Mutant, Result, Tolerance, compare
 from vqnp.validation import Array
@@ -42,7 +42,9 @@ def judge(check: Check, functions: Functions, port: Port, *, raises: bool) -> Re
     return result.require() if raises else result
 
 
-def _compared(check: Check, usable: list[Case], functions: Functions, port: Port) -> Iterable[Comparison]:
+def _compared(
+    check: Check, usable: list[Case], functions: Functions, port: Port
+) -> Iterable[Comparison]:
     for case in usable:
         try:
             answers = check.run(case, functions, port)
@@ -71,9 +73,14 @@ def _diagnosed(check: Check, usable: list[Case], result: Result, port: Port) -> 
             continue
         given = {comparison.where: comparison for comparison in result.comparisons}
         made = {comparison.where: comparison for comparison in wrong}
-        if given.keys() == made.keys() and all(_same(check, given[where], made[where], port) for where in given):
+        if given.keys() == made.keys() and all(
+            _same(check, given[where], made[where], port) for where in given
+        ):
             suspects.append(mutant)
-        if any(places.values()) and {where: comparison.passed for where, comparison in made.items()} == places:
+        if (
+            any(places.values())
+            and {where: comparison.passed for where, comparison in made.items()} == places
+        ):
             alike.append(mutant)
     return replace(result, suspects=tuple(suspects), alike=tuple(alike))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vqnp.losses import commitment
-from vqnp.testing.arrays import Arrays, Port, Precision
+from vqnp.testing.adapter import Arrays, Port, Precision
 from vqnp.testing.check import Check, Functions, judge, unpack
 from vqnp.testing.golden import Case, cases, draw
 from vqnp.testing.result import Mutant, Result, Tolerance
@@ -20,7 +20,11 @@ ROUNDED = Tolerance(64, "a mean of 35 squares, and gradients of three factors")
 
 
 def check_commitment(
-    loss: Callable[..., Any], *, arrays: Arrays = "numpy", dtype: Precision = "float64", raises: bool = True
+    loss: Callable[..., Any],
+    *,
+    arrays: Arrays = "numpy",
+    dtype: Precision = "float64",
+    raises: bool = True,
 ) -> Result:
     """Check the value and where its gradient goes."""
     check = Check("check_commitment", cases("commitment"), _run, MUTANTS, ROUNDED)
@@ -32,16 +36,26 @@ def _run(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
     answer = functions[0](z, quantized, case.settings["beta"])
     value, dz, dquantized = unpack(answer, "value, dembeddings, dquantized")
     nothing = np.zeros(case.inputs["quantized"].shape)
-    return {"value": value, "dembeddings": dz, "dquantized": nothing if dquantized is None else dquantized}
+    return {
+        "value": value,
+        "dembeddings": dz,
+        "dquantized": nothing if dquantized is None else dquantized,
+    }
 
 
-def weighed(to_embeddings: float, to_tokens: float, value: float = 1.0, *, rows: bool = False) -> Callable[..., Any]:
+def weighed(
+    to_embeddings: float, to_tokens: float, value: float = 1.0, *, rows: bool = False
+) -> Callable[..., Any]:
     """Return the loss with its parts weighed by these multiples; ``rows``: a sum over D and a mean over N."""
 
     def loss(z: Array, quantized: Array, beta: float) -> tuple[Any, Array, Array]:
         count = len(z) if rows else z.size
         slope = 2 * beta * (z - quantized) / count
-        return value * beta * np.square(z - quantized).sum() / count, to_embeddings * slope, -to_tokens * slope
+        return (
+            value * beta * np.square(z - quantized).sum() / count,
+            to_embeddings * slope,
+            -to_tokens * slope,
+        )
 
     return loss
 
@@ -81,7 +95,11 @@ def make_cases() -> tuple[Case, ...]:
     rng = np.random.default_rng(10)
     z, quantized, beta = draw(rng, 7, 5), draw(rng, 7, 5), 0.375
     value, slope = commitment(z, quantized)
-    outputs = {"value": np.array(beta * value), "dembeddings": beta * slope, "dquantized": np.zeros((7, 5))}
+    outputs = {
+        "value": np.array(beta * value),
+        "dembeddings": beta * slope,
+        "dquantized": np.zeros((7, 5)),
+    }
     return (Case("beta .375", {"embeddings": z, "quantized": quantized}, outputs, {"beta": beta}),)
 
 

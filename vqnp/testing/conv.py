@@ -17,14 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.layers.conv import conv2d_backward_loop, conv2d_backward_numpy, conv2d_forward_loop, conv2d_forward_numpy
+from vqnp.layers.conv import (
+    conv2d_backward_loop,
+    conv2d_backward_numpy,
+    conv2d_forward_loop,
+    conv2d_forward_numpy,
+)
 from vqnp.layers.conv_transpose import (
     conv_transpose2d_backward,
     conv_transpose2d_backward_loop,
     conv_transpose2d_forward,
     conv_transpose2d_forward_loop,
 )
-from vqnp.testing.arrays import Arrays, Layout, Port, Precision
+from vqnp.testing.adapter import Arrays, Layout, Port, Precision
 from vqnp.testing.check import Check, Functions, judge, unpack
 from vqnp.testing.golden import Case, cases, draw
 from vqnp.testing.result import Mutant, Result, Tolerance
@@ -58,7 +63,9 @@ def check_conv_transpose2d(
     raises: bool = True,
 ) -> Result:
     """Check output and gradients of a transposed convolution."""
-    check = Check("check_conv_transpose2d", cases("conv_transpose2d"), _run, TRANSPOSED_MUTANTS, SUMS)
+    check = Check(
+        "check_conv_transpose2d", cases("conv_transpose2d"), _run, TRANSPOSED_MUTANTS, SUMS
+    )
     return judge(check, (forward, vjp), Port(arrays, dtype, layout), raises=raises)
 
 
@@ -71,7 +78,12 @@ def _run(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
         return {"out": out}
     gradients = vjp(port.image(x), port.kernel(weight), port.give(bias), *window, port.image(dout))
     dx, dweight, dbias = unpack(gradients, "dx, dweight, dbias")
-    return {"out": out, "dx": port.image_back(dx), "dweight": port.kernel_back(dweight), "dbias": dbias}
+    return {
+        "out": out,
+        "dx": port.image_back(dx),
+        "dweight": port.kernel_back(dweight),
+        "dbias": dbias,
+    }
 
 
 def same(value: Any) -> Any:
@@ -95,8 +107,12 @@ def broken(
     def changed(x: Array, w: Array, b: Array, stride: Pair, padding: Pair) -> tuple[Array, Any]:
         return forward(x, weight(w), bias * b, *window(stride, padding))
 
-    def vjp(x: Array, w: Array, b: Array, stride: Pair, padding: Pair, upstream: Array) -> tuple[Array, Array, Array]:
-        change, dw, db = backward(np.ascontiguousarray(dout(upstream)), changed(x, w, b, stride, padding)[1])
+    def vjp(
+        x: Array, w: Array, b: Array, stride: Pair, padding: Pair, upstream: Array
+    ) -> tuple[Array, Array, Array]:
+        change, dw, db = backward(
+            np.ascontiguousarray(dout(upstream)), changed(x, w, b, stride, padding)[1]
+        )
         return dx(change), dparams(weight(dw), len(x)), bias * dparams(db, len(x))
 
     return lambda *args: changed(*args)[0], vjp
@@ -108,7 +124,9 @@ def padded_after(forward: Callable[..., Any], backward: Callable[..., Any]) -> F
     def pad(x: Array, padding: Pair) -> Array:
         return np.pad(x, ((0, 0), (0, 2 * padding[0]), (0, 2 * padding[1]), (0, 0)))
 
-    def vjp(x: Array, w: Array, b: Array, stride: Pair, padding: Pair, dout: Array) -> tuple[Array, Array, Array]:
+    def vjp(
+        x: Array, w: Array, b: Array, stride: Pair, padding: Pair, dout: Array
+    ) -> tuple[Array, Array, Array]:
         dx, dw, db = backward(dout, forward(pad(x, padding), w, b, stride, 0)[1])
         return dx[:, : x.shape[1], : x.shape[2]], dw, db
 
@@ -127,7 +145,11 @@ def height_width(weight: Array) -> Array:
 
 def in_out(weight: Array) -> Array:
     """The kernel with its channels exchanged, where that fits."""
-    return np.ascontiguousarray(weight.swapaxes(2, 3)) if weight.shape[2] == weight.shape[3] else weight
+    return (
+        np.ascontiguousarray(weight.swapaxes(2, 3))
+        if weight.shape[2] == weight.shape[3]
+        else weight
+    )
 
 
 def swap_axes(image: Array) -> Array:
@@ -169,9 +191,27 @@ MUTANTS = (
 TRANSPOSED_MUTANTS = mutants_of(conv_transpose2d_forward, conv_transpose2d_backward)
 
 SIZES: dict[str, dict[str, Any]] = {
-    "odd": {"image": (2, 7, 5), "kernel": (3, 2), "channels": (3, 4), "stride": (2, 1), "padding": (1, 0)},
-    "halves": {"image": (3, 6, 8), "kernel": (4, 4), "channels": (2, 2), "stride": (2, 2), "padding": (1, 1)},
-    "one pixel": {"image": (2, 3, 4), "kernel": (1, 1), "channels": (5, 3), "stride": (1, 1), "padding": (0, 0)},
+    "odd": {
+        "image": (2, 7, 5),
+        "kernel": (3, 2),
+        "channels": (3, 4),
+        "stride": (2, 1),
+        "padding": (1, 0),
+    },
+    "halves": {
+        "image": (3, 6, 8),
+        "kernel": (4, 4),
+        "channels": (2, 2),
+        "stride": (2, 2),
+        "padding": (1, 1),
+    },
+    "one pixel": {
+        "image": (2, 3, 4),
+        "kernel": (1, 1),
+        "channels": (5, 3),
+        "stride": (1, 1),
+        "padding": (0, 0),
+    },
 }
 
 
@@ -189,7 +229,12 @@ def _make(
         dout = draw(rng, *out.shape)
         gradients = dict(zip(("dx", "dweight", "dbias"), backward(dout, cache), strict=True))
         made.append(
-            Case(name, {"x": x, "weight": weight, "bias": bias, "dout": dout}, {"out": out} | gradients, window)
+            Case(
+                name,
+                {"x": x, "weight": weight, "bias": bias, "dout": dout},
+                {"out": out} | gradients,
+                window,
+            )
         )
     return tuple(made)
 

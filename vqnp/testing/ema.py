@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update, require_dialect, smoothed
-from vqnp.quantize.nearest import nearest_numpy
-from vqnp.testing.arrays import Arrays, Port, Precision, to_numpy
+from vqnp.quantize.search import nearest_numpy
+from vqnp.testing.adapter import Arrays, Port, Precision, to_numpy
 from vqnp.testing.check import Check, Functions, judge
 from vqnp.testing.golden import Case, cases, draw
 from vqnp.testing.result import Mutant, Result, Tolerance
@@ -22,7 +22,9 @@ from vqnp.validation import Array
 State = dict[str, Any]
 STEPS = 10
 ROUNDED = Tolerance(
-    64, "ten steps add some sixteen embeddings of up to 4 each and divide them by small counts", scale=4.0
+    64,
+    "ten steps add some sixteen embeddings of up to 4 each and divide them by small counts",
+    scale=4.0,
 )
 FROZEN = Tolerance(0, "without hits M / L does not change: the token stays exactly where it is")
 
@@ -53,12 +55,18 @@ def check_ema_mask(
     """Check ``step(state, embeddings, codes, decay, mask)``: where the mask is False, there is only padding."""
     require_dialect(dialect)
     chosen = tuple(case for case in cases("ema_mask") if case.settings["dialect"] == dialect)
-    check = Check(f"check_ema_mask, dialect {dialect}", chosen, _steps, mask_mutants(dialect), ROUNDED)
+    check = Check(
+        f"check_ema_mask, dialect {dialect}", chosen, _steps, mask_mutants(dialect), ROUNDED
+    )
     return judge(check, (step,), Port(arrays, dtype), raises=raises)
 
 
 def check_ema_unused(
-    step: Callable[..., Any], *, arrays: Arrays = "numpy", dtype: Precision = "float64", raises: bool = True
+    step: Callable[..., Any],
+    *,
+    arrays: Arrays = "numpy",
+    dtype: Precision = "float64",
+    raises: bool = True,
 ) -> Result:
     """Check (dialect `paper`) that a code keeps its token to the bit when L and M have faded to almost nothing."""
     check = Check("check_ema_unused", cases("ema_unused"), _last_step, UNUSED_MUTANTS, FROZEN)
@@ -73,14 +81,22 @@ def start_of(case: Case) -> State:
 
 
 def _run(case: Case, functions: Functions, port: Port) -> list[dict[str, Array]]:
-    given = {name: port.give(case.inputs[name]) for name in ("embeddings", "codes", "mask") if name in case.inputs}
+    given = {
+        name: port.give(case.inputs[name])
+        for name in ("embeddings", "codes", "mask")
+        if name in case.inputs
+    }
     state, seen = port.give(start_of(case)), []
     for t in range(case.settings["steps"]):
         batch = [array[t] for array in given.values()]
         state = functions[0](state, *batch[:2], case.settings["decay"], *batch[2:])
         if not isinstance(state, dict) or "tokens" not in state:
-            raise TypeError(f"step must return the state as a dictionary with tokens in it, got {type(state).__name__}")
-        seen.append({name: to_numpy(state[name]) for name in ("tokens", "counts", "sums") if name in state})
+            raise TypeError(
+                f"step must return the state as a dictionary with tokens in it, got {type(state).__name__}"
+            )
+        seen.append(
+            {name: to_numpy(state[name]) for name in ("tokens", "counts", "sums") if name in state}
+        )
     return seen
 
 
@@ -99,7 +115,9 @@ def _last_step(case: Case, functions: Functions, port: Port) -> dict[str, Array]
 def total(embeddings: Array, codes: Array, k: int) -> tuple[Array, Array]:
     """Return l and m of the batch."""
     chosen = codes[:, None] == np.arange(k)  # (N, K)
-    return chosen.sum(axis=0).astype(embeddings.dtype), chosen.T.astype(embeddings.dtype) @ embeddings
+    return chosen.sum(axis=0).astype(embeddings.dtype), chosen.T.astype(
+        embeddings.dtype
+    ) @ embeddings
 
 
 def mean(embeddings: Array, codes: Array, k: int) -> tuple[Array, Array]:
@@ -114,41 +132,57 @@ def share(embeddings: Array, codes: Array, k: int) -> tuple[Array, Array]:
     return hits / len(codes), sums
 
 
-def read_paper(counts: Array, sums: Array, tokens: Array, hits: Array, bias: float) -> tuple[Array, Array]:
+def read_paper(
+    counts: Array, sums: Array, tokens: Array, hits: Array, bias: float
+) -> tuple[Array, Array]:
     """M / L for codes with hits."""
     return np.where(hits[:, None] > 0, sums / counts[:, None], tokens), counts
 
 
-def read_divided(counts: Array, sums: Array, tokens: Array, hits: Array, bias: float) -> tuple[Array, Array]:
+def read_divided(
+    counts: Array, sums: Array, tokens: Array, hits: Array, bias: float
+) -> tuple[Array, Array]:
     """M / L for all codes, hits or not."""
     return sums / counts[:, None], counts
 
 
-def read_counts_one(counts: Array, sums: Array, tokens: Array, hits: Array, bias: float) -> tuple[Array, Array]:
+def read_counts_one(
+    counts: Array, sums: Array, tokens: Array, hits: Array, bias: float
+) -> tuple[Array, Array]:
     """M / S, L kept raw."""
     return sums / smoothed(counts).astype(sums.dtype)[:, None], counts
 
 
-def read_smoothed_state(counts: Array, sums: Array, tokens: Array, hits: Array, bias: float) -> tuple[Array, Array]:
+def read_smoothed_state(
+    counts: Array, sums: Array, tokens: Array, hits: Array, bias: float
+) -> tuple[Array, Array]:
     """M / S, and S kept."""
     kept = smoothed(counts).astype(sums.dtype)
     return sums / kept[:, None], kept
 
 
-def read_debiased(counts: Array, sums: Array, tokens: Array, hits: Array, bias: float) -> tuple[Array, Array]:
+def read_debiased(
+    counts: Array, sums: Array, tokens: Array, hits: Array, bias: float
+) -> tuple[Array, Array]:
     """Both averages divided by 1 − γ^t, then M / S."""
     return sums / bias / smoothed(counts / bias).astype(sums.dtype)[:, None], counts
 
 
-def read_zeros(counts: Array, sums: Array, tokens: Array, hits: Array, bias: float) -> tuple[Array, Array]:
+def read_zeros(
+    counts: Array, sums: Array, tokens: Array, hits: Array, bias: float
+) -> tuple[Array, Array]:
     """Zero for codes without hits."""
     return np.where(hits[:, None] > 0, sums / counts[:, None], 0), counts
 
 
-def ema(read: Callable[..., Any], batch: Callable[..., Any] = total, *, swapped: bool = False) -> Callable[..., State]:
+def ema(
+    read: Callable[..., Any], batch: Callable[..., Any] = total, *, swapped: bool = False
+) -> Callable[..., State]:
     """Return a step that averages ``batch`` and ``read``s the tokens; ``swapped``: γ weighs the batch."""
 
-    def step(state: State, embeddings: Array, codes: Array, decay: float, mask: Array | None = None) -> State:
+    def step(
+        state: State, embeddings: Array, codes: Array, decay: float, mask: Array | None = None
+    ) -> State:
         hits, sums = batch(embeddings, codes, len(state["tokens"]))
         old, new = (1 - decay, decay) if swapped else (decay, 1 - decay)
         counts, sums = old * state["counts"] + new * hits, old * state["sums"] + new * sums
@@ -173,7 +207,11 @@ SAYS: dict[Dialect, str] = {
 def mutants(dialect: Dialect) -> tuple[Mutant, ...]:
     """Return the other dialects, and what goes wrong in any of them."""
     read = READ[dialect]
-    others = (Mutant(f"dialect-{other}", SAYS[other], (ema(READ[other]),)) for other in DIALECTS if other != dialect)
+    others = (
+        Mutant(f"dialect-{other}", SAYS[other], (ema(READ[other]),))
+        for other in DIALECTS
+        if other != dialect
+    )
     return (
         *others,
         Mutant("decay-swapped", "γ weighs the new batch and 1 − γ the past", (ema(read, swapped=True),)),
@@ -207,15 +245,28 @@ UNUSED_MUTANTS = (
 )  # fmt: skip
 
 
-def _case(name: str, dialect: Dialect, state: Codebook, inputs: dict[str, Array], decay: float = 0.9) -> Case:
-    start = {"tokens": state.tokens.copy(), "counts": state.counts.copy(), "sums": state.sums.copy()}
-    settings = {"dialect": dialect, "decay": decay, "steps": len(inputs["codes"]), "steps_before": state.steps}
+def _case(
+    name: str, dialect: Dialect, state: Codebook, inputs: dict[str, Array], decay: float = 0.9
+) -> Case:
+    start = {
+        "tokens": state.tokens.copy(),
+        "counts": state.counts.copy(),
+        "sums": state.sums.copy(),
+    }
+    settings = {
+        "dialect": dialect,
+        "decay": decay,
+        "steps": len(inputs["codes"]),
+        "steps_before": state.steps,
+    }
     seen = []
     masks = inputs.get("mask", np.ones(inputs["codes"].shape, np.bool_))
     for z, codes, mask in zip(inputs["embeddings"], inputs["codes"], masks, strict=True):
         ema_update(state, z[mask], codes[mask], decay, dialect)
         seen.append((state.tokens.copy(), state.counts.copy(), state.sums.copy()))
-    outputs = dict(zip(("tokens", "counts", "sums"), map(np.stack, zip(*seen, strict=True)), strict=True))
+    outputs = dict(
+        zip(("tokens", "counts", "sums"), map(np.stack, zip(*seen, strict=True)), strict=True)
+    )
     return Case(name, start | inputs, outputs, settings)
 
 
@@ -243,7 +294,10 @@ def make_cases() -> tuple[Case, ...]:
     for dialect in DIALECTS:
         start = _start(dialect, tokens, counts, rng)
         later = Codebook(tokens.copy(), counts / 1024, counts[:, None] / 1024 * tokens, steps=5)
-        made += [_case(dialect, dialect, start, inputs), _case(f"{dialect}, later", dialect, later, inputs)]
+        made += [
+            _case(dialect, dialect, start, inputs),
+            _case(f"{dialect}, later", dialect, later, inputs),
+        ]
     return tuple(made)
 
 
@@ -268,10 +322,18 @@ def make_unused_cases() -> tuple[Case, ...]:
     for dtype in np.float32, np.float64:
         tokens, steps = draw(rng, 3, 2), 40
         state = Codebook.start(tokens, np.array([2.0, *[float(np.finfo(dtype).tiny)] * 2]), rng=rng)
-        inputs = {"embeddings": np.tile(tokens[0], (steps, 4, 1)), "codes": np.zeros((steps, 4), np.int64)}
+        inputs = {
+            "embeddings": np.tile(tokens[0], (steps, 4, 1)),
+            "codes": np.zeros((steps, 4), np.int64),
+        }
         case = _case(dtype.__name__, "paper", state, inputs)
         made.append(
-            Case(case.name, case.inputs, {"tokens without hits": tokens[1:]}, case.settings | {"dtype": case.name})
+            Case(
+                case.name,
+                case.inputs,
+                {"tokens without hits": tokens[1:]},
+                case.settings | {"dtype": case.name},
+            )
         )
     return tuple(made)
 

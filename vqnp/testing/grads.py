@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.testing.arrays import Arrays, Port, to_numpy
+from vqnp.testing.adapter import Arrays, Port, to_numpy
 from vqnp.testing.result import Comparison, Mutant, Result, Tolerance, compare
 from vqnp.validation import Array
 
@@ -46,24 +46,39 @@ def check_grads(
 
     out = value(*args)
     if out.dtype != np.float64:
-        raise TypeError(f"f must compute in float64 for its differences to be of use, got {out.dtype}")
+        raise TypeError(
+            f"f must compute in float64 for its differences to be of use, got {out.dtype}"
+        )
     cotangent = rng.standard_normal(out.shape)
     gradients = vjp(*(port.give(arg) for arg in args), port.give(cotangent))
     gradients = gradients if isinstance(gradients, tuple | list) else (gradients,)
     if len(gradients) != len(args):
-        raise TypeError(f"vjp must return a gradient for each of {len(args)} arguments, got {len(gradients)}")
+        raise TypeError(
+            f"vjp must return a gradient for each of {len(args)} arguments, got {len(gradients)}"
+        )
     floats = [i for i, arg in enumerate(args) if arg.dtype.kind == "f"]
     directions = {i: rng.standard_normal((DIRECTIONS, *args[i].shape)) for i in floats}
 
     def differences(i: int, c: Array) -> Array:
-        ahead, behind = ([_moved(args, i, sign * STEP * v) for v in directions[i]] for sign in (1, -1))
-        return np.array([(c * (value(*a) - value(*b))).sum() / (2 * STEP) for a, b in zip(ahead, behind, strict=True)])
+        ahead, behind = (
+            [_moved(args, i, sign * STEP * v) for v in directions[i]] for sign in (1, -1)
+        )
+        return np.array(
+            [
+                (c * (value(*a) - value(*b))).sum() / (2 * STEP)
+                for a, b in zip(ahead, behind, strict=True)
+            ]
+        )
 
-    comparisons = [_along(i, gradients[i], args[i], directions[i], differences(i, cotangent)) for i in floats]
+    comparisons = [
+        _along(i, gradients[i], args[i], directions[i], differences(i, cotangent)) for i in floats
+    ]
     result = Result("check_grads", tuple(comparisons))
     if not result.passed:
         result = Result(
-            "check_grads", tuple(comparisons), tuple(_suspects(comparisons, floats, differences, cotangent))
+            "check_grads",
+            tuple(comparisons),
+            tuple(_suspects(comparisons, floats, differences, cotangent)),
         )
     return result.require() if raises else result
 
@@ -76,15 +91,27 @@ def _along(i: int, gradient: Any, arg: Array, directions: Array, expected: Array
     """Compare ⟨g, v⟩ for each direction; a gradient of another shape than its argument is compared as it is."""
     where = f"argument {i}: derivative along a random direction"
     if gradient is None:
-        return compare(f"argument {i}: gradient", np.array(np.nan), np.zeros(arg.shape), DIFFERENCED, "float64")
+        return compare(
+            f"argument {i}: gradient", np.array(np.nan), np.zeros(arg.shape), DIFFERENCED, "float64"
+        )
     g = to_numpy(gradient)
     if g.shape != arg.shape:
         return compare(f"argument {i}: gradient", g, np.zeros(arg.shape), DIFFERENCED, "float64")
-    return compare(where, (g * directions).reshape(len(directions), -1).sum(axis=1), expected, DIFFERENCED, "float64")
+    return compare(
+        where,
+        (g * directions).reshape(len(directions), -1).sum(axis=1),
+        expected,
+        DIFFERENCED,
+        "float64",
+    )
 
 
 def _swapped(c: Array) -> Array:
-    return c.reshape(c.shape[0], c.shape[2], c.shape[1], *c.shape[3:]).swapaxes(1, 2) if c.ndim > 2 else c
+    return (
+        c.reshape(c.shape[0], c.shape[2], c.shape[1], *c.shape[3:]).swapaxes(1, 2)
+        if c.ndim > 2
+        else c
+    )
 
 
 COTANGENTS: tuple[tuple[str, str, Callable[[Array], Array]], ...] = (
@@ -101,7 +128,10 @@ COTANGENTS: tuple[tuple[str, str, Callable[[Array], Array]], ...] = (
 
 
 def _suspects(
-    comparisons: list[Comparison], floats: list[int], differences: Callable[[int, Array], Array], cotangent: Array
+    comparisons: list[Comparison],
+    floats: list[int],
+    differences: Callable[[int, Array], Array],
+    cotangent: Array,
 ) -> list[Mutant]:
     """Return the mistakes that explain every wrong gradient: a vjp is linear, so each is a change of the cotangent."""
     wrong = [(i, found) for i, found in zip(floats, comparisons, strict=True) if not found.passed]
@@ -110,6 +140,9 @@ def _suspects(
     suspects = []
     for name, says, change in COTANGENTS:
         changed = [(found, differences(i, change(cotangent))) for i, found in wrong]
-        if all(compare("", found.answer, other, DIFFERENCED, "float64").passed for found, other in changed):
+        if all(
+            compare("", found.answer, other, DIFFERENCED, "float64").passed
+            for found, other in changed
+        ):
             suspects.append(Mutant(name, says, ()))
     return suspects

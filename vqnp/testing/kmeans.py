@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.quantize.kmeans import lloyd
-from vqnp.testing.arrays import Arrays, Port, Precision
+from vqnp.quantize.lloyd import lloyd
+from vqnp.testing.adapter import Arrays, Port, Precision
 from vqnp.testing.check import Check, Functions, judge, unpack
 from vqnp.testing.golden import Case, cases, draw
 from vqnp.testing.nearest import squared_distances
@@ -25,7 +25,11 @@ MEANS = Tolerance(64, "a token is the mean of some twenty points")
 
 
 def check_kmeans_init(
-    cluster: Callable[..., Any], *, arrays: Arrays = "numpy", dtype: Precision = "float64", raises: bool = True
+    cluster: Callable[..., Any],
+    *,
+    arrays: Arrays = "numpy",
+    dtype: Precision = "float64",
+    raises: bool = True,
 ) -> Result:
     """Check tokens and counts where every token has points."""
     check = Check("check_kmeans_init", _named("from five points"), _clustered, MUTANTS, MEANS)
@@ -33,7 +37,11 @@ def check_kmeans_init(
 
 
 def check_kmeans_empty(
-    cluster: Callable[..., Any], *, arrays: Arrays = "numpy", dtype: Precision = "float64", raises: bool = True
+    cluster: Callable[..., Any],
+    *,
+    arrays: Arrays = "numpy",
+    dtype: Precision = "float64",
+    raises: bool = True,
 ) -> Result:
     """Check that tokens without points move onto the farthest points."""
     check = Check("check_kmeans_empty", _named("empty"), _clustered, EMPTY_MUTANTS, MEANS)
@@ -81,7 +89,10 @@ def plain_lloyd(
         for _ in range(steps):
             empty = np.bincount(codes, minlength=k) == 0
             means = np.stack(
-                [np.zeros_like(tokens[j]) if empty[j] else middle(points[codes == j], axis=0) for j in range(k)]
+                [
+                    np.zeros_like(tokens[j]) if empty[j] else middle(points[codes == j], axis=0)
+                    for j in range(k)
+                ]
             )
             tokens, before = rule(points, means, tokens, empty), codes
             codes = squared_distances(points, tokens).argmin(axis=1)
@@ -109,9 +120,13 @@ EMPTY_MUTANTS = (
 
 
 def _case(name: str, points: Array, start: Array) -> Case:
-    with warnings.catch_warnings(action="ignore"):  # of tokens without points, which are what a case is about
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # of tokens without points, which are what a case is about
         found = lloyd(points, start, 100)
-    return Case(name, {"points": points, "start": start}, {"tokens": found.tokens, "counts": found.counts})
+    return Case(
+        name, {"points": points, "start": start}, {"tokens": found.tokens, "counts": found.counts}
+    )
 
 
 def make_cases() -> tuple[Case, ...]:

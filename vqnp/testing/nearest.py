@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.quantize.nearest import nearest_numpy
-from vqnp.testing.arrays import Arrays, Port, Precision, to_numpy
+from vqnp.quantize.search import nearest_numpy
+from vqnp.testing.adapter import Arrays, Port, Precision, to_numpy
 from vqnp.testing.check import Check, Functions, judge
 from vqnp.testing.golden import Case, cases, draw
 from vqnp.testing.result import Mutant, Result, Tolerance
@@ -25,7 +25,11 @@ EXACT = Tolerance(0, "these distances are exact in the precision asked for: the 
 
 
 def check_nearest(
-    search: Callable[..., Any], *, arrays: Arrays = "numpy", dtype: Precision = "float64", raises: bool = True
+    search: Callable[..., Any],
+    *,
+    arrays: Arrays = "numpy",
+    dtype: Precision = "float64",
+    raises: bool = True,
 ) -> Result:
     """Check that each point's token is no farther than the nearest, also far from the origin; ties are free."""
     return judge(
@@ -37,7 +41,11 @@ def check_nearest(
 
 
 def check_tie_break(
-    search: Callable[..., Any], *, arrays: Arrays = "numpy", dtype: Precision = "float64", raises: bool = True
+    search: Callable[..., Any],
+    *,
+    arrays: Arrays = "numpy",
+    dtype: Precision = "float64",
+    raises: bool = True,
 ) -> Result:
     """Check that of equally near tokens the lowest index is taken, and that unequal distances are not made ties."""
     return judge(
@@ -53,7 +61,9 @@ def _named(output: str) -> tuple[Case, ...]:
 
 
 def _codes(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
-    return {"codes": functions[0](port.give(case.inputs["points"]), port.give(case.inputs["tokens"]))}
+    return {
+        "codes": functions[0](port.give(case.inputs["points"]), port.give(case.inputs["tokens"]))
+    }
 
 
 def _distances(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
@@ -88,7 +98,7 @@ def cosine(points: Array, tokens: Array) -> Array:
 
 
 MUTANTS = (
-    Mutant("expanded-square", "‖z‖² − 2 z·t + ‖t‖² cancels far from the origin: subtract first, or centre both", (expanded,)),
+    Mutant("expanded-square", "‖z‖² − 2 z·t + ‖t‖² cancels far from the origin: subtract first, or center both", (expanded,)),
     Mutant("dot-product", "the largest z·t is not the nearest token: ‖t‖² / 2 is missing", (lambda z, t: (z @ t.T).argmax(axis=1),)),
     Mutant("cosine", "tokens are compared by direction; check that they should be normalised", (cosine,)),
     Mutant("farthest", "the farthest token is taken: argmax of distances, or argmin of their negatives",
@@ -109,14 +119,19 @@ TIE_MUTANTS = (
 def _case(name: str, points: Array, tokens: Array, output: str, **settings: Any) -> Case:
     codes, distances = nearest_numpy(points, tokens)
     return Case(
-        name, {"points": points, "tokens": tokens}, {output: codes if output == "codes" else distances}, settings
+        name,
+        {"points": points, "tokens": tokens},
+        {output: codes if output == "codes" else distances},
+        settings,
     )
 
 
 def make_cases() -> tuple[Case, ...]:
     """Points about the origin, one-dimensional ones, points far off it in either precision, and exact ties."""
     rng = np.random.default_rng(1)
-    z32, t32 = ((100 + 0.1 * draw(rng, n, 16)).astype(np.float32).astype(np.float64) for n in (60, 48))
+    z32, t32 = (
+        (100 + 0.1 * draw(rng, n, 16)).astype(np.float32).astype(np.float64) for n in (60, 48)
+    )
     z64, t64 = (2.0**24 + 0.1 * draw(rng, n, 16) for n in (60, 48))
     grid = np.array([[4.0, 0], [0, 0], [2, 0]])
     between = np.array([[4.0, 1], [0, 1], [2, 1], [1, 1], [3, 1]]).repeat(3, axis=0)

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from vqnp.optim import Adam
-from vqnp.testing.arrays import Arrays, Port, Precision, to_numpy
+from vqnp.testing.adapter import Arrays, Port, Precision, to_numpy
 from vqnp.testing.check import Check, Functions, judge, unpack
 from vqnp.testing.golden import Case, cases, draw
 from vqnp.testing.result import Mutant, Result, Tolerance
@@ -20,7 +20,9 @@ from vqnp.validation import Array
 
 Optimizer = Literal["adam", "amsgrad", "adamw"]
 STEPS = 12
-TWELVE = Tolerance(256, "twelve steps of some twenty operations each; 1 − βᵗ cancels a little in the first")
+TWELVE = Tolerance(
+    256, "twelve steps of some twenty operations each; 1 − βᵗ cancels a little in the first"
+)
 
 
 def check_optimizer(
@@ -47,7 +49,9 @@ def _run(case: Case, functions: Functions, port: Port) -> dict[str, Array]:
     parameter, gradients = port.give(case.inputs["parameter"]), port.give(case.inputs["gradients"])
     state, seen = None, []
     for t in range(STEPS):
-        parameter, state = unpack(functions[0](parameter, gradients[t], state, dict(case.settings)), "parameter, state")
+        parameter, state = unpack(
+            functions[0](parameter, gradients[t], state, dict(case.settings)), "parameter, state"
+        )
         seen.append(to_numpy(parameter))
     return {"parameter": np.stack(seen)}
 
@@ -75,9 +79,15 @@ def adam(
     t += 1
     gradient = gradient + shrink * parameter if decay == "coupled" else gradient
     m, v = beta1 * m + (1 - beta1) * gradient, beta2 * v + (1 - beta2) * gradient**2
-    first, second = (1 - beta**t if wanted else 1.0 for beta, wanted in zip((beta1, beta2), bias, strict=True))
+    first, second = (
+        1 - beta**t if wanted else 1.0 for beta, wanted in zip((beta1, beta2), bias, strict=True)
+    )
     largest = np.maximum(largest, v / second if maximum == "corrected" else v)
-    use = v if kind != "amsgrad" or maximum == "forgotten" else largest * (second if maximum == "corrected" else 1)
+    use = (
+        v
+        if kind != "amsgrad" or maximum == "forgotten"
+        else largest * (second if maximum == "corrected" else 1)
+    )
     root = {
         "outside": np.sqrt(use / second) + small,
         "inside": np.sqrt(use / second + small),
@@ -104,14 +114,24 @@ def mutants(kind: Optimizer) -> tuple[Mutant, ...]:
         mutant("betas-swapped", "β₁ and β₂ are swapped", swapped=True),
         mutant("epsilon-inside", "ε is added under the root", epsilon="inside"),
         mutant(
-            "epsilon-scaled", "ε is added before the correction by √(1 − β₂ᵗ), as TensorFlow does", epsilon="scaled"
+            "epsilon-scaled",
+            "ε is added before the correction by √(1 − β₂ᵗ), as TensorFlow does",
+            epsilon="scaled",
         ),
-        Mutant("sign", "the step goes uphill", (lambda p, g, s, settings: adam(kind, p, -g, s, settings),)),
+        Mutant(
+            "sign",
+            "the step goes uphill",
+            (lambda p, g, s, settings: adam(kind, p, -g, s, settings),),
+        ),
     )
     if kind == "amsgrad":
         return (
             *common,
-            mutant("maximum-forgotten", "the largest v so far is not kept: this is Adam", maximum="forgotten"),
+            mutant(
+                "maximum-forgotten",
+                "the largest v so far is not kept: this is Adam",
+                maximum="forgotten",
+            ),
             mutant(
                 "maximum-of-corrected",
                 "the maximum is taken of v / (1 − β₂ᵗ), as Optax does; a difference",
@@ -127,8 +147,16 @@ def mutants(kind: Optimizer) -> tuple[Mutant, ...]:
                 "the decay is added to the gradient and passes through m and v: L2, not decoupled",
                 decay="coupled",
             ),
-            mutant("decay-without-rate", "the decay is not multiplied by the learning rate", decay="without-rate"),
-            mutant("decay-afterwards", "the new parameter is shrunk, not the old one", decay="afterwards"),
+            mutant(
+                "decay-without-rate",
+                "the decay is not multiplied by the learning rate",
+                decay="without-rate",
+            ),
+            mutant(
+                "decay-afterwards",
+                "the new parameter is shrunk, not the old one",
+                decay="afterwards",
+            ),
         )
     return common
 
@@ -137,10 +165,19 @@ def make_cases() -> tuple[Case, ...]:
     """One trajectory a kind, of the same parameter and gradients."""
     rng = np.random.default_rng(15)
     fading = 2.0 ** -np.arange(STEPS)[:, None, None]
-    parameter, gradients = draw(rng, 3, 2), (draw(rng, STEPS, 3, 2) * fading).astype(np.float32).astype(np.float64)
+    parameter, gradients = (
+        draw(rng, 3, 2),
+        (draw(rng, STEPS, 3, 2) * fading).astype(np.float32).astype(np.float64),
+    )
     made = []
     for kind in get_args(Optimizer):
-        settings = {"learning_rate": 0.05, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3, "weight_decay": 0.0}
+        settings = {
+            "learning_rate": 0.05,
+            "beta1": 0.8,
+            "beta2": 0.9,
+            "epsilon": 1e-3,
+            "weight_decay": 0.0,
+        }
         settings["weight_decay"] = 0.1 if kind == "adamw" else 0.0
         made.append(Case(kind, {"parameter": parameter, "gradients": gradients},
                          {"parameter": _trajectory(parameter, gradients, kind, settings)}, settings))  # fmt: skip

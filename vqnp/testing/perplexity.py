@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from vqnp.diagnostics.usage import perplexity
-from vqnp.testing.arrays import Arrays, Port, Precision
+from vqnp.testing.adapter import Arrays, Port, Precision
 from vqnp.testing.check import Check, Functions, judge
 from vqnp.testing.golden import Case, cases
 from vqnp.testing.result import Mutant, Result, Tolerance
@@ -17,7 +17,11 @@ BATCH = 16
 
 
 def check_perplexity(
-    function: Callable[..., Any], *, arrays: Arrays = "numpy", dtype: Precision = "float64", raises: bool = True
+    function: Callable[..., Any],
+    *,
+    arrays: Arrays = "numpy",
+    dtype: Precision = "float64",
+    raises: bool = True,
 ) -> Result:
     """Check the perplexity of one code, of all alike, and of codes that are not all used."""
     check = Check("check_perplexity", cases("perplexity"), _run, MUTANTS, ROUNDED)
@@ -61,7 +65,11 @@ def make_cases() -> tuple[Case, ...]:
     """One code of nine, nine alike, and a slope with codes that nobody chooses."""
     rng = np.random.default_rng(9)
     slope = np.minimum(rng.geometric(0.25, 80) + 1, 11)
-    made = {"one code": (np.full(48, 4), 9), "all alike": (np.arange(144) % 9, 9), "a slope": (slope, 16)}
+    made = {
+        "one code": (np.full(48, 4), 9),
+        "all alike": (np.arange(144) % 9, 9),
+        "a slope": (slope, 16),
+    }
     return tuple(
         Case(name, {"codes": codes}, {"perplexity": np.array(perplexity(codes, k))}, {"tokens": k})
         for name, (codes, k) in made.items()

@@ -10,8 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.layers.conv import conv2d_backward_loop, conv2d_backward_numpy, conv2d_forward_loop, conv2d_forward_numpy
-from vqnp.testing.arrays import Arrays, Layout, Port, Precision
+from vqnp.layers.conv import (
+    conv2d_backward_loop,
+    conv2d_backward_numpy,
+    conv2d_forward_loop,
+    conv2d_forward_numpy,
+)
+from vqnp.testing.adapter import Arrays, Layout, Port, Precision
 from vqnp.testing.check import Check, Functions, judge, unpack
 from vqnp.testing.golden import Case, cases, draw
 from vqnp.testing.result import Mutant, Result, Tolerance
@@ -41,13 +46,18 @@ def _run(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
     def given() -> tuple[Any, list[dict[str, Any]]]:
         blocks = [{name: case.inputs[f"{i}.{name}"] for name in NAMES} for i in range(2)]
         give = {True: port.kernel, False: port.give}
-        return port.image(case.inputs["x"]), [{n: give[n in KERNELS](a) for n, a in block.items()} for block in blocks]
+        return port.image(case.inputs["x"]), [
+            {n: give[n in KERNELS](a) for n, a in block.items()} for block in blocks
+        ]
 
     answers = {"out": port.image_back(functions[0](*given()))}
     dx, dblocks = unpack(functions[1](*given(), port.image(case.inputs["dout"])), "dx, dblocks")
     answers["dx"] = port.image_back(dx)
     for i, gradients in enumerate(unpack(dblocks, "dblock, dblock")):
-        answers |= {f"d{i}.{n}": port.kernel_back(gradients[n]) if n in KERNELS else gradients[n] for n in NAMES}
+        answers |= {
+            f"d{i}.{n}": port.kernel_back(gradients[n]) if n in KERNELS else gradients[n]
+            for n in NAMES
+        }
     return answers
 
 
@@ -119,7 +129,9 @@ def make_cases() -> tuple[Case, ...]:
     inputs["x"], inputs["dout"] = draw(rng, 2, 3, 5, 4), draw(rng, 2, 3, 5, 4)
     for i in range(2):
         shapes = ((3, 3, 4, 3), (3,), (1, 1, 3, 4), (4,))
-        inputs |= {f"{i}.{name}": draw(rng, *shape) / 2 for name, shape in zip(NAMES, shapes, strict=True)}
+        inputs |= {
+            f"{i}.{name}": draw(rng, *shape) / 2 for name, shape in zip(NAMES, shapes, strict=True)
+        }
     functions = blocks_of(conv2d_forward_loop, conv2d_backward_loop)
     return (Case("two blocks", inputs, _run(Case("", inputs, {}), functions, Port())),)
 

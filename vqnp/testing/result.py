@@ -56,8 +56,12 @@ class Comparison:
     def describe(self) -> str:
         """Return where and by how much it differs."""
         if self.answer.shape != self.expected.shape:
-            return f"{self.where}: got shape {self.answer.shape}, expected shape {self.expected.shape}"
-        allowed = f"{self.tolerance.roundings:g} roundings" if self.expected.dtype.kind == "f" else "none"
+            return (
+                f"{self.where}: got shape {self.answer.shape}, expected shape {self.expected.shape}"
+            )
+        allowed = (
+            f"{self.tolerance.roundings:g} roundings" if self.expected.dtype.kind == "f" else "none"
+        )
         place = self.first_mismatch
         text = "" if place is None else (
             f"{self.where}{list(place) if place else ''}: got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n    "
@@ -68,7 +72,9 @@ class Comparison:
         )
 
 
-def compare(where: str, answer: Array, expected: Array, tolerance: Tolerance, dtype: str) -> Comparison:
+def compare(
+    where: str, answer: Array, expected: Array, tolerance: Tolerance, dtype: str
+) -> Comparison:
     """Compare one array; NaN is never right."""
     if answer.shape != expected.shape:
         return Comparison(where, answer, expected, tolerance, None, np.inf, np.inf, False)
@@ -79,7 +85,9 @@ def compare(where: str, answer: Array, expected: Array, tolerance: Tolerance, dt
         wrong = ~(error <= tolerance.bound(expected, dtype))
     first = tuple(map(int, np.argwhere(wrong)[0])) if wrong.any() else None
     largest, largest_relative = float(error.max(initial=0)), float(relative.max(initial=0))
-    return Comparison(where, answer, expected, tolerance, first, largest, largest_relative, first is None)
+    return Comparison(
+        where, answer, expected, tolerance, first, largest, largest_relative, first is None
+    )
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,9 @@ class Result:
         if self.passed:
             return f"{self.check}: all {len(self.comparisons)} comparisons pass"
         first, *rest = self.failed
-        lines = [f"{self.check}: {len(self.failed)} of {len(self.comparisons)} comparisons fail; the first:"]
+        lines = [
+            f"{self.check}: {len(self.failed)} of {len(self.comparisons)} comparisons fail; the first:"
+        ]
         lines += [f"  {first.describe()}", *self._diagnosis()]
         if rest:
             lines.append("also wrong: " + _shortened([comparison.where for comparison in rest]))
@@ -114,7 +124,10 @@ class Result:
 
     def _diagnosis(self) -> list[str]:
         if self.suspects:
-            return ["this is the answer of a known mistake:", *(f"  {m.name}: {m.says}" for m in self.suspects)]
+            return [
+                "this is the answer of a known mistake:",
+                *(f"  {m.name}: {m.says}" for m in self.suspects),
+            ]
         if 0 < len(self.alike) <= MOST_ALIKE:
             return ["no known mistake gives this answer; these are wrong in the same places:"] + [
                 f"  {mutant.name}: {mutant.says}" for mutant in self.alike

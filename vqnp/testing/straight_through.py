@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.quantize.nearest import nearest_numpy
-from vqnp.testing.arrays import Arrays, Layout, Port, Precision
+from vqnp.quantize.search import nearest_numpy
+from vqnp.testing.adapter import Arrays, Layout, Port, Precision
 from vqnp.testing.check import Check, Functions, judge, unpack
 from vqnp.testing.golden import Case, cases, draw
 from vqnp.testing.nearest import squared_distances
@@ -39,7 +39,9 @@ def _run(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
     forward, vjp = functions
     z, tokens, dout = (case.inputs[name] for name in ("embeddings", "tokens", "dquantized"))
     quantized = forward(port.image(z), port.give(tokens))
-    dz, dtokens = unpack(vjp(port.image(z), port.give(tokens), port.image(dout)), "dembeddings, dtokens")
+    dz, dtokens = unpack(
+        vjp(port.image(z), port.give(tokens), port.image(dout)), "dembeddings, dtokens"
+    )
     return {
         "quantized": port.image_back(quantized),
         "dembeddings": np.zeros(z.shape) if dz is None else port.image_back(dz),
@@ -108,7 +110,11 @@ def make_cases() -> tuple[Case, ...]:
     rng = np.random.default_rng(11)
     z, tokens, dout = draw(rng, 2, 3, 5, 4), draw(rng, 6, 4), draw(rng, 2, 3, 5, 4)
     codes, _ = nearest_numpy(z.reshape(-1, 4), tokens)
-    outputs = {"quantized": tokens[codes].reshape(z.shape), "dembeddings": dout, "dtokens": np.zeros(tokens.shape)}
+    outputs = {
+        "quantized": tokens[codes].reshape(z.shape),
+        "dembeddings": dout,
+        "dtokens": np.zeros(tokens.shape),
+    }
     return (Case("3 × 5 places", {"embeddings": z, "tokens": tokens, "dquantized": dout}, outputs),)
 
 

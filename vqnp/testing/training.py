@@ -5,7 +5,7 @@ means of squares, ``tokens``, and every parameter under its name, as they are af
 compared where they are there. ``parameters`` and ``codebook`` (tokens, counts, sums) are dictionaries of arrays, ``batches`` is
 ``(10, B, ...)``, images are channels-last and kernels ``(kh, kw, in, out)``, the transposed ones ``(kh, kw, out, in)``.
 
-A step is: loss ‖x − x̂‖² / variance + beta · commitment, its gradients, the optimiser, then eqs. 3 to 5 for the embeddings and codes
+A step is: loss ‖x − x̂‖² / variance + beta · commitment, its gradients, the optimizer, then eqs. 3 to 5 for the embeddings and codes
 of the same step. The layers are those of ``vqnp/models.py`` and ``vqnp/convolutional.py``, named by their places there; their sizes
 can be read off the parameters.
 """
@@ -17,11 +17,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from vqnp import threads
-from vqnp.convolutional import ConvSettings
 from vqnp.models import VQVAE, MLPSettings
+from vqnp.networks import ConvSettings
 from vqnp.optim import Adam, AdamW
 from vqnp.quantize import Codebook, QuantizerSettings
-from vqnp.testing.arrays import Arrays, Port, Precision, to_numpy
+from vqnp.testing.adapter import Arrays, Port, Precision, to_numpy
 from vqnp.testing.check import Check, Functions, judge
 from vqnp.testing.golden import Case, cases, draw
 from vqnp.testing.result import Mutant, Result, Tolerance
@@ -32,9 +32,13 @@ STEPS = 10
 OPTIONAL = ("counts", "sums", "codes")
 SIZES: dict[str, Any] = {
     "mlp": MLPSettings(3, 2, encoder_hidden=6, decoder_hidden=5),
-    "conv": ConvSettings(token_dim=3, encoder_width=6, decoder_width=8, encoder_residual=4, decoder_residual=3),
+    "conv": ConvSettings(
+        token_dim=3, encoder_width=6, decoder_width=8, encoder_residual=4, decoder_residual=3
+    ),
 }
-DEEP = Tolerance(1e5, "ten steps, each through a dozen layers, and Adam divides by the root of small squares")
+DEEP = Tolerance(
+    1e5, "ten steps, each through a dozen layers, and Adam divides by the root of small squares"
+)
 
 
 def check_training(
@@ -50,26 +54,42 @@ def check_training(
         raise ValueError(f"model must be one of {', '.join(get_args(Model))}, got {model!r}")
     chosen = tuple(case for case in cases("training") if case.name == model)
     return judge(
-        Check(f"check_training, {model}", chosen, _run, MUTANTS, DEEP), (train,), Port(arrays, dtype), raises=raises
+        Check(f"check_training, {model}", chosen, _run, MUTANTS, DEEP),
+        (train,),
+        Port(arrays, dtype),
+        raises=raises,
     )
 
 
 def parameters_of(case: Case) -> dict[str, Array]:
     """Return the parameters at the start, by name."""
     prefix = "parameters."
-    return {name.removeprefix(prefix): array for name, array in case.inputs.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): array
+        for name, array in case.inputs.items()
+        if name.startswith(prefix)
+    }
 
 
 def _run(case: Case, functions: Functions, port: Port) -> dict[str, Array]:
     codebook = {name: case.inputs[name] for name in ("tokens", "counts", "sums")}
-    given = port.give(parameters_of(case)), port.give(codebook), port.give(case.inputs["batches"]), dict(case.settings)
+    given = (
+        port.give(parameters_of(case)),
+        port.give(codebook),
+        port.give(case.inputs["batches"]),
+        dict(case.settings),
+    )
     steps = list(functions[0](*given))
     if len(steps) != STEPS:
         raise TypeError(f"train must return {STEPS} dictionaries, one a step, got {len(steps)}")
     missing = [name for name in case.outputs if name not in steps[-1] and name not in OPTIONAL]
     if missing:
         raise TypeError(f"train must return {', '.join(missing)} for every step")
-    return {name: np.stack([to_numpy(step[name]) for step in steps]) for name in case.outputs if name in steps[-1]}
+    return {
+        name: np.stack([to_numpy(step[name]) for step in steps])
+        for name in case.outputs
+        if name in steps[-1]
+    }
 
 
 def trained(
@@ -101,14 +121,25 @@ def trained(
                 quantizer.update(step.embeddings, step.codes)
             if update == "anew":  # by the embeddings that the encoder has by now
                 update_by(x)
-            book = {name: getattr(quantizer.codebook, name) for name in ("tokens", "counts", "sums")}
-            seen.append(step.losses | {"codes": step.codes} | {n: a.copy() for n, a in (model.params | book).items()})
+            book = {
+                name: getattr(quantizer.codebook, name) for name in ("tokens", "counts", "sums")
+            }
+            seen.append(
+                step.losses
+                | {"codes": step.codes}
+                | {n: a.copy() for n, a in (model.params | book).items()}
+            )
     return seen
 
 
-def build(parameters: dict[str, Array], codebook: dict[str, Array], settings: dict[str, Any]) -> VQVAE:
+def build(
+    parameters: dict[str, Array], codebook: dict[str, Array], settings: dict[str, Any]
+) -> VQVAE:
     """Return the model with these parameters and this codebook, in their precision."""
-    dtype, k = precision_of(parameters), QuantizerSettings(len(codebook["tokens"]), settings["decay"])
+    dtype, k = (
+        precision_of(parameters),
+        QuantizerSettings(len(codebook["tokens"]), settings["decay"]),
+    )
     if settings["model"] == "mlp":
         model = VQVAE.mlp(SIZES["mlp"], k, beta=settings["beta"], dtype=dtype)
     else:
@@ -116,7 +147,9 @@ def build(parameters: dict[str, Array], codebook: dict[str, Array], settings: di
     model.autoencoder.variance = settings["variance"]
     for name, array in parameters.items():
         model.params[name][:] = array
-    model.quantizer.codebook = Codebook(codebook["tokens"].copy(), codebook["counts"].copy(), codebook["sums"].copy())
+    model.quantizer.codebook = Codebook(
+        codebook["tokens"].copy(), codebook["counts"].copy(), codebook["sums"].copy()
+    )
     return model
 
 
@@ -126,7 +159,7 @@ def precision_of(parameters: dict[str, Array]) -> Any:
 
 
 def optimizer_for(model: VQVAE, settings: dict[str, Any]) -> Adam:
-    """Return the optimiser that the settings name."""
+    """Return the optimizer that the settings name."""
     if settings["optimizer"] == "adamw":
         return AdamW(model.params, settings["learning_rate"], weight_decay=settings["weight_decay"])
     return Adam(model.params, settings["learning_rate"], amsgrad=settings["optimizer"] == "amsgrad")
@@ -144,7 +177,7 @@ def switched(**changes: Any) -> Functions:
 
 MUTANTS = (
     Mutant("updated-first", "the codebook moves before the loss is taken: move it last", switched(update="before")),
-    Mutant("updated-anew", "the codebook moves by embeddings encoded after the optimiser's step: keep those of the loss",
+    Mutant("updated-anew", "the codebook moves by embeddings encoded after the optimizer's step: keep those of the loss",
            switched(update="anew")),
     Mutant("not-updated", "the codebook does not move", switched(update="never")),
     Mutant("nothing-passes", "the decoder's gradient does not reach the encoder: z + stop_gradient(token − z)", switched(passes=0.0)),
@@ -154,7 +187,7 @@ MUTANTS = (
            with_settings(lambda s: {"beta": 1.0, "variance": s["variance"] / s["beta"]})),
     Mutant("decay-swapped", "γ weighs the new batch and 1 − γ the past", with_settings(lambda s: {"decay": 1 - s["decay"]})),
     Mutant("variance-forgotten", "the reconstruction's error is not divided by the variance", with_settings(lambda s: {"variance": 1.0})),
-    Mutant("plain-adam", "the optimiser is Adam", with_settings(lambda s: {"optimizer": "adam"})),
+    Mutant("plain-adam", "the optimizer is Adam", with_settings(lambda s: {"optimizer": "adam"})),
 )  # fmt: skip
 
 
@@ -186,14 +219,26 @@ def _make_case(seed: int, settings: dict[str, Any], shape: tuple[int, ...], k: i
     model = kind(SIZES[settings["model"]], QuantizerSettings(k), seed=seed)
     batches = draw(rng, STEPS, *shape) / (2 if settings["model"] == "conv" else 1)
     parameters = {name: array.astype(np.float64) for name, array in model.params.items()}
-    blank = {name: np.zeros((k, *s)) for name, s in (("tokens", (dims,)), ("counts", ()), ("sums", (dims,)))}
+    blank = {
+        name: np.zeros((k, *s))
+        for name, s in (("tokens", (dims,)), ("counts", ()), ("sums", (dims,)))
+    }
     z = build(parameters, blank, settings).encode(batches[0]).reshape(-1, dims)
-    tokens = np.round(1024 * z[rng.choice(len(z), k, replace=False)]) / 1024  # the same numbers from any BLAS
+    tokens = (
+        np.round(1024 * z[rng.choice(len(z), k, replace=False)]) / 1024
+    )  # the same numbers from any BLAS
     codebook = {"tokens": tokens, "counts": np.full(k, 2.0), "sums": 2 * tokens}
-    inputs = {f"parameters.{name}": array for name, array in parameters.items()} | codebook | {"batches": batches}
+    inputs = (
+        {f"parameters.{name}": array for name, array in parameters.items()}
+        | codebook
+        | {"batches": batches}
+    )
     steps = trained(parameters, codebook, batches, settings)
     return Case(
-        settings["model"], inputs, {name: np.stack([step[name] for step in steps]) for name in steps[0]}, settings
+        settings["model"],
+        inputs,
+        {name: np.stack([step[name] for step in steps]) for name in steps[0]},
+        settings,
     )
 
 

@@ -48,7 +48,9 @@ def manifest() -> dict[str, Any]:
     """Return the manifest; raises ``ValueError`` for a format this version does not read."""
     found = json.loads((DIRECTORY / "manifest.json").read_text(encoding="utf-8"))
     if found["format"] != FORMAT:
-        raise ValueError(f"golden cases have format {found['format']}, this version of vqnp reads format {FORMAT}")
+        raise ValueError(
+            f"golden cases have format {found['format']}, this version of vqnp reads format {FORMAT}"
+        )
     return found
 
 
@@ -73,7 +75,13 @@ def _case(name: str, settings: dict[str, Any], arrays: dict[str, Array]) -> Case
     sides = ({}, {})  # type: tuple[dict[str, Array], dict[str, Array]]
     for side, part in zip(sides, ("inputs", "outputs"), strict=True):
         prefix = f"{name}/{part}/"
-        side.update({key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)})
+        side.update(
+            {
+                key.removeprefix(prefix): array
+                for key, array in arrays.items()
+                if key.startswith(prefix)
+            }
+        )
     return Case(name, *sides, settings)
 
 
@@ -90,7 +98,10 @@ def write(directory: Path = DIRECTORY) -> None:
         }
     versions = {"vqnp": vqnp.__version__, "numpy": np.__version__}
     command = "python -m vqnp.testing.golden --write"
-    save_json(directory / "manifest.json", {"format": FORMAT, "command": command, "versions": versions, "files": files})
+    save_json(
+        directory / "manifest.json",
+        {"format": FORMAT, "command": command, "versions": versions, "files": files},
+    )
 
 
 def differences() -> list[str]:
@@ -100,7 +111,9 @@ def differences() -> list[str]:
 
 def _group_differences(group: str, made: tuple[Case, ...]) -> Iterator[str]:
     stored = cases(group)
-    if [(case.name, case.settings) for case in made] != [(case.name, case.settings) for case in stored]:
+    if [(case.name, case.settings) for case in made] != [
+        (case.name, case.settings) for case in stored
+    ]:
         yield f"{group}: other cases or settings than those stored"
         return
     for new, old in zip(made, stored, strict=True):
@@ -120,14 +133,23 @@ def _equal(new: Array, old: Array) -> bool:
 
 def _arrays(case: Case) -> dict[str, Array]:
     parts = {"inputs": case.inputs, "outputs": case.outputs}
-    return {f"{case.name}/{part}/{name}": array for part, named in parts.items() for name, array in named.items()}
+    return {
+        f"{case.name}/{part}/{name}": array
+        for part, named in parts.items()
+        for name, array in named.items()
+    }
 
 
 def _made() -> Iterator[tuple[str, tuple[Case, ...]]]:
     """Yield each group with its cases, as the module that checks them makes them: through JSON, as they are stored."""
     for group in GROUPS:
         made = import_module(_module(group)).MAKE[group]()
-        yield group, tuple(Case(c.name, c.inputs, c.outputs, json.loads(json.dumps(c.settings))) for c in made)
+        yield (
+            group,
+            tuple(
+                Case(c.name, c.inputs, c.outputs, json.loads(json.dumps(c.settings))) for c in made
+            ),
+        )
 
 
 def _module(group: str) -> str:

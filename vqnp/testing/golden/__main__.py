@@ -8,7 +8,9 @@ from vqnp.testing.golden import GROUPS, differences, write
 
 def main(arguments: list[str] | None = None) -> int:
     """Compare the cases with those stored, or store them; returns 1 when one differs."""
-    parser = argparse.ArgumentParser(prog="python -m vqnp.testing.golden", description="Make the golden cases anew.")
+    parser = argparse.ArgumentParser(
+        prog="python -m vqnp.testing.golden", description="Make the golden cases anew."
+    )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--check", action="store_true", help="and compare them with those stored")
     what.add_argument("--write", action="store_true", help="and store them")

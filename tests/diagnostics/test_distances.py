@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from vqnp.diagnostics import share_outside
+from vqnp.diagnostics.distances import nearest_rows
+
+LINE = np.arange(100.0)[:, None]  # nearest others are all 1 away
+
+
+def test_outside_is_farther_than_the_cloud_is_sparse():
+    points = np.array([[-0.9], [-1.1], [50.5], [99.9], [103]])
+    assert share_outside(points, LINE) == 2 / 5
+
+
+def test_the_reference_is_compared_with_others_and_not_with_itself():
+    """With itself as its nearest point every distance would be 0, and everything outside."""
+    assert share_outside(LINE + 0.5, LINE) == 0.0
+
+
+def test_the_quantile_bounds_the_distances_among_the_reference():
+    reference = np.concatenate([LINE[:98], [[200.0], [203]]])  # 98 distances of 1, two of 3
+    assert share_outside(np.array([[-2.0]]), reference, 0.97) == 1.0
+    assert share_outside(np.array([[-2.0]]), reference, 0.99) == 0.0
+
+
+@pytest.mark.parametrize("dim", [1, 2, 8, 20])
+def test_new_points_of_the_same_distribution_are_outside_by_chance(dim):
+    """0.01 is chance; 0.02 is five standard errors of 3,000 points above it, with the 1 % threshold's own error added."""
+    rng = np.random.default_rng(dim)
+    reference, points = rng.standard_normal((2, 3000, dim))
+    assert 0.002 < share_outside(points, reference) < 0.02
+
+
+@pytest.mark.parametrize("dim", [2, 20])
+def test_members_are_never_outside_even_where_all_coincide(dim):
+    reference = np.random.default_rng(0).standard_normal((5, dim))[np.arange(200) % 5] + 1e3
+    assert share_outside(reference[:7], reference) == 0.0
+    assert share_outside(reference[:7] + 1e-3, reference) == 1.0
+
+
+def test_far_from_the_origin_distances_survive():
+    """At 1e8 the squared distances of 20 dimensions drown in ‖x‖² − 2 x·y + ‖y‖², which is how the search computes them."""
+    rng = np.random.default_rng(0)
+    reference, points = rng.standard_normal((2, 500, 20))
+    near = share_outside(points * 1.3, reference)
+    assert near > 0.05
+    assert share_outside(points * 1.3 + 1e8, reference + 1e8) == pytest.approx(near, abs=1e-3)
+
+
+def test_a_sample_stands_in_for_many_points():
+    rng = np.random.default_rng(0)
+    reference, points = rng.standard_normal((2, 4000, 2))
+    shares = [share_outside(points, reference, sample=500, seed=seed) for seed in (0, 0, 1)]
+    assert shares[0] == shares[1] != shares[2]
+    assert all(share < 0.03 for share in shares)
+
+
+def test_a_single_reference_point_has_no_other():
+    assert share_outside(np.array([[1.0, 2], [1, 3]]), np.array([[1.0, 2]])) == 0.5
+
+
+def test_nearest_rows_are_the_nearest():
+    rng = np.random.default_rng(0)
+    reference, points = rng.standard_normal((20, 18)), rng.standard_normal((9, 18))
+    np.testing.assert_array_equal(
+        nearest_rows(reference, points), _distances(points, reference).argmin(axis=1)
+    )
+    others = _distances(reference, reference) + np.diag(np.full(20, np.inf))
+    np.testing.assert_array_equal(nearest_rows(reference), others.argmin(axis=1))
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match=r"points must have shape \(N, 1\)"):
+        share_outside(np.zeros((3, 2)), LINE)
+    with pytest.raises(ValueError, match="reference is empty"):
+        share_outside(LINE, LINE[:0])
+    with pytest.raises(ValueError, match=r"quantile must lie in \[0, 1\)"):
+        share_outside(LINE, LINE, 99)
+    with pytest.raises(ValueError, match="sample must be at least 1"):
+        share_outside(LINE, LINE, sample=0)
+
+
+def _distances(x, y):
+    return np.linalg.norm(x[:, None] - y, axis=2)

@@ -1,0 +1,244 @@
+"""Winograd's convolution: a 3×3 kernel of stride 1 with four ninths of the multiplications that im2col needs.
+
+Take one row of pixels d and a filter of three taps g. Two neighboring outputs, y₀ = d₀g₀ + d₁g₁ + d₂g₂ and y₁ = d₁g₀ + d₂g₁ + d₃g₂, are
+six products as they stand, but four once pixels and taps have been added up the right way (Winograd, 1980; Lavin and Gray, "Fast
+algorithms for convolutional neural networks", 2015)::
+
+    v = (d₀ − d₂,  d₁ + d₂,  d₂ − d₁,  d₁ − d₃)                        v = Bᵀ d
+    u = (g₀,  (g₀ + g₁ + g₂)/2,  (g₀ − g₁ + g₂)/2,  g₂)                u = G g
+    y = (u₀v₀ + u₁v₁ + u₂v₂,  u₁v₁ − u₂v₂ − u₃v₃)                      y = Aᵀ (u ⊙ v)
+
+Along both axes, a tile of 2×2 outputs takes 4·4 = 16 products in place of 36. With channels each of the 16 is a matrix product over all
+tiles, (tiles, C) @ (C, O), which is where BLAS comes in. The other sums have three terms at most, with factors of ±1 and ½, so that the
+result is about as accurate as that of im2col; its last bits differ. Where the outputs are odd in number, zeros fill the last tile.
+
+The gradient of the input is the same convolution, of ``dout`` with the kernel turned round and its channels exchanged. The weight's is
+the transpose of the three steps: du = vᵀ (A dout) summed over all tiles, and dg = Gᵀ du.
+
+Shapes: x ``(B, H, W, C)``, weight ``(3, 3, C, O)``, out ``(B, Ho, Wo, O)``, u ``(16, C, O)``, v ``(16, tiles, C)``. The kernels see images
+as rows, ``(H, W·C)``, as those of im2col do.
+"""
+
+import numpy as np
+from numba import prange
+
+from vqnp import threads
+from vqnp.jit import kernel, parallel_kernel
+from vqnp.layers.im2col import PARTS, Pair, as_rows, count_stops, part_range
+from vqnp.validation import Array
+
+CHANNELS = 48  # with fewer, the sums before and after the products cost more than the products save
+TILES = 128  # multiplied at once: enough for BLAS to run at speed, few enough for the cache
+G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+GG = np.kron(G, G)  # both axes at once, (16, 9)
+
+
+def applies(kernel_size: Pair, channels: Pair, stride: Pair, padding: Pair) -> bool:
+    """Tell whether a convolution is of the kind that is done here, with ``channels`` (in, out) enough for it to pay."""
+    return (
+        kernel_size == (3, 3)
+        and stride == (1, 1)
+        and max(padding) <= 2
+        and min(channels) >= CHANNELS
+    )
+
+
+@threads.limit()
+def winograd(x: Array, weight: Array, padding: Pair) -> Array:
+    """Return the convolution without its bias, ``(B, Ho, Wo, O)``."""
+    out = np.empty((len(x), *count_stops(x, (3, 3), (1, 1), padding), weight.shape[3]), x.dtype)
+    u = np.dot(GG.astype(x.dtype), weight.reshape(9, -1)).reshape(16, *weight.shape[2:])
+    _convolve(as_rows(x), padding, u, out)
+    return out
+
+
+def winograd_backward_input(dout: Array, weight: Array, padding: Pair) -> Array:
+    """Return the gradient ``(B, H, W, C)`` of the convolution's input."""
+    turned = weight[::-1, ::-1].transpose(0, 1, 3, 2)
+    return winograd(dout, turned, (2 - padding[0], 2 - padding[1]))
+
+
+@threads.limit()
+def winograd_backward_weight(x: Array, dout: Array, padding: Pair) -> Array:
+    """Return the gradient ``(3, 3, C, O)`` of the convolution's weight."""
+    channels, outs = x.shape[3], dout.shape[3]
+    du = np.zeros((16, channels, outs), x.dtype)
+    _backward_weight(as_rows(x), padding, np.ascontiguousarray(dout), du)
+    return np.dot(GG.T.astype(x.dtype), du.reshape(16, -1)).reshape(3, 3, channels, outs)
+
+
+@parallel_kernel
+def _convolve(images: Array, padding: Pair, u: Array, out: Array) -> None:
+    for part in prange(PARTS):
+        first, last = part_range(part, len(images))
+        _convolve_part(images[first:last], padding, u, out[first:last])
+
+
+@kernel
+def _convolve_part(images: Array, padding: Pair, u: Array, out: Array) -> None:
+    channels, each = u.shape[1], count_tiles(out)
+    together, v, products = workspace(images, out, u)
+    for start in range(0, len(images), together):
+        count = min(together, len(images) - start)
+        for b in range(count):
+            tile_image(images[start + b], channels, padding, out[start + b], v, b * each)
+        for k in range(16):
+            np.dot(v[k, : count * each], u[k], products[k, : count * each])
+        for b in range(count):
+            untile_output(products, b * each, out[start + b])
+
+
+@parallel_kernel
+def _backward_weight(images: Array, padding: Pair, dout: Array, du: Array) -> None:
+    """Add vᵀ (A dout) to ``du``, some images at a time: the threads share those images first, then the 16 products."""
+    channels, each = du.shape[1], count_tiles(dout)
+    together, v, z = workspace(images, dout, du)
+    for start in range(0, len(images), together):
+        count = min(together, len(images) - start)
+        for b in prange(count):
+            tile_image(images[start + b], channels, padding, dout[start + b], v, b * each)
+            tile_gradient(dout[start + b], z, b * each)
+        for k in prange(16):
+            _add_product(v[k, : count * each], z[k, : count * each], du[k])
+
+
+@kernel
+def _add_product(v: Array, z: Array, total: Array) -> None:
+    product = np.dot(v.T, z)
+    for i in range(len(total)):
+        add(total[i], product[i], total[i])
+
+
+@kernel
+def workspace(images: Array, out: Array, u: Array) -> tuple[int, Array, Array]:
+    """Return how many images are multiplied at once, and room for their tiles on both sides, ``(16, tiles, C)`` and ``(16, tiles, O)``."""
+    _, channels, outs = u.shape
+    each = count_tiles(out)
+    together = min(max(1, TILES // each), max(1, len(images)))
+    tiles = together * each
+    return together, np.empty((16, tiles, channels), u.dtype), np.empty((16, tiles, outs), u.dtype)
+
+
+@kernel
+def count_tiles(out: Array) -> int:
+    """Return how many tiles of 2×2 cover an image of ``out`` ``(B, Ho, Wo, O)``."""
+    return ((out.shape[1] + 1) // 2) * ((out.shape[2] + 1) // 2)
+
+
+@kernel
+def tile_image(
+    image: Array, channels: int, padding: Pair, out: Array, v: Array, first: int
+) -> None:
+    """Write Bᵀ d B of each window of ``image`` ``(H, W·C)`` that a tile of ``out`` ``(Ho, Wo, O)`` sees into ``v``, from ``first`` on."""
+    rows, cols = (out.shape[0] + 1) // 2, (out.shape[1] + 1) // 2  # of tiles
+    padded = pad(image, padding[0], padding[1] * channels, 2 * rows + 2, (2 * cols + 2) * channels)
+    mixed = np.empty((4, padded.shape[1]), image.dtype)
+    for y in range(rows):
+        d0, d1, d2, d3 = padded[2 * y], padded[2 * y + 1], padded[2 * y + 2], padded[2 * y + 3]
+        subtract(d0, d2, mixed[0])
+        add(d1, d2, mixed[1])
+        subtract(d2, d1, mixed[2])
+        subtract(d1, d3, mixed[3])
+        for x in range(cols):
+            left, tile = 2 * x * channels, first + y * cols + x
+            for i in range(4):
+                m0, m1 = (
+                    mixed[i, left : left + channels],
+                    mixed[i, left + channels : left + 2 * channels],
+                )
+                m2 = mixed[i, left + 2 * channels : left + 3 * channels]
+                m3 = mixed[i, left + 3 * channels : left + 4 * channels]
+                subtract(m0, m2, v[4 * i, tile])
+                add(m1, m2, v[4 * i + 1, tile])
+                subtract(m2, m1, v[4 * i + 2, tile])
+                subtract(m1, m3, v[4 * i + 3, tile])
+
+
+@kernel
+def pad(image: Array, top: int, left: int, height: int, width: int) -> Array:
+    """Return zeros ``(height, width)`` around ``image``."""
+    padded = np.zeros((height, width), image.dtype)
+    for row in range(len(image)):
+        source, target = image[row], padded[top + row, left:]
+        for k in range(len(source)):
+            target[k] = source[k]
+    return padded
+
+
+@kernel
+def untile_output(products: Array, first: int, out: Array) -> None:
+    """Write y = Aᵀ (u ⊙ v) A of the tiles from ``first`` on, ``(16, tiles, O)``, into their places in ``out`` ``(Ho, Wo, O)``."""
+    rows, cols, outs = out.shape
+    mixed = np.empty((2, 4, outs), out.dtype)
+    tile = first
+    for y in range(0, rows, 2):
+        for x in range(0, cols, 2):
+            for j in range(4):
+                p0, p1, p2, p3 = (
+                    products[j, tile],
+                    products[4 + j, tile],
+                    products[8 + j, tile],
+                    products[12 + j, tile],
+                )
+                add_three(p0, p1, p2, mixed[0, j])
+                subtract_two(p1, p2, p3, mixed[1, j])
+            for i in range(min(2, rows - y)):
+                m0, m1, m2, m3 = mixed[i, 0], mixed[i, 1], mixed[i, 2], mixed[i, 3]
+                add_three(m0, m1, m2, out[y + i, x])
+                if x + 1 < cols:
+                    subtract_two(m1, m2, m3, out[y + i, x + 1])
+            tile += 1
+
+
+@kernel
+def tile_gradient(dout: Array, z: Array, first: int) -> None:
+    """Write A dy Aᵀ of each tile of ``dout`` ``(Ho, Wo, O)`` into ``z`` ``(16, tiles, O)``, from ``first`` on."""
+    rows, cols, outs = dout.shape
+    zero = np.zeros(outs, dout.dtype)
+    mixed = np.empty((4, 2, outs), dout.dtype)
+    tile = first
+    for y in range(0, rows, 2):
+        for x in range(0, cols, 2):
+            for j in range(2):
+                inside = x + j < cols
+                upper = dout[y, x + j] if inside else zero
+                lower = dout[y + 1, x + j] if inside and y + 1 < rows else zero
+                add(upper, zero, mixed[0, j])
+                add(upper, lower, mixed[1, j])
+                subtract(upper, lower, mixed[2, j])
+                subtract(zero, lower, mixed[3, j])
+            for i in range(4):
+                left, right = mixed[i, 0], mixed[i, 1]
+                add(left, zero, z[4 * i, tile])
+                add(left, right, z[4 * i + 1, tile])
+                subtract(left, right, z[4 * i + 2, tile])
+                subtract(zero, right, z[4 * i + 3, tile])
+            tile += 1
+
+
+@kernel
+def add(a: Array, b: Array, out: Array) -> None:
+    """Write a + b; over plain runs with one result, so that the loop vectorises."""
+    for k in range(len(out)):
+        out[k] = a[k] + b[k]
+
+
+@kernel
+def subtract(a: Array, b: Array, out: Array) -> None:
+    """Write a − b."""
+    for k in range(len(out)):
+        out[k] = a[k] - b[k]
+
+
+@kernel
+def add_three(a: Array, b: Array, c: Array, out: Array) -> None:
+    """Write a + b + c."""
+    for k in range(len(out)):
+        out[k] = a[k] + b[k] + c[k]
+
+
+@kernel
+def subtract_two(a: Array, b: Array, c: Array, out: Array) -> None:
+    """Write a − b − c."""
+    for k in range(len(out)):
+        out[k] = a[k] - b[k] - c[k]

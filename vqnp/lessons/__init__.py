@@ -1,0 +1,1 @@
+"""Pictures that only the lessons use, one file a subject."""

@@ -1,0 +1,60 @@
+"""What a gradient is worth: how exactly differences can check it, what it promises of a step, what following it makes of a model."""
+
+from typing import Any
+
+from vqnp.plots import style
+from vqnp.validation import Array
+
+COLORS = (style.BASELINE, style.RECONSTRUCTION, style.TOKEN)
+
+
+@style.styled
+def difference_errors(steps: Array, errors: dict[str, Array]) -> Any:
+    """Draw the error of up to three kinds of differences against the step h, both ``(n,)``, on logarithmic axes."""
+    figure, ((axes,),) = style.new_figure(1, 1, 6.5, 3.4)
+    for (name, error), color in zip(errors.items(), COLORS, strict=False):
+        axes.loglog(steps, error, ".-", color=color, linewidth=1, markersize=4, label=name)
+    axes.set(
+        xlabel="step h",
+        ylabel="error of the derivative",
+        title="A smaller step is better, until rounding is divided by it",
+    )
+    axes.legend()
+    return figure
+
+
+@style.styled
+def along_the_gradient(lengths: Array, losses: Array, loss: float, slope: float) -> Any:
+    """Draw the ``losses`` after steps of several ``lengths`` against the gradient, and the line that ``loss`` and ``slope`` promise."""
+    figure, ((axes,),) = style.new_figure(1, 1, 6.5, 3.2)
+    axes.plot(lengths, losses, color=style.RECONSTRUCTION, label="loss after the step")
+    axes.plot(
+        lengths, loss + slope * lengths, "--", color=style.DATA, label="what the gradient promises"
+    )
+    axes.plot(0, loss, "o", color=style.RECONSTRUCTION, markersize=5)
+    low, high = style.span(losses)
+    axes.set(
+        xlabel="step length η",
+        ylabel="loss",
+        ylim=(low, high),
+        title="The gradient is the slope here, and only here",
+    )
+    axes.legend()
+    return figure
+
+
+@style.styled
+def curves_through_data(data: Array, snapshots: list[tuple[str, Array]]) -> Any:
+    """Draw ``data`` ``(N, 2)`` and over it, a panel each, titled curves ``(n, 2)``: all that one decoder of one number can say."""
+    figure, (panels,) = style.new_figure(
+        1, len(snapshots), 2.1 * len(snapshots), 2.5, sharex=True, sharey=True
+    )
+    for axes, (title, curve) in zip(panels, snapshots, strict=True):
+        style.cloud(axes, data, style.DATA, "data", alpha=0.35)
+        axes.plot(*curve.T, color=style.RECONSTRUCTION, linewidth=1.6, label="reconstructions")
+        axes.set(title=title, xlabel="coordinate 1", aspect="equal")
+    panels[0].set(ylabel="coordinate 2", xlim=style.span(data[:, 0]), ylim=style.span(data[:, 1]))
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=4
+    )
+    return figure

@@ -1,0 +1,49 @@
+"""What training ends with, one column a model: above, what its tokens decode to; below, where its tokens lie."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vqnp.lessons import film
+from vqnp.plots import fig3, fig5, style
+from vqnp.validation import Array
+
+
+class Outcome(NamedTuple):
+    """A model at the end: data and reconstruction ``(N, I)``, embeddings ``(N, D)``, tokens ``(K, D)``.
+
+    ``outside`` ``(N,)`` says which reconstructions to mark as outside the data; none when it is not given.
+    """
+
+    name: str
+    data: Array
+    reconstruction: Array
+    embeddings: Array
+    tokens: Array
+    outside: Array | None = None
+
+
+@style.styled
+def columns(shown: Sequence[Outcome], same_data: bool = True) -> Any:
+    """Draw one column for each; with ``same_data`` the upper panels share their scale.
+
+    Above two dimensions data and reconstruction are seen in the plane of the data's first two principal components.
+    """
+    figure, axes = style.new_figure(2, len(shown), 8, 5.6)
+    for column, outcome in zip(axes.T, shown, strict=True):
+        above, below = column
+        data, reconstruction = film.in_plane(outcome.data, outcome.data, outcome.reconstruction)
+        mask = np.zeros(len(data), bool) if outcome.outside is None else outcome.outside
+        fig5.decoded(above, data, reconstruction, mask)
+        what = "coordinate" if outcome.data.shape[1] <= 2 else "component"
+        above.set(title=outcome.name, xlabel=f"{what} 1", ylabel=f"{what} 2")
+        above.get_legend().remove()
+        film.place(below, outcome.embeddings, outcome.tokens)
+    for panel in axes[0, 1:] if same_data else []:
+        style.share_axes(axes[0, 0], panel, "xy")
+    marked = any(outcome.outside is not None for outcome in shown)
+    marks = (*fig3.LEGEND, (style.OUTSIDE, "outside the data")) if marked else fig3.LEGEND
+    handles = [fig3.legend_mark(color, label) for color, label in marks]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=7)
+    return figure

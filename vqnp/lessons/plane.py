@@ -1,0 +1,176 @@
+"""Vector quantization in the plane, where every point, token and cell can be seen.
+
+A token's cell, its Voronoi cell, is all places that are nearer to it than to any other token. Cells are shaded by what they
+contribute to the distortion, the mean squared distance of the points from their tokens: the darker, the more (by its root, so
+that small contributions show beside large ones).
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from vqnp.plots import style
+from vqnp.quantize.search import nearest
+from vqnp.validation import Array
+
+LINE = "#333333"
+
+
+def outlines(tokens: Array) -> list[Array]:
+    """Return the corners ``(n, 2)``, in order, of the cell of each of the ``tokens`` ``(K, 2)``; raises ``ValueError`` for copies."""
+    from scipy.spatial import Voronoi
+
+    if len(np.unique(tokens, axis=0)) < len(tokens):
+        raise ValueError("two tokens at one place share their cell")
+    # Four more tokens, beyond what a picture shows, close the outer cells.
+    far = tokens.mean(axis=0) + 1000 * (1 + np.ptp(tokens)) * np.array(
+        [[1, 0], [0, 1], [-1, 0], [0, -1]]
+    )
+    diagram = Voronoi(np.concatenate([tokens, far]))
+    return [
+        diagram.vertices[diagram.regions[region]] for region in diagram.point_region[: len(tokens)]
+    ]
+
+
+@style.styled
+def voronoi(points: Array, codebooks: dict[str, Array]) -> Any:
+    """Draw the cells of each named codebook ``(K, 2)`` over the ``points`` ``(N, 2)``; crosses are tokens that no point chooses.
+
+    A codebook ``(S, K, 2)`` is a path: its last tokens are drawn, and from the first a line leads to each. Panels share limits and
+    shades.
+    """
+    paths = {
+        name: tokens.reshape(-1, *tokens.shape[-2:]) for name, tokens in codebooks.items()
+    }  # (S, K, 2)
+    found = {name: nearest(points, np.ascontiguousarray(path[-1])) for name, path in paths.items()}
+    costs = {
+        name: np.bincount(codes, squared, paths[name].shape[1])
+        for name, (codes, squared) in found.items()
+    }
+    darkest = max(cost.max() for cost in costs.values())
+    columns = min(3, len(paths))
+    rows = math.ceil(len(paths) / columns)
+    figure, axes = style.new_figure(
+        rows, columns, 8 if columns > 1 else 4.2, 8 / max(2, columns) * rows + 0.2
+    )
+    for panel, (name, path) in zip(axes.flat, paths.items(), strict=False):
+        used = np.bincount(found[name][0], minlength=path.shape[1]) > 0
+        cells(panel, points, path[-1], used, np.sqrt(costs[name] / darkest))
+        panel.plot(*np.moveaxis(path, 2, 0), color=style.TOKEN, linewidth=0.8)
+        panel.set_title(f"{name}: {costs[name].sum() / len(points):.3f}")
+        if columns > 1:
+            panel.set(xticks=[], yticks=[])
+    for panel in axes.flat[len(paths) :]:
+        panel.remove()
+    return figure
+
+
+def cells(axes: Any, points: Array, tokens: Array, used: Array, shades: Array) -> None:
+    """Draw ``points`` ``(N, 2)``, ``tokens`` ``(K, 2)`` and their cells, shaded by ``shades`` ``(K,)`` in [0, 1]."""
+    from matplotlib.collections import PolyCollection
+    from matplotlib.colors import to_rgba
+
+    colors = [to_rgba(style.RECONSTRUCTION, 0.5 * shade) for shade in shades]
+    axes.add_collection(
+        PolyCollection(outlines(tokens), facecolors=colors, edgecolors=LINE, linewidths=0.5)
+    )
+    size = 22 if len(tokens) <= 16 else 7
+    style.cloud(axes, points, style.DATA, "points", s=3, zorder=2)
+    style.cloud(axes, tokens[used], style.TOKEN, "tokens", s=size, alpha=1, zorder=3)
+    style.cloud(
+        axes,
+        tokens[~used],
+        style.TOKEN,
+        "tokens never chosen",
+        s=size,
+        alpha=1,
+        marker="x",
+        linewidths=1,
+        zorder=3,
+    )
+    (left, right), (low, high) = (style.span(column, margin=0.08) for column in points.T)
+    axes.set(xlim=(left, right), ylim=(low, high), aspect="equal")
+    axes.spines[:].set(visible=True, linewidth=0.5, color=LINE)
+
+
+@style.styled
+def choices(points: Array, tokens: Array) -> Any:
+    """Draw a line from each of a few ``points`` ``(N, 2)`` to every one of the ``tokens`` ``(K, 2)``, a thick one to the nearest."""
+    codes, _ = nearest(points, tokens)
+    figure, axes = style.new_figure(1, 1, 4.6, 3.2)
+    panel = axes[0, 0]
+    for i, point in enumerate(points):
+        for k, token in enumerate(tokens):
+            mine = k == codes[i]
+            panel.plot(
+                *np.array([point, token]).T,
+                color=LINE,
+                linewidth=2 if mine else 0.5,
+                linestyle="-" if mine else ":",
+            )
+        panel.annotate(
+            f"point {i}", point, xytext=(-6, 0), textcoords="offset points", ha="right", va="center"
+        )
+    for k, token in enumerate(tokens):
+        panel.annotate(
+            f"token {k}",
+            token,
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            color=style.TOKEN,
+        )
+    style.cloud(panel, points, style.DATA, "points", s=36, alpha=1, zorder=3)
+    style.cloud(panel, tokens, style.TOKEN, "tokens", s=36, alpha=1, zorder=3)
+    panel.set(aspect="equal", xlabel="coordinate 1", ylabel="coordinate 2")
+    panel.margins(x=0.2, y=0.1)
+    return figure
+
+
+@style.styled
+def ends(distortions: dict[str, Array], goal: float, goal_name: str) -> Any:
+    """Draw where runs ended, one row for each kind of start with its distortions ``(runs,)``, beside the ``goal``."""
+    figure, axes = style.new_figure(
+        len(distortions), 1, 8, 1.1 * len(distortions) + 0.8, sharex=True, sharey=True
+    )
+    bins = np.linspace(0, 1.02 * max(values.max() for values in distortions.values()), 70)
+    for panel, (name, values) in zip(axes[:, 0], distortions.items(), strict=True):
+        panel.hist(values, bins, color=style.TOKEN, label=f"{len(values)} runs")
+        panel.axvline(goal, color=LINE, linewidth=0.8, linestyle=":", label=goal_name)
+        panel.set(title=f"start: {name}", ylabel="runs")
+    axes[-1, 0].set_xlabel("distortion at the end")
+    axes[0, 0].legend()
+    return figure
+
+
+@style.styled
+def staircase(sizes: Array, distortions: Array, mark: int) -> Any:
+    """Draw the distortion against the number of tokens, both ``(S,)``: as stairs around the size ``mark``, and doubling along both axes."""
+    figure, axes = style.new_figure(1, 2, 8, 3.1)
+    stairs, lines = axes[0]
+    small = sizes <= 2 * mark
+    stairs.step(sizes[small], distortions[small], ".-", where="post", color=style.TOKEN)
+    stairs.axvline(mark, color=LINE, linewidth=0.8, linestyle=":")
+    stairs.annotate(
+        f"K = {mark}", (mark, stairs.get_ylim()[1]), xytext=(4, -10), textcoords="offset points"
+    )
+    stairs.set(
+        title="every token is a step down", xlabel="tokens K", ylabel="distortion", ylim=(0, None)
+    )
+    stairs.xaxis.get_major_locator().set_params(integer=True)
+    lines.plot(sizes, distortions, ".-", color=style.TOKEN, label="measured")
+    guide = sizes >= mark
+    lines.plot(
+        sizes[guide],
+        distortions[-1] * sizes[-1] / sizes[guide],
+        color=LINE,
+        linewidth=0.8,
+        linestyle=":",
+        label="∝ 1 / K",
+    )
+    lines.set(title="the same, and larger codebooks", xlabel="tokens K", ylabel="distortion")
+    lines.set_xscale("log", base=2)
+    lines.set_yscale("log", base=2)
+    lines.legend()
+    return figure

@@ -1,0 +1,63 @@
+"""Every seed of two arms as a dot, the two dots of one seed joined: agreement is seen, and so is its absence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vqnp.plots import style
+
+
+@style.styled
+def pairs(table: list[dict[str, Any]], quantities: Mapping[str, str]) -> Any:
+    """Draw a panel for each of ``quantities`` (key: label) of the ``table``, whose rows have a case, a seed and an arm.
+
+    The arm of a row is ``row["pretrained"]``. A line rises or falls from the run without pretraining to the one with it.
+    """
+    cases = list(dict.fromkeys(row["case"] for row in table))
+    figure, axes = style.new_figure(1, len(quantities), 8, 3.2)
+    for panel, (quantity, label) in zip(axes[0], quantities.items(), strict=True):
+        for place, case in enumerate(cases):
+            runs = {
+                (row["pretrained"], row["seed"]): row[quantity]
+                for row in table
+                if row["case"] == case
+            }
+            for seed in sorted({seed for _, seed in runs}):
+                ends = runs[False, seed], runs[True, seed]
+                panel.plot(
+                    (place - 0.2, place + 0.2), ends, color="#999999", linewidth=0.8, zorder=1
+                )
+            for shift, (arm, color, name) in zip((-0.2, 0.2), style.ARMS, strict=True):
+                values = [value for (pretrained, _), value in runs.items() if pretrained is arm]
+                panel.plot(
+                    [place + shift] * len(values),
+                    values,
+                    "o",
+                    color=color,
+                    label=None if place else name,
+                )
+        panel.set_xticks(range(len(cases)), cases)
+        panel.set(title=label, xlim=(-0.6, len(cases) - 0.4), ylim=(0, None))
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2)
+    return figure
+
+
+@style.styled
+def histories(arms: Mapping[str, tuple[bool, list[Any]]]) -> Any:
+    """Draw error and perplexity by epoch for arms of (whether pretrained, the records of ``vqnp.train``)."""
+    figure, axes = style.new_figure(1, 2, 8, 3)
+    colors = {arm: color for arm, color, _ in style.ARMS}
+    for panel, quantity, label in zip(
+        axes[0], ("reconstruction", "perplexity"), ("mean squared error", "perplexity"), strict=True
+    ):
+        for name, (pretrained, records) in arms.items():
+            shown = [(record.epoch, getattr(record, quantity)) for record in records]
+            epochs, values = zip(*[(e, v) for e, v in shown if v is not None], strict=True)
+            panel.plot(epochs, values, color=colors[pretrained], label=name)
+            born = sum(record.phase == "pretrain" for record in records)
+            panel.axvline(born + 0.5, color=colors[pretrained], linewidth=0.8, linestyle=":")
+        panel.set(xlabel="epoch (dotted: the codebook is born)", ylabel=label)
+    axes[0, 0].set_yscale("log")
+    axes[0, 1].set_ylim(0, None)
+    axes[0, 1].legend(loc="lower right")
+    return figure

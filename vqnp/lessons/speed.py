@@ -1,0 +1,116 @@
+"""Pictures of speed: a ladder of versions of one search, the roofline they stand under, and where a fast one names the wrong token."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vqnp.plots import style
+from vqnp.validation import Array
+
+
+@style.styled
+def ladder(names: Sequence[str], rates: Sequence[float], peak: float) -> Any:
+    """Return bars of the versions' ``rates`` (GFLOP/s) from top to bottom, each with its factor over the first; a line at ``peak``."""
+    figure, axes = style.new_figure(1, 1, 8, 0.6 + 0.42 * len(names))
+    panel = axes[0, 0]
+    panel.barh(range(len(names)), rates, color=style.RECONSTRUCTION)
+    panel.axvline(peak, color=style.TOKEN, linewidth=1.2)
+    panel.annotate(
+        "matrix product",
+        (peak, -0.62),
+        color=style.TOKEN,
+        ha="right",
+        va="bottom",
+        annotation_clip=False,
+    )
+    for i, rate in enumerate(rates):
+        panel.annotate(
+            f" ×{factor(rate / rates[0])} ",
+            (rate, i),
+            va="center",
+            color="white" if rate > peak / 20 else "black",
+            ha="right" if rate > peak / 20 else "left",
+        )
+    panel.set(
+        yticks=range(len(names)),
+        yticklabels=names,
+        xscale="log",
+        xlabel="GFLOP/s",
+        ylim=(len(names) - 0.5, -0.7),
+    )
+    return figure
+
+
+def factor(value: float) -> str:
+    """Return a factor to two digits, large ones with thousands set apart."""
+    return f"{value:.2g}" if value < 100 else f"{float(f'{value:.2g}'):,.0f}"
+
+
+@style.styled
+def roofline(
+    names: Sequence[str],
+    intensities: Sequence[float],
+    rates: Sequence[float],
+    peak: float,
+    bandwidth: float,
+) -> Any:
+    """Return the versions as points under their roof.
+
+    ``intensities`` are in FLOP a byte of main memory, ``rates`` and ``peak`` in GFLOP/s, ``bandwidth`` in GB/s: nothing goes
+    faster than the lower of ``peak`` and intensity · ``bandwidth``.
+    """
+    figure, axes = style.new_figure(1, 1, 8, 4.2)
+    panel = axes[0, 0]
+    x = np.geomspace(min(intensities) / 4, max(intensities) * 4, 400)
+    panel.plot(x, np.minimum(peak, bandwidth * x), color="#333333", linewidth=1.5)
+    panel.fill_between(
+        x, np.minimum(peak, bandwidth * x), 10 * peak, color=style.DATA, alpha=0.15, linewidth=0
+    )
+    panel.plot(intensities, rates, "o", color=style.TOKEN, markersize=7)
+    heights = {
+        "left": np.inf,
+        "right": np.inf,
+    }  # of the last label on either side: the next one keeps its distance
+    for rate, intensity, name in sorted(zip(rates, intensities, names, strict=True), reverse=True):
+        side = "right" if intensity > np.sqrt(x[0] * x[-1]) else "left"
+        heights[side] = min(rate, heights[side] / 1.6)
+        offset = (8 if side == "left" else -8, 0)
+        panel.annotate(
+            name,
+            (intensity, heights[side]),
+            xytext=offset,
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            fontsize=8,
+        )
+    knee = peak / bandwidth
+    panel.annotate("memory", (np.sqrt(x[0] * knee), bandwidth * np.sqrt(x[0] * knee)), xytext=(-6, 6),
+                   textcoords="offset points", ha="right", color="#333333")  # fmt: skip
+    panel.annotate("arithmetic", (np.sqrt(knee * x[-1]), peak), xytext=(0, 5), textcoords="offset points",
+                   ha="center", color="#333333")  # fmt: skip
+    panel.annotate(
+        "out of reach", (0.02, 0.96), xycoords="axes fraction", va="top", color="#666666"
+    )
+    panel.set(
+        xscale="log", yscale="log", xlim=(x[0], x[-1]), ylim=(min(rates) / 3, 4 * peak),
+        xlabel="arithmetic intensity (FLOP a byte of main memory)", ylabel="GFLOP/s",
+    )  # fmt: skip
+    return figure
+
+
+@style.styled
+def wrong_tokens(offsets: Sequence[float], shares: dict[str, Array]) -> Any:
+    """Return, for each named way to search, the share of points that get a wrong token against their distance from the origin."""
+    figure, axes = style.new_figure(1, 1, 6.5, 3)
+    panel = axes[0, 0]
+    colors = (style.TOKEN, style.RECONSTRUCTION, style.PRETRAINED)
+    for (name, share), color in zip(shares.items(), colors, strict=False):
+        panel.plot(range(len(offsets)), 100 * np.asarray(share), "o-", color=color, label=name)
+    panel.set(
+        xticks=range(len(offsets)), xticklabels=[f"{offset:,g}" for offset in offsets], ylim=(-4, 104),
+        xlabel="distance of every coordinate from the origin", ylabel="points with a wrong token (%)",
+    )  # fmt: skip
+    panel.legend()
+    return figure

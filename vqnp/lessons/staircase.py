@@ -1,0 +1,94 @@
+"""The quantizer as a staircase over one number z: the loss on its treads, the slopes that straight-through borrows, where they lead."""
+
+from typing import Any
+
+import numpy as np
+
+from vqnp.plots import style
+from vqnp.validation import Array
+
+PATHS = (style.EMBEDDING, style.BASELINE, style.RECONSTRUCTION)
+
+
+@style.styled
+def treads(z: Array, quantized: Array, loss: Array, smooth: Array) -> Any:
+    """Draw, over ``z`` ``(n,)`` in rising order, what it is ``quantized`` to, and the ``loss`` of that beside the ``smooth`` loss of z."""
+    figure, axes = style.new_figure(2, 1, 6.5, 5, sharex=True)
+    (above,), (below,) = axes
+    above.plot(z, z, "--", color=style.DATA, linewidth=1, label="z itself")
+    _in_pieces(above, z, quantized, quantized, label="its token")
+    above.set(ylabel="what the decoder sees", title="The quantizer is a staircase")
+    above.legend()
+    _losses(below, z, quantized, loss, smooth)
+    below.set_title("and the loss behind it is flat on every tread")
+    return figure
+
+
+@style.styled
+def borrowed_slopes(
+    z: Array, quantized: Array, loss: Array, smooth: Array, at: Array, slopes: Array
+) -> Any:
+    """Draw the loss as ``treads`` does and, at the places ``at`` ``(m,)``, short strokes with the ``slopes`` ``(m,)`` of their tokens."""
+    figure, ((axes,),) = style.new_figure(1, 1, 6.5, 3.6)
+    _losses(axes, z, quantized, loss, smooth)
+    reach = 0.022 * (z[-1] - z[0])
+    height = np.interp(at, z, loss)
+    rise = slopes * reach
+    strokes = np.array(
+        [[at - reach, at, at + reach], [height - rise, height, height + rise]]
+    )  # (2, 3, m)
+    axes.plot(*strokes, color=style.PRETRAINED, linewidth=1.6)
+    axes.lines[-1].set_label("the slope that z is told")
+    tokens = np.unique(quantized)
+    axes.plot(
+        tokens,
+        np.interp(tokens, z, smooth),
+        "o",
+        color=style.TOKEN,
+        markersize=4,
+        label="where it is taken: at the token",
+    )
+    axes.set_title("Straight-through: on every tread the slope at its token")
+    axes.legend()
+    return figure
+
+
+@style.styled
+def descents(panels: list[tuple[str, float, Array, dict[str, Array]]]) -> Any:
+    """Draw panels of (title, target, tokens ``(K,)`` or, if they move, ``(steps, K)``, up to three paths of z ``(steps,)`` by name)."""
+    figure, (line,) = style.new_figure(1, len(panels), 4.1 * len(panels), 3.4)
+    for axes, (title, target, tokens, paths) in zip(line, panels, strict=True):
+        steps = len(next(iter(paths.values())))
+        axes.plot(
+            np.broadcast_to(tokens, (steps, tokens.shape[-1])),
+            color=style.TOKEN,
+            linewidth=1,
+            alpha=0.8,
+        )
+        axes.lines[-1].set_label("tokens")
+        axes.axhline(
+            target, color="#333333", linewidth=1, linestyle=":", label="what the decoder should see"
+        )
+        for (name, path), color in zip(paths.items(), PATHS, strict=False):
+            axes.plot(path, color=color, label=name)
+        axes.set(title=title, xlabel="step", ylabel="z")
+    handles, labels = line[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(handles) if len(panels) > 1 else 1
+    )
+    return figure
+
+
+def _losses(axes: Any, z: Array, quantized: Array, loss: Array, smooth: Array) -> None:
+    axes.plot(z, smooth, "--", color=style.DATA, linewidth=1, label="loss, were z not quantized")
+    _in_pieces(axes, z, loss, quantized, label="loss through the quantizer")
+    axes.set(xlabel="embedding z", ylabel="loss")
+    axes.legend()
+
+
+def _in_pieces(axes: Any, z: Array, values: Array, quantized: Array, label: str) -> None:
+    """Draw ``values`` tread by tread: a line up the riser would show values that are never taken."""
+    cuts = np.flatnonzero(np.diff(quantized)) + 1
+    for x, y in zip(np.split(z, cuts), np.split(values, cuts), strict=True):
+        axes.plot(x, y, color=style.TOKEN, linewidth=2)
+    axes.lines[-1].set_label(label)
