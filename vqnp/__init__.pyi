@@ -1,3 +1,16 @@
+from . import data as data
+from . import diagnostics as diagnostics
+from . import experiments as experiments
+from . import layers as layers
+from . import lessons as lessons
+from . import losses as losses
+from . import models as models
+from . import networks as networks
+from . import optim as optim
+from . import plots as plots
+from . import quantize as quantize
+from . import testing as testing
+from . import training as training
 from .data import Dataset as Dataset
 from .data import clusters as clusters
 from .data import digits as digits
@@ -6,17 +19,24 @@ from .diagnostics import Diagnosis as Diagnosis
 from .diagnostics import diagnose as diagnose
 from .diagnostics import side_by_side as side_by_side
 from .models import VQVAE as VQVAE
-from .models import Autoencoder as Autoencoder
-from .models import MLPSettings as MLPSettings
 from .networks import ConvSettings as ConvSettings
+from .networks import MLPSettings as MLPSettings
+from .networks import conv_vqvae as conv_vqvae
+from .networks import mlp_vqvae as mlp_vqvae
+from .quantize import EMA as EMA
+from .quantize import FSQ as FSQ
 from .quantize import Codebook as Codebook
+from .quantize import Identity as Identity
+from .quantize import Quantized as Quantized
 from .quantize import Quantizer as Quantizer
-from .quantize import QuantizerSettings as QuantizerSettings
 from .quantize import ema_update as ema_update
 from .quantize import kmeans as kmeans
 from .quantize import nearest as nearest
+from .training import FineTune as FineTune
+from .training import InitializeCodebook as InitializeCodebook
+from .training import Pretrain as Pretrain
 from .training import TrainSettings as TrainSettings
+from .training import ae_then_vq as ae_then_vq
 from .training import train as train
-from .training.schedule import ae_then_vq as ae_then_vq
 
 __version__: str

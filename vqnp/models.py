@@ -1,229 +1,169 @@
-"""The models: an autoencoder, and the VQ-VAE that quantizes between the same encoder and decoder.
+"""The VQ-VAE: an encoder, a quantizer, a decoder, and what one batch teaches them.
 
-Both map data x to embeddings z = E(x) and decode a reconstruction x̂. The autoencoder decodes z itself and minimises
-‖x − x̂‖² / σ²; the VQ-VAE decodes the token nearest to z and minimises ‖x − x̂‖² / σ² + β ‖z − sg(token)‖², where the decoder's
-gradient reaches the encoder straight through the quantizer. Every norm is a mean over all elements. σ² is the variance of the
-training data, 1 once they are standardized; it weighs the terms of the loss, and no reported error is divided by it.
+Data x become embeddings z = E(x), the quantizer replaces them by vectors v, and the decoder makes
+the reconstruction x̂ = D(v). One batch gives
 
-Since the VQ-VAE holds the autoencoder itself, pretraining the one is initializing the other (AE-then-VQ).
+    loss = ‖x − x̂‖² / σ² + the quantizer's own losses
+
+Every norm is a mean over all elements. σ² is the variance of the training data, 1 once they are
+standardized: it weighs the terms of the loss, and no reported error is divided by it.
+
+With the identity in the quantizer's place, this is an autoencoder. A VQ-VAE and its
+``autoencoder`` share every weight, so pretraining the one initializes the other (AE-then-VQ).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from vqnp.layers import Layer, Linear, ReLU, Sequential
-from vqnp.losses import commitment, mse
-from vqnp.networks import ConvSettings, conv_decoder, conv_encoder
-from vqnp.quantize import Quantizer, QuantizerSettings
-from vqnp.validation import Array, require_integer
-
-
-@dataclass(frozen=True)
-class MLPSettings:
-    """Sizes of the paper's three-linear-layer encoder and decoder; ``extra`` is the width of one more layer before the tokens."""
-
-    data_dim: int
-    token_dim: int
-    encoder_hidden: int = 32
-    decoder_hidden: int = 32
-    extra: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("data_dim", "token_dim", "encoder_hidden", "decoder_hidden"):
-            require_integer(getattr(self, name), name, least=1)
-        if self.extra is not None:
-            require_integer(self.extra, "extra", least=1)
-
-
-def mlp(*sizes: int, rng: np.random.Generator, dtype: Any = np.float32) -> Sequential:
-    """Return linear layers from each size to the next, a rectifier between every two."""
-    layers: list[Layer] = []
-    for i in range(len(sizes) - 1):
-        if i > 0:
-            layers.append(ReLU())
-        layers.append(Linear(sizes[i], sizes[i + 1], rng, dtype))
-    return Sequential(*layers)
+from vqnp.layers import Layer
+from vqnp.losses import mse
+from vqnp.quantize import Identity, Quantized, Quantizer
+from vqnp.validation import Array
 
 
 @dataclass
 class Step:
-    """What one batch gives: the loss terms, plain means of squares without σ² and β, and every parameter's gradient."""
+    """What one batch gives: losses by name, plain means without σ² and weights, and gradients.
+
+    ``embeddings`` ``(N, D)`` and what the quantizer made of them are there for its update.
+    """
 
     losses: dict[str, float]
     gradients: dict[str, Array]
-
-
-@dataclass
-class VQStep(Step):
-    """What one batch gives with VQ: also the embeddings ``(N, D)`` and the codes ``(N,)`` they chose."""
-
     embeddings: Array
-    codes: Array
+    quantized: Quantized
 
 
-class Autoencoder:
-    """An encoder and a decoder; ``params`` names their parameters ``"encoder.0.weight"``, ..., ``"decoder.4.bias"``.
+@dataclass(eq=False)
+class VQVAE:
+    """A VQ-VAE of an encoder, any quantizer, and a decoder.
 
-    ``variance`` is the σ² that the reconstruction's error is divided by.
+    Parameters
+    ----------
+    encoder, decoder : Layer
+        The last axis of the encoder's output is the embedding's: ``(..., D)``.
+    quantizer : Quantizer
+        What stands between them; :class:`~vqnp.quantize.Identity` makes an autoencoder.
+    variance : float
+        σ², by which the reconstruction loss is divided; positive.
+
+    Raises
+    ------
+    ValueError
+        For a variance that is not positive and finite.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> import vqnp
+    >>> model = vqnp.mlp_vqvae(vqnp.MLPSettings(data_dim=2, token_dim=1), vqnp.FSQ((5,)), rng=0)
+    >>> x = np.zeros((3, 2), np.float32)
+    >>> model.encode(x).shape, model.reconstruct(x).shape
+    ((3, 1), (3, 2))
     """
 
-    def __init__(self, encoder: Sequential, decoder: Sequential, variance: float = 1.0) -> None:
-        if not 0 < variance < math.inf:
-            raise ValueError(f"variance must be positive, got {variance}")
-        self.encoder, self.decoder, self.variance = encoder, decoder, variance
-        self.params = _prefixed("encoder", encoder.params) | _prefixed("decoder", decoder.params)
+    encoder: Layer
+    quantizer: Quantizer
+    decoder: Layer
+    variance: float = field(default=1.0, kw_only=True)
 
-    @classmethod
-    def mlp(
-        cls, settings: MLPSettings, rng: np.random.Generator, dtype: Any = np.float32
-    ) -> "Autoencoder":
-        """Build the MLP of ``settings``; the encoder's weights are drawn first."""
-        s = settings
-        extra = () if s.extra is None else (s.extra,)
-        encoder = mlp(
-            s.data_dim,
-            s.encoder_hidden,
-            s.encoder_hidden,
-            *extra,
-            s.token_dim,
-            rng=rng,
-            dtype=dtype,
-        )
-        decoder = mlp(
-            s.token_dim, s.decoder_hidden, s.decoder_hidden, s.data_dim, rng=rng, dtype=dtype
-        )
-        return cls(encoder, decoder)
+    def __post_init__(self) -> None:
+        if not 0 < self.variance < math.inf:
+            raise ValueError(f"variance must be positive and finite, got {self.variance}")
 
-    @classmethod
-    def conv(
-        cls,
-        settings: ConvSettings,
-        rng: np.random.Generator,
-        variance: float = 1.0,
-        dtype: Any = np.float32,
-    ) -> "Autoencoder":
-        """Build the convolutional model of ``settings``; the encoder's weights are drawn first."""
-        return cls(conv_encoder(settings, rng, dtype), conv_decoder(settings, rng, dtype), variance)
+    @property
+    def params(self) -> dict[str, Array]:
+        """Every parameter by name: ``"encoder.0.weight"``, ..., ``"decoder.4.bias"``."""
+        return self._named(self.encoder.params, self.quantizer.params, self.decoder.params)
 
-    def encode(self, x: Array) -> Array:
-        """Return the embeddings of ``x``; the last axis is the token axis."""
-        return self.encoder.forward(x)[0]
-
-    def decode(self, z: Array) -> Array:
-        """Return the reconstruction from embeddings or tokens ``z``."""
-        return self.decoder.forward(z)[0]
-
-    def reconstruct(self, x: Array) -> Array:
-        """Return the reconstruction of ``x``, without quantization."""
-        return self.decode(self.encode(x))
-
-    def loss_and_gradients(self, x: Array) -> Step:
-        """Return the reconstruction loss of the batch ``x`` and the gradient of every parameter."""
-        z, encoder_cache = self.encoder.forward(x)
-        reconstruction, decoder_cache = self.decoder.forward(z)
-        loss, dreconstruction = mse(reconstruction, x)
-        dreconstruction /= self.variance
-        dz, decoder_gradients = self.decoder.backward(dreconstruction, decoder_cache)
-        _, encoder_gradients = self.encoder.backward(dz, encoder_cache)
-        gradients = _prefixed("encoder", encoder_gradients) | _prefixed(
-            "decoder", decoder_gradients
-        )
-        return Step({"reconstruction": loss}, gradients)
-
-
-class VQVAE:
-    """An autoencoder with a quantizer between its halves; it shares the autoencoder's parameters and adds none of its own."""
-
-    def __init__(self, autoencoder: Autoencoder, quantizer: Quantizer, beta: float = 0.25) -> None:
-        if beta < 0:
-            raise ValueError(f"beta must be at least 0, got {beta}")
-        self.autoencoder, self.quantizer, self.beta = autoencoder, quantizer, beta
-        self.params = autoencoder.params
-
-    @classmethod
-    def mlp(
-        cls,
-        settings: MLPSettings,
-        quantizer: QuantizerSettings | None = None,
-        *,
-        beta: float = 0.25,
-        seed: int = 0,
-        dtype: Any = np.float32,
-    ) -> "VQVAE":
-        """Build the paper's VQ-VAE for synthetic data, its weights drawn from ``seed``."""
-        return cls(
-            Autoencoder.mlp(settings, np.random.default_rng(seed), dtype),
-            Quantizer(quantizer),
-            beta,
-        )
-
-    @classmethod
-    def conv(
-        cls,
-        settings: ConvSettings | None = None,
-        quantizer: QuantizerSettings | None = None,
-        *,
-        beta: float = 0.25,
-        variance: float = 1.0,
-        seed: int = 0,
-        dtype: Any = np.float32,
-    ) -> "VQVAE":
-        """Build the paper's VQ-VAE for images, its weights drawn from ``seed``; ``variance`` is that of the training pixels."""
-        autoencoder = Autoencoder.conv(
-            settings or ConvSettings(), np.random.default_rng(seed), variance, dtype
-        )
-        return cls(autoencoder, Quantizer(quantizer or QuantizerSettings(512, decay=0.99)), beta)
+    @property
+    def autoencoder(self) -> "VQVAE":
+        """The same weights without quantization."""
+        return VQVAE(self.encoder, Identity(), self.decoder, variance=self.variance)
 
     @property
     def tokens(self) -> Array:
-        """The codebook's tokens ``(K, D)``; raises ``RuntimeError`` before it is initialized."""
-        return self.quantizer.codebook.tokens
+        """The quantizer's tokens ``(K, D)``; raises ``RuntimeError`` before there are any."""
+        return self.quantizer.tokens
 
     def encode(self, x: Array) -> Array:
-        """Return the embeddings of ``x``, before quantization."""
-        return self.autoencoder.encode(x)
+        """Return the embeddings of ``x``, before quantization; the last axis is the token axis."""
+        return self.encoder.forward(x)[0]
 
-    def quantize(self, x: Array) -> tuple[Array, Array]:
-        """Return the token of each embedding of ``x``, shaped like the embeddings, and the codes ``(N,)``."""
+    def decode(self, vectors: Array) -> Array:
+        """Return the reconstruction from ``vectors``, shaped like embeddings."""
+        return self.decoder.forward(vectors)[0]
+
+    def quantize(self, x: Array) -> Quantized:
+        """Return the quantized embeddings of ``x``: vectors of their shape, and the codes."""
         z = self.encode(x)
-        quantized, codes = self.quantizer.forward(_as_points(z))
-        return quantized.reshape(z.shape), codes
+        quantized, _ = self.quantizer.forward(as_rows(z))
+        return quantized._replace(vectors=quantized.vectors.reshape(z.shape))
 
     def reconstruct(self, x: Array) -> Array:
-        """Return the reconstruction of ``x`` from its tokens; changes nothing."""
-        return self.autoencoder.decode(self.quantize(x)[0])
+        """Return the reconstruction of ``x`` from its codes; changes nothing."""
+        return self.decode(self.quantize(x).vectors)
 
-    def loss_and_gradients(self, x: Array) -> VQStep:
-        """Return the loss terms of the batch ``x``, the gradient of every parameter, the embeddings and their codes.
+    def loss_and_gradients(self, x: Array, *, rng: Any = None) -> Step:
+        """Return the losses of the batch ``x`` and the gradient of every parameter.
 
-        The codebook does not move here: ``quantizer.update(step.embeddings, step.codes)`` moves it afterwards.
+        Nothing moves here: ``quantizer.update(step.embeddings, step.quantized)`` does that later.
         """
-        encoder, decoder = self.autoencoder.encoder, self.autoencoder.decoder
-        z, encoder_cache = encoder.forward(x)
-        embeddings = _as_points(z)
-        quantized, codes = self.quantizer.forward(embeddings)
-        reconstruction, decoder_cache = decoder.forward(quantized.reshape(z.shape))
+        z, encoder_cache = self.encoder.forward(x)
+        embeddings = as_rows(z)
+        quantized, quantizer_cache = self.quantizer.forward(embeddings, training=True, rng=rng)
+        reconstruction, decoder_cache = self.decoder.forward(quantized.vectors.reshape(z.shape))
 
         loss, dreconstruction = mse(reconstruction, x)
-        dreconstruction /= self.autoencoder.variance
-        commit, dcommit = commitment(embeddings, quantized)
+        dreconstruction /= self.variance
 
-        dquantized, decoder_gradients = decoder.backward(dreconstruction, decoder_cache)
-        dembeddings = self.quantizer.backward(_as_points(dquantized), codes) + self.beta * dcommit
-        _, encoder_gradients = encoder.backward(dembeddings.reshape(z.shape), encoder_cache)
-        gradients = _prefixed("encoder", encoder_gradients) | _prefixed(
-            "decoder", decoder_gradients
-        )
-        return VQStep({"reconstruction": loss, "commitment": commit}, gradients, embeddings, codes)
+        dvectors, decoder_gradients = self.decoder.backward(dreconstruction, decoder_cache)
+        dz, quantizer_gradients = self.quantizer.backward(as_rows(dvectors), quantizer_cache)
+        _, encoder_gradients = self.encoder.backward(dz.reshape(z.shape), encoder_cache)
+        gradients = self._named(encoder_gradients, quantizer_gradients, decoder_gradients)
+        return Step({"reconstruction": loss} | quantized.losses, gradients, embeddings, quantized)
+
+    def _named(self, encoder: Any, quantizer: Any, decoder: Any) -> dict[str, Array]:
+        halves = {"encoder": encoder, "decoder": decoder, "quantizer": quantizer}
+        return {
+            f"{half}.{name}": a for half, arrays in halves.items() for name, a in arrays.items()
+        }
 
 
-def _prefixed(prefix: str, arrays: dict[str, Array]) -> dict[str, Array]:
-    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+def fill(model: VQVAE, arrays: dict[str, Array]) -> None:
+    """Put stored arrays, ``params.<name>`` and ``buffers.<name>``, into ``model``.
+
+    The quantizer takes whatever is stored of it. Raises ``KeyError`` or ``ValueError`` when a
+    parameter of encoder or decoder is missing or has another shape; nothing is changed then.
+    """
+    own = model.autoencoder.params
+    given = {name: arrays[f"params.{name}"] for name in own}
+    for name, value in own.items():
+        if given[name].shape != value.shape or given[name].dtype != value.dtype:
+            raise ValueError(
+                f"{name} must be {value.dtype} of shape {value.shape}, "
+                f"got {given[name].dtype} of shape {given[name].shape}"
+            )
+    for name, value in own.items():
+        value[...] = given[name]
+    _refill(model.quantizer.params, "params.quantizer.", arrays)
+    _refill(model.quantizer.buffers, "buffers.", arrays)
 
 
-def _as_points(z: Array) -> Array:
-    """View embeddings ``(..., D)`` as points ``(N, D)``."""
+def _refill(owned: dict[str, Array], prefix: str, arrays: dict[str, Array]) -> None:
+    owned.clear()
+    for name, value in arrays.items():
+        if name.startswith(prefix):
+            owned[name.removeprefix(prefix)] = value
+
+
+def stored(model: VQVAE) -> dict[str, Array]:
+    """Return every array that ``fill`` puts back, under its name."""
+    arrays = {f"params.{name}": value for name, value in model.params.items()}
+    return arrays | {f"buffers.{name}": value for name, value in model.quantizer.buffers.items()}
+
+
+def as_rows(z: Array) -> Array:
+    """View embeddings ``(..., D)`` as rows ``(N, D)``."""
     return z.reshape(-1, z.shape[-1])

@@ -22,8 +22,8 @@ for setting in fig3.settings(Plan(seeds=(0,), epochs=2)):
     execute(setting, Path(sys.argv[1]))
 """
 FIRST_EPOCH = """
-from vqnp import VQVAE, MLPSettings, ae_then_vq, clusters, train
-train(VQVAE.mlp(MLPSettings(2, 1)), clusters(2).points, ae_then_vq(0, 1))
+from vqnp import MLPSettings, ae_then_vq, clusters, mlp_vqvae, train
+train(mlp_vqvae(MLPSettings(2, 1)), clusters(2).points, ae_then_vq(0, 1))
 """
 
 

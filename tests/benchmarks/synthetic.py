@@ -8,7 +8,7 @@ import torch
 import torch_transcription
 
 from benchmarks.timing import OURS, Case
-from vqnp import VQVAE, MLPSettings, ae_then_vq, clusters, train
+from vqnp import MLPSettings, ae_then_vq, clusters, mlp_vqvae, train
 
 SETTINGS = {
     "2 → 1, baseline": (2, 1, 0, 200),
@@ -31,7 +31,7 @@ def cases(*, tiny: bool = False) -> Iterator[Case]:
 
 def ours(dim: int, token_dim: int, pretrain: int, finetune: int) -> float:
     """Train as the library does."""
-    model = VQVAE.mlp(MLPSettings(dim, token_dim))
+    model = mlp_vqvae(MLPSettings(dim, token_dim))
     return train(model, clusters(dim).points, ae_then_vq(pretrain, finetune))[-1].reconstruction
 
 

@@ -19,6 +19,7 @@ from vqnp.experiments.image_setting import ImageSetting, Pretraining
 from vqnp.experiments.results import account_of, is_finished, load_finished, save_finished
 from vqnp.files import load_arrays
 from vqnp.models import VQVAE
+from vqnp.networks import conv_vqvae
 from vqnp.training import EpochRecord, train
 from vqnp.training.schedule import Pretrain
 from vqnp.validation import Array
@@ -52,7 +53,7 @@ def pretrain(setting: Pretraining, directory: Path, resume: bool = False) -> Non
     images = setting.data.load()
     if resume and is_finished(path, setting, images):
         return
-    model = VQVAE.conv(setting.sizes, variance=variance(images.train), seed=setting.seed)
+    model = conv_vqvae(setting.sizes, variance=variance(images.train), rng=setting.seed)
     begun = time.perf_counter()
     checkpoint = path.with_suffix(".checkpoint.npz")
     history = train(
@@ -60,7 +61,7 @@ def pretrain(setting: Pretraining, directory: Path, resume: bool = False) -> Non
         images.train,
         setting.schedule,
         setting.train,
-        seed=setting.seed,
+        rng=setting.seed,
         checkpoint=checkpoint,
         resume=resume,
     )
@@ -93,7 +94,7 @@ def execute_images(setting: ImageSetting, directory: Path, resume: bool = False)
         images.train,
         schedule,
         setting.train,
-        seed=setting.seed,
+        rng=setting.seed,
         checkpoint=checkpoint,
         resume=resume,
     )
@@ -108,7 +109,7 @@ def execute_images(setting: ImageSetting, directory: Path, resume: bool = False)
 def take_pretrained(model: VQVAE, setting: Pretraining, directory: Path) -> list[EpochRecord]:
     """Give ``model`` the parameters of a finished pretraining and return its history."""
     arrays = load_arrays(directory / f"{setting.slug}.npz")
-    for name, parameter in model.params.items():
+    for name, parameter in model.autoencoder.params.items():
         parameter[...] = arrays[name]
     return [EpochRecord(**record) for record in json.loads(str(arrays["info"]))["history"]]
 
@@ -125,8 +126,8 @@ def evaluate(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str, Array
         x = scale(test[start : start + BATCH])
         z = model.encode(x)
         points = z.reshape(-1, z.shape[-1])  # (B·H/4·W/4, D)
-        quantized, codes = model.quantizer.forward(points)
-        reconstruction = model.autoencoder.decode(quantized.reshape(z.shape))
+        quantized, codes, _ = model.quantizer.forward(points)[0]
+        reconstruction = model.decode(quantized.reshape(z.shape))
         counts += np.bincount(codes, minlength=len(counts))
         error += float(np.square(reconstruction - x).sum(dtype=np.float64))
         quantization += float(np.square(points - quantized).sum(dtype=np.float64))

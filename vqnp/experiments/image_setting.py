@@ -1,14 +1,14 @@
 """One setting of an experiment on images: the counterpart of setting.py, with the paper's settings for CIFAR-10 (section 5.2)."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
 from vqnp.data import Images, load_cifar10, load_patches
 from vqnp.data.fetch import data_folder
 from vqnp.models import VQVAE
-from vqnp.networks import ConvSettings
-from vqnp.quantize import QuantizerSettings
+from vqnp.networks import ConvSettings, conv_vqvae
+from vqnp.quantize import EMA, Quantizer
 from vqnp.training import TrainSettings
 from vqnp.training.schedule import FineTune, InitializeCodebook, Phase, Pretrain
 
@@ -91,8 +91,7 @@ class ImageSetting:
     finetune: int
     seed: int = 0
     sample: int = 256
-    beta: float = 0.25
-    quantizer: QuantizerSettings = field(default_factory=lambda: QuantizerSettings(512, decay=0.99))
+    quantizer: Quantizer = field(default_factory=lambda: EMA(512, decay=0.99))
     train: TrainSettings = field(default_factory=lambda: TrainSettings(256, 3e-4, "amsgrad"))
 
     @property
@@ -116,18 +115,20 @@ class ImageSetting:
 
     def build(self, variance: float) -> VQVAE:
         """Return the untrained model; arms that differ in their schedule alone start from the same weights."""
-        return VQVAE.conv(
-            self.sizes, self.quantizer, beta=self.beta, variance=variance, seed=self.seed
-        )
+        return conv_vqvae(self.sizes, replace(self.quantizer), variance=variance, rng=self.seed)
 
     def to_json(self) -> dict[str, Any]:
         """Return the setting as JSON values."""
-        return {**asdict(self), "data": source_json(self.data)}
+        return {
+            **asdict(self),
+            "quantizer": self.quantizer.to_json(),
+            "data": source_json(self.data),
+        }
 
     @property
     def slug(self) -> str:
         """A file name: what a person looks for first, then a digest of everything."""
         arm = "pretrained" if self.pretrained else "baseline"
         digest = sha256(repr(self).encode()).hexdigest()[:8]
-        width, tokens = self.sizes.encoder_width, self.quantizer.tokens
+        width, tokens = self.sizes.encoder_width, self.quantizer.n_tokens
         return f"{type(self.data).__name__.lower()}-tokens{tokens}-encoder{width}-{arm}-seed{self.seed}-{digest}"

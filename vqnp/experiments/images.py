@@ -10,7 +10,7 @@ from typing import Any
 from vqnp.experiments.image_run import ImageResult
 from vqnp.experiments.image_setting import ImageSetting, ImageSource, Patches, source_json
 from vqnp.networks import ConvSettings
-from vqnp.quantize import QuantizerSettings
+from vqnp.quantize import EMA
 from vqnp.quantize.ema import Dialect
 from vqnp.training import TrainSettings
 from vqnp.validation import require_integer
@@ -156,7 +156,7 @@ def image_setting(
         epochs - pretrain,
         seed,
         sample,
-        quantizer=QuantizerSettings(tokens, plan.decay, dialect),
+        quantizer=EMA(tokens, plan.decay, dialect),
         train=TrainSettings(plan.batch_size, plan.learning_rate, "amsgrad"),
     )
 
@@ -164,5 +164,5 @@ def image_setting(
 def row_of(setting: ImageSetting, results: ImageResults) -> dict[str, Any]:
     """Return what the figures' tables say of a run: its codebook, seed and arm, and its numbers on the test set."""
     quantizer = setting.quantizer
-    arm_ = {"tokens": quantizer.tokens, "seed": setting.seed, "pretrained": setting.pretrained}
+    arm_ = {"tokens": quantizer.n_tokens, "seed": setting.seed, "pretrained": setting.pretrained}
     return arm_ | results[setting].numbers

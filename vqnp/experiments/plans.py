@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import Clusters, Own, Setting, Source
-from vqnp.quantize import QuantizerSettings
+from vqnp.quantize import EMA
 from vqnp.validation import require_integer
 
 Results = Mapping[Setting, Result]
@@ -60,5 +60,5 @@ def arm(
         seed,
         encoder_hidden,
         extra=extra,
-        quantizer=QuantizerSettings(tokens=plan.tokens, decay=0.9),
+        quantizer=EMA(plan.tokens, decay=0.9),
     )

@@ -127,7 +127,7 @@ def run_on_images(
         progress=progress,
         label="pretraining",
     )
-    longest_first = sorted(own, key=lambda setting: -setting.quantizer.tokens * setting.finetune)
+    longest_first = sorted(own, key=lambda setting: -setting.quantizer.n_tokens * setting.finetune)
     tasks = [(setting, runs, resume) for setting in longest_first]
     in_parallel(execute_images, tasks, jobs, progress=progress, label="runs on images")
     return {setting: load_image_result(runs / f"{setting.slug}.npz") for setting in own}

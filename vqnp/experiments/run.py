@@ -16,7 +16,7 @@ from vqnp.experiments.results import account_of, is_finished, load_finished, sav
 from vqnp.experiments.spec import Setting
 from vqnp.files import load_arrays, save_arrays
 from vqnp.models import VQVAE
-from vqnp.training import Run, encode_in_batches, train
+from vqnp.training import TrainState, encode_in_batches, train
 from vqnp.training.schedule import InitializeCodebook
 from vqnp.validation import Array
 
@@ -58,17 +58,15 @@ def execute(
     model = setting.build(data.dim)
     untrained = encode_in_batches(model, data.points, BATCH)
 
-    def keep_start(run: Run) -> None:
-        if isinstance(run.schedule[run.phase], InitializeCodebook):
+    def keep_start(run: TrainState) -> None:
+        if isinstance(run.current_phase, InitializeCodebook):
             embeddings = encode_in_batches(model, data.points, BATCH)
-            save_arrays(
-                start, {"at_start": embeddings, "tokens_at_start": model.quantizer.codebook.tokens}
-            )
+            save_arrays(start, {"at_start": embeddings, "tokens_at_start": model.tokens})
 
     begun = time.perf_counter()
     with threads.limit():
         history = train(
-            model, data.points, setting.schedule, setting.train, seed=setting.seed,
+            model, data.points, setting.schedule, setting.train, rng=setting.seed,
             on_phase=keep_start, checkpoint=checkpoint, resume=resume, progress=progress,
         )  # fmt: skip
         seconds = time.perf_counter() - begun
@@ -89,9 +87,9 @@ def execute(
 def final_arrays(model: VQVAE, data: Dataset) -> dict[str, Array]:
     """Return what a trained model makes of all of the data."""
     embeddings = encode_in_batches(model, data.points, BATCH)
-    _, codes = model.quantizer.forward(embeddings)
+    codes = model.quantizer.forward(embeddings)[0].codes
     # Decoding each token once gives equal rows for equal codes; a product of many rows may round them differently.
-    reconstruction = model.autoencoder.decode(model.tokens)[codes]
+    reconstruction = model.decode(model.tokens)[codes]
     return {
         "embeddings": embeddings,
         "tokens": model.tokens,

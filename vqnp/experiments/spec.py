@@ -3,14 +3,15 @@
 A setting is a frozen dataclass: it prints, compares and goes to JSON, and its ``slug`` names the files of its run.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from vqnp.data import Dataset, clusters, digits, load_points
-from vqnp.models import VQVAE, MLPSettings
-from vqnp.quantize import QuantizerSettings
+from vqnp.models import VQVAE
+from vqnp.networks import MLPSettings, mlp_vqvae
+from vqnp.quantize import EMA, Quantizer
 from vqnp.training import TrainSettings
 from vqnp.training.schedule import FineTune, InitializeCodebook, Phase, Pretrain
 
@@ -63,8 +64,7 @@ class Setting:
     encoder_hidden: int = 32
     decoder_hidden: int = 32
     extra: int | None = None
-    beta: float = 0.25
-    quantizer: QuantizerSettings = field(default_factory=QuantizerSettings)
+    quantizer: Quantizer = field(default_factory=EMA)
     train: TrainSettings = field(default_factory=TrainSettings)
 
     @property
@@ -82,11 +82,15 @@ class Setting:
         sizes = MLPSettings(
             data_dim, self.token_dim, self.encoder_hidden, self.decoder_hidden, self.extra
         )
-        return VQVAE.mlp(sizes, self.quantizer, beta=self.beta, seed=self.seed)
+        return mlp_vqvae(sizes, replace(self.quantizer), rng=self.seed)
 
     def to_json(self) -> dict[str, Any]:
         """Return the setting as JSON values; the kind of data is the name of its class."""
-        return {**asdict(self), "data": {"kind": type(self.data).__name__, **asdict(self.data)}}
+        return {
+            **asdict(self),
+            "quantizer": self.quantizer.to_json(),
+            "data": {"kind": type(self.data).__name__, **asdict(self.data)},
+        }
 
     @property
     def slug(self) -> str:

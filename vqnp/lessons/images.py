@@ -129,7 +129,7 @@ def draw_training(histories: dict[bool, Sequence[EpochRecord]]) -> Any:
     panel = axes[0, 0]
     for arm, color, label in style.ARMS:
         errors = [record.reconstruction for record in histories[arm]]
-        before = sum(record.commitment is None for record in histories[arm])
+        before = sum(record.phase == "pretrain" for record in histories[arm])
         epochs = np.arange(1, len(errors) + 1)
         panel.plot(
             epochs[:before],

@@ -1,25 +1,29 @@
-"""Quantization by hand: the nearest-token search, k-means, the moving-average update and the straight-through quantizer."""
+"""Quantizers by hand, one idea a file: the search, k-means, the moving averages, and the rest."""
 
-from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update
+from vqnp.quantize.ema import DIALECTS, EMA, Codebook, Dialect, ema_update
+from vqnp.quantize.fsq import FSQ, fsq_backward, fsq_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
-from vqnp.quantize.quantizer import (
-    Quantizer,
-    QuantizerSettings,
-    quantize_backward,
-    quantize_forward,
-)
+from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
 from vqnp.quantize.search import nearest
+from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
 
 __all__ = [
     "DIALECTS",
+    "EMA",
+    "FSQ",
     "Clustering",
     "Codebook",
     "Dialect",
+    "Identity",
+    "Quantized",
     "Quantizer",
-    "QuantizerSettings",
+    "View",
     "ema_update",
+    "fsq_backward",
+    "fsq_forward",
     "kmeans",
     "nearest",
-    "quantize_backward",
-    "quantize_forward",
+    "quantizer_from_json",
+    "straight_through_backward",
+    "straight_through_forward",
 ]

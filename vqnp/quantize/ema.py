@@ -22,14 +22,27 @@ any number of threads; L, M and the tokens are stored in the codebook's dtype.
 Shapes: embeddings ``(N, D)``, codes ``(N,)``, tokens and M ``(K, D)``, l and L ``(K,)``.
 """
 
+import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numba import prange
 
 from vqnp.jit import both, kernel, parallel_kernel
-from vqnp.validation import Array, require_codes, require_finite, require_points, require_share
+from vqnp.losses import commitment
+from vqnp.quantize.lloyd import batch_statistics, kmeans
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
+from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
+from vqnp.validation import (
+    Array,
+    require_codes,
+    require_finite,
+    require_integer,
+    require_mask,
+    require_points,
+    require_share,
+)
 
 Dialect = Literal["paper", "counts-one", "smoothed-state", "debiased"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
@@ -88,29 +101,6 @@ def require_dialect(dialect: str) -> None:
     """Raise ``ValueError`` unless ``dialect`` is one of ``DIALECTS``."""
     if dialect not in DIALECTS:
         raise ValueError(f"dialect must be one of {', '.join(DIALECTS)}, got {dialect!r}")
-
-
-def batch_statistics_loop(embeddings: Array, codes: Array, n_tokens: int) -> tuple[Array, Array]:
-    """The definition of l ``(K,)`` and m ``(K, D)``, both float64: each embedding is added to the code that it chose."""
-    hits = np.zeros(n_tokens)
-    sums = np.zeros((n_tokens, embeddings.shape[1]))
-    for i in range(len(codes)):
-        k = codes[i]
-        hits[k] += 1
-        for d in range(embeddings.shape[1]):
-            sums[k, d] += embeddings[i, d]
-    return hits, sums
-
-
-def batch_statistics_numpy(embeddings: Array, codes: Array, n_tokens: int) -> tuple[Array, Array]:
-    """The same in NumPy."""
-    hits = np.bincount(codes, minlength=n_tokens).astype(np.float64)
-    sums = np.zeros((n_tokens, embeddings.shape[1]))
-    np.add.at(sums, codes, embeddings)
-    return hits, sums
-
-
-batch_statistics = kernel(batch_statistics_loop)
 
 
 @kernel
@@ -260,8 +250,113 @@ def _statistics_of(
 
 def _divide_by_smoothed(codebook: Codebook, decay: float, dialect: Dialect) -> None:
     """Eq. 5 as the other dialects have it: for every code, by weights that are never zero."""
-    bias = 1 - decay**codebook.steps if dialect == "debiased" else 1.0
+    bias = 1 - decay ** int(codebook.steps) if dialect == "debiased" else 1.0
     weights = smoothed(codebook.counts / bias)
     if dialect == "smoothed-state":
         codebook.counts[:] = weights
     codebook.tokens[:] = codebook.sums / bias / weights[:, None]
+
+
+@dataclass(frozen=True)
+class EMA(Quantizer):
+    """The paper's quantizer: nearest token, straight-through gradient, tokens by moving averages.
+
+    Its own loss is the commitment, ``beta`` times the mean of (z - sg(token))²: it pulls each
+    embedding to its token and never the other way. ``buffers`` hold the :class:`Codebook`.
+
+    Parameters
+    ----------
+    n_tokens : int
+        K, the size of the codebook.
+    decay : float in [0, 1)
+        γ of eqs. 3 and 4.
+    dialect : {"paper", "counts-one", "smoothed-state", "debiased"}
+        The variant of the moving averages.
+    beta : float
+        The weight of the commitment loss, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a count below 1, a decay outside [0, 1), an unknown dialect or a negative weight.
+
+    Example
+    -------
+    >>> EMA(n_tokens=128)
+    EMA(n_tokens=128, decay=0.9, dialect='paper', beta=0.25)
+    """
+
+    n_tokens: int = 128
+    decay: float = 0.9
+    dialect: Dialect = "paper"
+    beta: float = 0.25
+
+    def __post_init__(self) -> None:
+        require_integer(self.n_tokens, "n_tokens", least=1)
+        require_share(self.decay, "decay")
+        require_dialect(self.dialect)
+        if not 0 <= self.beta < math.inf:
+            raise ValueError(f"beta must be at least 0 and finite, got {self.beta}")
+
+    @property
+    def initialized(self) -> bool:
+        """Whether there is a codebook."""
+        return bool(self.buffers)
+
+    @property
+    def codebook(self) -> Codebook:
+        """The codebook, which shares its arrays with ``buffers``.
+
+        Raises ``RuntimeError`` before there is one.
+        """
+        if not self.buffers:
+            raise RuntimeError("there is no codebook yet: call initialize(z, batch=...) first")
+        return Codebook(**self.buffers)
+
+    def use(self, codebook: Codebook) -> None:
+        """Take ``codebook`` as the state, in place of any before it."""
+        self.buffers.update(vars(codebook), steps=np.array(codebook.steps, np.int64))
+
+    @property
+    def tokens(self) -> Array:
+        """The tokens ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
+        return self.codebook.tokens
+
+    def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
+        """Place the tokens on embeddings ``z`` ``(N, D)`` by k-means (eq. 2).
+
+        The averages start from the clusters' sizes n as a batch of ``batch`` embeddings would
+        show them: L = n · batch / N.
+        """
+        rng = np.random.default_rng(rng)
+        clusters = kmeans(z, self.n_tokens, rng=rng)
+        expected_hits = clusters.counts * (batch / len(z))
+        self.use(Codebook.start(clusters.tokens, expected_hits, self.dialect, rng=rng))
+
+    def forward(
+        self, z: Array, *, training: bool = False, rng: Any = None
+    ) -> tuple[Quantized, Cache]:
+        """Return the nearest tokens, their codes and the commitment loss; changes nothing."""
+        vectors, codes = straight_through_forward(z, self.tokens)
+        value, dcommitment = commitment(z, vectors)
+        return Quantized(vectors, codes, {"commitment": value}), dcommitment
+
+    def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
+        """Return the gradient of ``z``: straight through, and the commitment's."""
+        return straight_through_backward(dvectors) + self.beta * cache, {}
+
+    def update(
+        self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
+    ) -> Array:
+        """Move the tokens towards the embeddings that chose them (eqs. 3 to 5).
+
+        Call it after the loss is known, because output and loss belong to the tokens from before.
+        Where ``mask`` is False throughout, nothing moves. Raises as :func:`ema_update` does.
+        """
+        codes = quantized.codes
+        if mask is not None:
+            require_mask(mask, "mask", len(z))
+            if not mask.any():
+                return np.zeros(self.n_tokens)
+            z, codes = z[mask], codes[mask]
+        return ema_update(self.codebook, z, codes, self.decay, self.dialect)

@@ -18,8 +18,7 @@ from typing import Literal, get_args
 import numpy as np
 from numba import prange
 
-from vqnp.jit import both
-from vqnp.quantize.ema import batch_statistics
+from vqnp.jit import both, kernel
 from vqnp.quantize.search import nearest
 from vqnp.validation import Array, require_integer, require_points
 
@@ -129,6 +128,29 @@ def lloyd(points: Array, tokens: Array, iterations: int) -> Clustering:
             f"k-means leaves {empty} of {len(tokens)} tokens without points", stacklevel=3
         )
     return Clustering(tokens, codes, counts, float(distances.sum(dtype=np.float64)), steps)
+
+
+def batch_statistics_loop(embeddings: Array, codes: Array, n_tokens: int) -> tuple[Array, Array]:
+    """The definition of l ``(K,)`` and m ``(K, D)``, both float64: each embedding is added to the code that it chose."""
+    hits = np.zeros(n_tokens)
+    sums = np.zeros((n_tokens, embeddings.shape[1]))
+    for i in range(len(codes)):
+        k = codes[i]
+        hits[k] += 1
+        for d in range(embeddings.shape[1]):
+            sums[k, d] += embeddings[i, d]
+    return hits, sums
+
+
+def batch_statistics_numpy(embeddings: Array, codes: Array, n_tokens: int) -> tuple[Array, Array]:
+    """The same in NumPy."""
+    hits = np.bincount(codes, minlength=n_tokens).astype(np.float64)
+    sums = np.zeros((n_tokens, embeddings.shape[1]))
+    np.add.at(sums, codes, embeddings)
+    return hits, sums
+
+
+batch_statistics = kernel(batch_statistics_loop)
 
 
 def lloyd_step(points: Array, tokens: Array, codes: Array, distances: Array) -> Array:

@@ -1,111 +1,183 @@
-"""The quantizer: every embedding becomes its nearest token (eq. 1), and the gradient passes straight through.
+"""The protocol: a quantizer is a layer that also names codes.
 
-Looking up the nearest token has a derivative of zero almost everywhere. The straight-through estimator (Bengio et al., 2013)
-replaces it in the backward pass by the identity: the encoder receives the decoder's gradient as if z had not been quantized.
-The tokens get no gradient: they follow the embeddings by moving averages (eqs. 3 to 5).
+It stands between encoder and decoder. Forward, it replaces each embedding by a vector that a
+code can name. Backward, it says which gradient reaches the encoder. Its losses, their weights,
+its parameters and its state are its own, so a model and the training loop need to know no kind.
 
-Shapes: embeddings ``(N, D)``, tokens ``(K, D)``, codes ``(N,)``.
+To write a quantizer, subclass :class:`Quantizer` as a frozen dataclass whose fields are its
+configuration, and define ``forward``, ``backward`` and ``decode``. Every other method has a
+default that does nothing.
+
+Shapes: embeddings z and vectors ``(N, D)``, tokens ``(K, D)``, codes ``(N,)`` int64, or
+``(N, H)`` for a quantizer of H codebooks.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from vqnp.quantize.ema import Codebook, Dialect, ema_update, require_dialect
-from vqnp.quantize.lloyd import kmeans
-from vqnp.quantize.search import search
-from vqnp.validation import Array, require_integer, require_mask, require_points, require_share
+from vqnp.validation import Array
+
+Cache = Any
+Gradients = dict[str, Array]
 
 
-def quantize_forward(embeddings: Array, tokens: Array) -> tuple[Array, Array]:
-    """Return each embedding's token ``(N, D)`` and, as the cache, its code ``(N,)``.
+class Quantized(NamedTuple):
+    """What a quantizer makes of N embeddings.
 
-    Raises ``TypeError`` or ``ValueError`` unless ``embeddings`` is a finite, non-empty ``(N, D)`` array of the tokens' dtype and D.
+    ``vectors`` ``(N, D)`` go to the decoder; ``codes`` ``(N,)`` or ``(N, H)`` name them; ``losses``
+    hold the quantizer's own losses by name, before their weights.
     """
-    embeddings = require_points(embeddings, "embeddings", dim=tokens.shape[1])
-    if embeddings.dtype != tokens.dtype:
-        raise TypeError(
-            f"embeddings and tokens must have one dtype, got {embeddings.dtype} and {tokens.dtype}"
-        )
-    codes, _ = search(embeddings, tokens)
-    return tokens.take(codes, axis=0), codes
+
+    vectors: Array
+    codes: Array
+    losses: dict[str, float]
 
 
-def quantize_backward(dquantized: Array, codes: Array) -> Array:
-    """Return the straight-through gradient of the embeddings: that of their tokens, whatever the ``codes``."""
-    return dquantized
+class View(NamedTuple):
+    """What a diagnosis looks at: embeddings ``(N, D)``, tokens ``(K, D)`` and codes ``(N,)``."""
+
+    embeddings: Array
+    tokens: Array
+    codes: Array
 
 
 @dataclass(frozen=True)
-class QuantizerSettings:
-    """How many tokens there are and how they move: K, the decay γ and the dialect of the moving averages."""
-
-    tokens: int = 128
-    decay: float = 0.9
-    dialect: Dialect = "paper"
-
-    def __post_init__(self) -> None:
-        require_integer(self.tokens, "tokens", least=1)
-        require_share(self.decay, "decay")
-        require_dialect(self.dialect)
-
-
 class Quantizer:
-    """Owns a codebook. It has none until ``initialize`` has seen embeddings; only ``initialize`` and ``update`` change it."""
+    """The base of all quantizers. It prints, compares and hashes by its configuration.
 
-    def __init__(self, settings: QuantizerSettings | None = None) -> None:
-        self.settings = settings or QuantizerSettings()
-        self._codebook: Codebook | None = None
+    The optimizer moves ``params``; ``update`` moves ``buffers``. Checkpoints keep both. The
+    dictionaries never leave the object, so that what is stored in them is seen by all who hold it.
 
-    @property
-    def codebook(self) -> Codebook:
-        """The codebook; raises ``RuntimeError`` before ``initialize``."""
-        if self._codebook is None:
-            raise RuntimeError(
-                "the quantizer has no codebook yet: call initialize(embeddings, batch, rng) first"
-            )
-        return self._codebook
+    Example
+    -------
+    >>> import numpy as np
+    >>> from vqnp import EMA
+    >>> quantizer = EMA(n_tokens=2, beta=0.25)
+    >>> z = np.array([[0.0], [1.0], [10.0]])
+    >>> quantizer.initialize(z, batch=3)
+    >>> quantized, cache = quantizer.forward(z)
+    >>> quantized.vectors.tolist()
+    [[0.5], [0.5], [10.0]]
+    """
 
-    @codebook.setter
-    def codebook(self, codebook: Codebook) -> None:
-        self._codebook = codebook
+    draws: ClassVar[bool] = False  # True: forward and update draw numbers, and are given ``rng``
+    params: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
+    buffers: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def initialized(self) -> bool:
-        """Whether there is a codebook."""
-        return self._codebook is not None
+        """Whether it can quantize: True from the start unless ``initialize`` places something."""
+        return True
 
-    def initialize(self, embeddings: Array, batch: int, rng: np.random.Generator) -> None:
-        """Place the tokens on ``embeddings`` ``(N, D)`` by k-means.
+    @property
+    def tokens(self) -> Array:
+        """The codebook ``(K, D)``, learnt or implied."""
+        raise NotImplementedError(f"{type(self).__name__} has no single codebook")
 
-        The moving averages start from the clusters' sizes n as a batch of ``batch`` embeddings would show them: L = n · batch / N.
+    @property
+    def n_tokens(self) -> int:
+        """K, the size of the codebook."""
+        return len(self.tokens)
+
+    @property
+    def bits(self) -> float:
+        """Bits that name one embedding: log2 K, summed over the codebooks."""
+        return math.log2(self.n_tokens)
+
+    def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
+        """Place what there is to place on embeddings ``z``; a training batch will hold ``batch``."""
+
+    def forward(
+        self, z: Array, *, training: bool = False, rng: Any = None
+    ) -> tuple[Quantized, Cache]:
+        """Quantize ``z`` and return what ``backward`` needs; changes nothing."""
+        raise NotImplementedError
+
+    def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
+        """Return the gradient of ``z`` and of each parameter, the quantizer's own losses included."""
+        raise NotImplementedError
+
+    def update(
+        self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
+    ) -> Array:
+        """Move the buffers after a training step and return the hits ``(K,)`` of the batch.
+
+        ``mask`` ``(N,)`` of bool is False where an embedding is only padding.
         """
-        clusters = kmeans(embeddings, self.settings.tokens, rng)
-        expected_hits = clusters.counts * (batch / len(embeddings))
-        self.codebook = Codebook.start(
-            clusters.tokens, expected_hits, self.settings.dialect, rng=rng
+        codes = quantized.codes if mask is None else quantized.codes[mask]
+        return np.bincount(codes, minlength=self.n_tokens).astype(np.float64)
+
+    def decode(self, codes: Array) -> Array:
+        """Return the vectors ``(N, D)`` of ``codes``, equal to those of ``forward`` to the bit."""
+        return self.tokens.take(codes, axis=0)
+
+    def view(self, z: Array) -> View:
+        """Return what a diagnosis of ``z`` should look at."""
+        return View(z, self.tokens, self.forward(z)[0].codes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the configuration as JSON values; :func:`quantizer_from_json` inverts it."""
+        fields = (f.name for f in self.__dataclass_fields__.values() if f.init)
+        return {"kind": type(self).__name__} | {name: getattr(self, name) for name in fields}
+
+
+@dataclass(frozen=True)
+class Identity(Quantizer):
+    """No quantization: every embedding is its own vector. With it, a VQ-VAE is an autoencoder."""
+
+    @property
+    def n_tokens(self) -> int:
+        """0: there are no tokens."""
+        return 0
+
+    @property
+    def bits(self) -> float:
+        """Infinite: real numbers are not named by codes."""
+        return math.inf
+
+    def forward(
+        self, z: Array, *, training: bool = False, rng: Any = None
+    ) -> tuple[Quantized, Cache]:
+        """Return ``z`` itself, and codes of no codebook ``(N, 0)``."""
+        return Quantized(z, np.empty((len(z), 0), np.int64), {}), None
+
+    def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
+        """Return the gradient as it came."""
+        return dvectors, {}
+
+    def update(
+        self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
+    ) -> Array:
+        """Return the hits of no tokens ``(0,)``."""
+        return np.zeros(0)
+
+
+def quantizer_from_json(value: dict[str, Any]) -> Quantizer:
+    """Build the quantizer that ``to_json`` described.
+
+    The kind is looked up by name among the subclasses of :class:`Quantizer` that are defined, so a
+    quantizer of your own is found once its module is imported. Raises ``ValueError`` otherwise.
+    """
+    config = {name: _tuples(entry) for name, entry in value.items() if name != "kind"}
+    kinds = {kind.__name__: kind for kind in _subclasses(Quantizer)}
+    if value["kind"] not in kinds:
+        raise ValueError(
+            f"no quantizer is called {value['kind']!r}: import the module that defines it first; "
+            f"defined are {', '.join(sorted(kinds))}"
         )
+    return kinds[value["kind"]](**config)
 
-    def forward(self, embeddings: Array) -> tuple[Array, Array]:
-        """Return the tokens ``(N, D)`` nearest to ``embeddings`` and their codes ``(N,)``; changes nothing."""
-        return quantize_forward(embeddings, self.codebook.tokens)
 
-    def backward(self, dquantized: Array, codes: Array) -> Array:
-        """Return the straight-through gradient of the embeddings."""
-        return quantize_backward(dquantized, codes)
+def _subclasses(kind: type[Quantizer]) -> Iterator[type[Quantizer]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _subclasses(child)
 
-    def update(self, embeddings: Array, codes: Array, mask: Array | None = None) -> Array:
-        """Move the tokens towards the embeddings that chose them and return the hits ``(K,)``. Training only.
 
-        Call it after the loss is known: output and loss belong to the tokens from before. ``mask`` ``(N,)`` of bool leaves out
-        padded embeddings where it is False; where it is False throughout, nothing moves.
-        Raises ``TypeError`` or ``ValueError`` for a mask that is not one bool an embedding, and as ``ema_update`` does.
-        """
-        if mask is not None:
-            require_mask(mask, "mask", len(embeddings))
-            if not mask.any():
-                return np.zeros(len(self.codebook.tokens))
-            embeddings, codes = embeddings[mask], codes[mask]
-        return ema_update(
-            self.codebook, embeddings, codes, self.settings.decay, self.settings.dialect
-        )
+def _tuples(value: Any) -> Any:
+    """Undo what JSON does to tuples: it knows only lists."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

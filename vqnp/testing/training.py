@@ -17,10 +17,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from vqnp import threads
-from vqnp.models import VQVAE, MLPSettings
-from vqnp.networks import ConvSettings
+from vqnp.models import VQVAE
+from vqnp.networks import ConvSettings, MLPSettings, conv_vqvae, mlp_vqvae
 from vqnp.optim import Adam, AdamW
-from vqnp.quantize import Codebook, QuantizerSettings
+from vqnp.quantize import EMA, Codebook
 from vqnp.testing.adapter import Arrays, Port, Precision, to_numpy
 from vqnp.testing.check import Check, Functions, judge
 from vqnp.testing.golden import Case, cases, draw
@@ -105,11 +105,11 @@ def trained(
     model = build(parameters, codebook, settings)
     optimizer, quantizer, seen = optimizer_for(model, settings), model.quantizer, []
     straight = quantizer.backward
-    quantizer.backward = lambda dout, codes: passes * straight(dout, codes)  # type: ignore[method-assign, assignment]
+    object.__setattr__(quantizer, "backward", lambda dv, cache: straight(passes * dv, cache))
 
     def update_by(x: Array) -> None:
         z = model.encode(x).reshape(-1, model.tokens.shape[1])
-        quantizer.update(z, quantizer.forward(z)[1])
+        quantizer.update(z, quantizer.forward(z)[0])
 
     with threads.limit(1):  # too little work to share
         for x in batches:
@@ -118,15 +118,13 @@ def trained(
             step = model.loss_and_gradients(x)
             optimizer.step(step.gradients)
             if update == "after":
-                quantizer.update(step.embeddings, step.codes)
+                quantizer.update(step.embeddings, step.quantized)
             if update == "anew":  # by the embeddings that the encoder has by now
                 update_by(x)
-            book = {
-                name: getattr(quantizer.codebook, name) for name in ("tokens", "counts", "sums")
-            }
+            book = {name: quantizer.buffers[name] for name in ("tokens", "counts", "sums")}
             seen.append(
                 step.losses
-                | {"codes": step.codes}
+                | {"codes": step.quantized.codes}
                 | {n: a.copy() for n, a in (model.params | book).items()}
             )
     return seen
@@ -136,19 +134,14 @@ def build(
     parameters: dict[str, Array], codebook: dict[str, Array], settings: dict[str, Any]
 ) -> VQVAE:
     """Return the model with these parameters and this codebook, in their precision."""
-    dtype, k = (
-        precision_of(parameters),
-        QuantizerSettings(len(codebook["tokens"]), settings["decay"]),
-    )
-    if settings["model"] == "mlp":
-        model = VQVAE.mlp(SIZES["mlp"], k, beta=settings["beta"], dtype=dtype)
-    else:
-        model = VQVAE.conv(SIZES["conv"], k, beta=settings["beta"], dtype=dtype)
-    model.autoencoder.variance = settings["variance"]
+    quantizer = EMA(len(codebook["tokens"]), settings["decay"], beta=settings["beta"])
+    kind = mlp_vqvae if settings["model"] == "mlp" else conv_vqvae
+    model = kind(SIZES[settings["model"]], quantizer, dtype=precision_of(parameters))
+    model.variance = settings["variance"]
     for name, array in parameters.items():
         model.params[name][:] = array
-    model.quantizer.codebook = Codebook(
-        codebook["tokens"].copy(), codebook["counts"].copy(), codebook["sums"].copy()
+    quantizer.use(
+        Codebook(codebook["tokens"].copy(), codebook["counts"].copy(), codebook["sums"].copy())
     )
     return model
 
@@ -215,8 +208,8 @@ def make_cases() -> tuple[Case, ...]:
 
 def _make_case(seed: int, settings: dict[str, Any], shape: tuple[int, ...], k: int) -> Case:
     rng, dims = np.random.default_rng(seed), SIZES[settings["model"]].token_dim
-    kind = VQVAE.mlp if settings["model"] == "mlp" else VQVAE.conv
-    model = kind(SIZES[settings["model"]], QuantizerSettings(k), seed=seed)
+    kind = mlp_vqvae if settings["model"] == "mlp" else conv_vqvae
+    model = kind(SIZES[settings["model"]], EMA(k), rng=seed)
     batches = draw(rng, STEPS, *shape) / (2 if settings["model"] == "conv" else 1)
     parameters = {name: array.astype(np.float64) for name, array in model.params.items()}
     blank = {

@@ -1,15 +1,8 @@
-"""Training: the schedule as a value, the loop that walks it, and the checkpoints that let it resume."""
+"""Training: the schedule as a value, the loop that walks it, and checkpoints to resume from."""
 
-from vqnp.training.loop import (
-    EpochRecord,
-    Run,
-    Tally,
-    TrainSettings,
-    as_floats,
-    encode_in_batches,
-    train,
-)
+from vqnp.training.loop import as_floats, encode_in_batches, train
 from vqnp.training.schedule import FineTune, InitializeCodebook, Phase, Pretrain, ae_then_vq
+from vqnp.training.state import EpochRecord, Tally, TrainSettings, TrainState
 
 __all__ = [
     "EpochRecord",
@@ -17,9 +10,9 @@ __all__ = [
     "InitializeCodebook",
     "Phase",
     "Pretrain",
-    "Run",
     "Tally",
     "TrainSettings",
+    "TrainState",
     "ae_then_vq",
     "as_floats",
     "encode_in_batches",

@@ -1,10 +1,9 @@
-"""Checkpoints: everything a training run needs to go on bit for bit, in one ``.npz`` file without pickles.
+"""Checkpoints: all that a training run needs to go on bit for bit, in one ``.npz`` without pickles.
 
-Arrays are stored under dotted names (``params.encoder.0.weight``, ``optimizer.encoder.0.weight.m``, ``codebook.tokens``,
-``tally.hits``); the rest is one JSON text, ``meta``. The order of batches needs no storage: it follows from the seed and the place.
+Arrays are stored under dotted names: ``params.encoder.0.weight``, ``buffers.tokens``,
+``optimizer.encoder.0.weight.m``, ``tally.hits``. The rest is one JSON text, ``meta``. The order of
+batches needs no storage, because it follows from the seed and the place in the schedule.
 """
-
-from __future__ import annotations
 
 import json
 import signal
@@ -15,18 +14,16 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from vqnp.files import load_arrays, save_arrays, writable_directory
-from vqnp.quantize import Codebook
+from vqnp.models import fill, stored
+from vqnp.training.state import EpochRecord, Tally, TrainState
 from vqnp.validation import Array
 
-if TYPE_CHECKING:
-    from vqnp.training import Run
-
-FORMAT = 1
+FORMAT = 2  # 1 knew one kind of quantizer
 
 
 class Saver:
@@ -38,20 +35,20 @@ class Saver:
             writable_directory(path.parent)
         self.last = time.monotonic()
 
-    def after_step(self, run: Run, asked_to_stop: bool) -> None:
+    def after_step(self, state: TrainState, asked_to_stop: bool) -> None:
         """Save when it is time; save and raise ``KeyboardInterrupt`` when ``asked_to_stop``."""
         if self.path is not None and (
             asked_to_stop or time.monotonic() - self.last >= self.seconds
         ):
-            save(self.path, run)
+            save(self.path, state)
             self.last = time.monotonic()
         if asked_to_stop:
             raise KeyboardInterrupt
 
-    def restore(self, run: Run) -> None:
+    def restore(self, state: TrainState) -> None:
         """Continue from the checkpoint if there is one."""
         if self.path is not None and self.path.exists():
-            restore(self.path, run)
+            restore(self.path, state)
 
 
 @contextmanager
@@ -76,80 +73,74 @@ def ctrl_c_waits() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def save(path: Path, run: Run) -> None:
-    """Write the state of ``run`` to ``path``, whole or not at all."""
-    arrays = {f"params.{name}": value for name, value in run.model.params.items()}
-    for name, state in run.optimizer.state.items():
-        arrays |= {f"optimizer.{name}.{kind}": value for kind, value in state.items()}
+def save(path: Path, state: TrainState) -> None:
+    """Write ``state`` to ``path``, whole or not at all."""
+    arrays, optimizer, tally = stored(state.model), state.optimizer, state.tally
+    for name, averages in optimizer.state.items():
+        arrays |= {f"optimizer.{name}.{kind}": value for kind, value in averages.items()}
+    if tally.hits is not None:
+        arrays["tally.hits"] = tally.hits
     meta = {
         "format": FORMAT,
-        "identity": identity(run),
-        "place": [run.phase, run.epoch, run.step],
-        "optimizer_steps": run.optimizer.steps,
-        "tally": {"examples": run.tally.examples, "losses": run.tally.losses},
-        "history": [asdict(record) for record in run.history],
+        "identity": identity(state),
+        "place": [state.phase, state.epoch, state.step],
+        "optimizer": {name: list(averages) for name, averages in optimizer.state.items()},
+        "optimizer_steps": optimizer.steps,
+        "tally": {"examples": tally.examples, "losses": tally.losses},
+        "history": [asdict(record) for record in state.history],
     }
-    arrays["tally.hits"] = run.tally.hits
-    if run.model.quantizer.initialized:
-        codebook = run.model.quantizer.codebook
-        arrays |= {
-            f"codebook.{name}": getattr(codebook, name) for name in ("tokens", "counts", "sums")
-        }
-        meta["codebook_steps"] = codebook.steps
     save_arrays(path, arrays | {"meta": np.array(json.dumps(meta, default=np.generic.item))})
 
 
-def restore(path: Path, run: Run) -> None:
-    """Put ``run`` where the checkpoint at ``path`` stands.
+def restore(path: Path, state: TrainState) -> None:
+    """Put ``state`` where the checkpoint at ``path`` stands.
 
-    Raises ``ValueError`` naming the file when it is truncated or no checkpoint, and naming what differs when it belongs to another
-    run: other data, schedule, settings, seed or model. ``run`` is then unchanged.
+    Raises ``ValueError`` naming the file when it is truncated, no checkpoint or one of another
+    format, and naming what differs when it belongs to another run: other data, schedule, settings,
+    seed or model. ``state`` is then unchanged.
     """
-    from vqnp.training import EpochRecord, Tally
-
     arrays = load_arrays(path)
     try:
         meta = json.loads(str(arrays["meta"]))
-        require_same(path, meta["identity"], identity(run))
-        hits = arrays["tally.hits"]
-        params = {name: arrays[f"params.{name}"] for name in run.model.params}
+        require_format(path, meta["format"])
+        require_same(path, meta["identity"], identity(state))
         averages = {
-            name: {kind: arrays[f"optimizer.{name}.{kind}"] for kind in state}
-            for name, state in run.optimizer.state.items()
+            name: {kind: arrays[f"optimizer.{name}.{kind}"] for kind in kinds}
+            for name, kinds in meta["optimizer"].items()
         }
-        codebook = None
-        if "codebook_steps" in meta:
-            tokens, counts, sums = (
-                arrays[f"codebook.{name}"] for name in ("tokens", "counts", "sums")
-            )
-            codebook = Codebook(tokens, counts, sums, meta["codebook_steps"])
+        fill(state.model, arrays)
     except (KeyError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{path} is not a checkpoint of this version: {error} is missing or damaged"
-        ) from error
-    for name, value in params.items():
-        run.model.params[name][...] = value
-    run.optimizer.state, run.optimizer.steps = averages, meta["optimizer_steps"]
-    if codebook is not None:
-        run.model.quantizer.codebook = codebook
-    run.phase, run.epoch, run.step = meta["place"]
-    run.tally = Tally(meta["tally"]["examples"], meta["tally"]["losses"], hits)
-    run.history[:] = [EpochRecord(**record) for record in meta["history"]]
+        raise ValueError(f"{path} is not a checkpoint: {error} is missing or damaged") from error
+    params = state.model.params
+    state.optimizer.params = {name: params[name] for name in averages}
+    state.optimizer.state, state.optimizer.steps = averages, meta["optimizer_steps"]
+    state.phase, state.epoch, state.step = meta["place"]
+    state.tally = Tally(**meta["tally"], hits=arrays.get("tally.hits"))
+    state.history[:] = [EpochRecord(**record) for record in meta["history"]]
 
 
-def identity(run: Run) -> dict[str, Any]:
+def identity(state: TrainState) -> dict[str, Any]:
     """Return what must be equal for two runs to be the same run, as JSON has it."""
-    shapes = {name: f"{value.dtype}{list(value.shape)}" for name, value in run.model.params.items()}
-    return {
-        "data": f"{fingerprint(run.data)} {list(run.data.shape)}",
-        "schedule": [repr(phase) for phase in run.schedule],
-        "settings": asdict(run.settings),
-        "seed": run.seed,
-        "model": shapes,
-        "quantizer": asdict(run.model.quantizer.settings),
-        "beta": run.model.beta,
-        "variance": run.model.autoencoder.variance,
+    weights = state.model.autoencoder.params.items()
+    values = {
+        "data": f"{fingerprint(state.data)} {list(state.data.shape)}",
+        "schedule": [repr(phase) for phase in state.schedule],
+        "settings": asdict(state.settings),
+        "seed": state.seed,
+        "model": {name: f"{value.dtype}{list(value.shape)}" for name, value in weights},
+        "quantizer": state.model.quantizer.to_json(),
+        "variance": state.model.variance,
     }
+    return dict(json.loads(json.dumps(values)))
+
+
+def require_format(path: Path, number: int) -> None:
+    """Raise ``ValueError`` unless the checkpoint is of the format that this version writes."""
+    if number != FORMAT:
+        raise ValueError(
+            f"{path} is a checkpoint of format {number}, and this version reads format {FORMAT}: "
+            "remove the file and start the run again"
+        )
 
 
 def fingerprint(data: Array) -> str:

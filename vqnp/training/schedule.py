@@ -1,11 +1,12 @@
-"""The paper's remedy as a schedule: pretrain without VQ, initialize the codebook, fine-tune with VQ.
+"""The paper's remedy as a value: pretrain without VQ, initialize the codebook, fine-tune with VQ.
 
     ae_then_vq(pretrain=100, finetune=100) == (Pretrain(100), InitializeCodebook(), FineTune(100))
 
-The baseline is the same with ``pretrain=0``: its codebook is initialized from the untrained encoder.
+With ``pretrain=0`` this is the baseline: its codebook is initialized on the untrained encoder.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from vqnp.validation import require_integer
 
@@ -14,6 +15,7 @@ from vqnp.validation import require_integer
 class Pretrain:
     """Train the autoencoder, without quantization, for ``epochs`` epochs."""
 
+    name: ClassVar[str] = "pretrain"
     epochs: int
 
     def __post_init__(self) -> None:
@@ -22,8 +24,13 @@ class Pretrain:
 
 @dataclass(frozen=True)
 class InitializeCodebook:
-    """Place the tokens by k-means on the embeddings of ``sample`` training examples drawn at random; ``None``: of all."""
+    """Initialize the quantizer on embeddings of ``sample`` training examples; ``None``: of all.
 
+    The sample is drawn at random.
+    """
+
+    name: ClassVar[str] = "initialize"
+    epochs: ClassVar[int] = 0
     sample: int | None = None
 
     def __post_init__(self) -> None:
@@ -35,6 +42,7 @@ class InitializeCodebook:
 class FineTune:
     """Train the VQ-VAE for ``epochs`` epochs."""
 
+    name: ClassVar[str] = "fine-tune"
     epochs: int
 
     def __post_init__(self) -> None:
@@ -45,5 +53,30 @@ Phase = Pretrain | InitializeCodebook | FineTune
 
 
 def ae_then_vq(pretrain: int, finetune: int, sample: int | None = None) -> tuple[Phase, ...]:
-    """Return the paper's schedule; with ``pretrain=0`` it is the paper's baseline."""
+    """Return the paper's schedule, AE-then-VQ.
+
+    Parameters
+    ----------
+    pretrain : int
+        Epochs without quantization; 0 for the paper's baseline.
+    finetune : int
+        Epochs with quantization.
+    sample : int, optional
+        Training examples that the codebook is initialized on; all unless given.
+
+    Returns
+    -------
+    tuple of Phase
+        ``Pretrain``, ``InitializeCodebook``, ``FineTune``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For epochs that are no integer of at least 0, or a sample below 1.
+
+    Example
+    -------
+    >>> ae_then_vq(pretrain=100, finetune=100)[0]
+    Pretrain(epochs=100)
+    """
     return Pretrain(pretrain), InitializeCodebook(sample), FineTune(finetune)

@@ -1,0 +1,145 @@
+"""Finite scalar quantization (Mentzer et al., 2023): round each coordinate, learn no codebook.
+
+A channel of L levels is squashed into (-L/2, L/2) and rounded. With h = (L - 1)(1 - ε)/2 and the
+offset o, ½ for an even L and 0 for an odd one,
+
+    b = h tanh(z + s) - o,    s = artanh(o / h),    value = round(b) / ⌊L/2⌋
+
+The shift s makes b zero at z = 0. The tokens are the grid of all combinations of values, so K is
+the product of the levels. Rounding passes the gradient straight through; the squashing does not:
+
+    dL/dz = dL/dvalue · h (1 - tanh²(z + s)) / ⌊L/2⌋
+
+There is no codebook to place, to move or to pull to, and hence no loss of its own.
+
+Shapes: z and vectors ``(N, D)`` with one channel a level, codes ``(N,)``, the first channel fastest.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View
+from vqnp.validation import Array, require_codes, require_integer, require_points
+
+EPSILON = 1e-3  # keeps b off the outer rounding edge, where tanh would have to reach 1
+GREATEST_LEVELS = 1000  # with more, (1 - ε) puts the outermost level out of reach
+
+
+def fsq_forward(z: Array, levels: tuple[int, ...]) -> tuple[Array, Array, Cache]:
+    """Return the rounded values ``(N, D)``, their integer levels ``(N, D)``, and the cache.
+
+    ``levels`` are one count a channel. Levels are integers from 0, because codes computed from
+    rounded floats go wrong for large codebooks.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> values, steps, _ = fsq_forward(np.array([[0.0, -9.0], [9.0, 0.4]]), (5, 4))
+    >>> values.tolist(), steps.tolist()
+    ([[0.0, -1.0], [1.0, 0.0]], [[2, 0], [4, 2]])
+    """
+    half_range, offset, shift, half_levels = _constants(levels, z.dtype)
+    squashed = np.tanh(z + shift)
+    steps = np.ceil(half_range * squashed - offset - 0.5)  # half-way goes to the lower level
+    cache = squashed, half_range / half_levels
+    return steps / half_levels, (steps + half_levels).astype(np.int64), cache
+
+
+def fsq_backward(dvalues: Array, cache: Cache) -> Array:
+    """Return the gradient of z ``(N, D)``: through the squashing, and straight through rounding.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z = np.zeros((1, 1))
+    >>> fsq_backward(np.ones((1, 1)), fsq_forward(z, (5,))[2]).tolist()
+    [[0.999]]
+    """
+    squashed, slope = cache
+    return dvalues * (slope * (1 - squashed * squashed))
+
+
+def _constants(levels: tuple[int, ...], dtype: Any) -> tuple[Array, Array, Array, Array]:
+    """Return h, o, s and ⌊L/2⌋, each ``(D,)``."""
+    count = np.array(levels)
+    half_range = (count - 1) * (1 - EPSILON) / 2
+    offset = np.where(count % 2 == 0, 0.5, 0.0)
+    shift = np.arctanh(offset / half_range)
+    return *(a.astype(dtype) for a in (half_range, offset, shift)), (count // 2).astype(dtype)
+
+
+@dataclass(frozen=True)
+class FSQ(Quantizer):
+    """A quantizer that rounds: ``levels`` are the counts of values of each channel.
+
+    Parameters
+    ----------
+    levels : tuple of int
+        One count a channel, each from 3 to 1,000. The embeddings have as many dimensions.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For levels that are no integers, too few or too many.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> quantizer = FSQ(levels=(8, 5, 5, 5))
+    >>> quantized, _ = quantizer.forward(np.zeros((1, 4)))
+    >>> quantized.codes.tolist(), len(quantizer.tokens), round(quantizer.bits, 2)
+    ([500], 1000, 9.97)
+    """
+
+    levels: tuple[int, ...] = (8, 5, 5, 5)
+
+    def __post_init__(self) -> None:
+        if not self.levels:
+            raise ValueError("levels must name at least one channel, got none")
+        for count in self.levels:
+            if require_integer(count, "levels", least=3) > GREATEST_LEVELS:
+                raise ValueError(f"levels must be at most {GREATEST_LEVELS}, got {count}")
+
+    @property
+    def n_tokens(self) -> int:
+        """K, the product of the levels."""
+        return math.prod(self.levels)
+
+    @property
+    def tokens(self) -> Array:
+        """The implied codebook ``(K, D)``, float64: the whole grid."""
+        return self._values(np.arange(self.n_tokens), np.float64)
+
+    def forward(
+        self, z: Array, *, training: bool = False, rng: Any = None
+    ) -> tuple[Quantized, Cache]:
+        """Round ``z`` ``(N, D)``; raises ``TypeError`` or ``ValueError`` as ``require_points``."""
+        z = require_points(z, "z", dim=len(self.levels))
+        values, steps, cache = fsq_forward(z, self.levels)
+        return Quantized(values, steps @ self._places(), {}), cache
+
+    def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
+        """Return the gradient of ``z``; there are no parameters."""
+        return fsq_backward(dvectors, cache), {}
+
+    def decode(self, codes: Array, *, dtype: Any = np.float32) -> Array:
+        """Return the vectors ``(N, D)`` of ``codes`` ``(N,)``: those of a forward pass in ``dtype``."""
+        return self._values(require_codes(codes, "codes", self.n_tokens), dtype)
+
+    def view(self, z: Array) -> View:
+        """Return ``z`` as it is before rounding: squashed into the cube that the grid fills."""
+        half_range, offset, shift, half_levels = _constants(self.levels, z.dtype)
+        squashed = (half_range * np.tanh(z + shift) - offset) / half_levels
+        return View(squashed, self.tokens.astype(z.dtype), self.forward(z)[0].codes)
+
+    def _values(self, codes: Array, dtype: Any) -> Array:
+        half_levels = np.array(self.levels) // 2
+        steps = codes[:, None] // self._places() % self.levels - half_levels
+        return steps.astype(dtype) / half_levels.astype(dtype)
+
+    def _places(self) -> Array:
+        """What one level of each channel adds to the code ``(D,)``: mixed radix, first fastest."""
+        return np.cumprod([1, *self.levels[:-1]])
