@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vqnp import VQVAE, MLPSettings, QuantizerSettings, TrainSettings, ae_then_vq, train
+from vqnp import EMA, MLPSettings, TrainSettings, ae_then_vq, mlp_vqvae, train
 
 SCHEDULE = ae_then_vq(2, 2)
 SETTINGS = TrainSettings(batch_size=16)
@@ -10,10 +10,10 @@ STEPS = 12  # 40 points in batches of 16, 16 and 8, for 2 + 2 epochs
 
 
 def small_model(seed=0, dtype=np.float32, **quantizer):
-    return VQVAE.mlp(
+    return mlp_vqvae(
         MLPSettings(2, 1, 6, 5),
-        QuantizerSettings(**{"tokens": 4} | quantizer),
-        seed=seed,
+        EMA(**{"n_tokens": 4} | quantizer),
+        rng=seed,
         dtype=dtype,
     )
 
@@ -42,7 +42,7 @@ def state(run):
     for name, averages in run.optimizer.state.items():
         arrays |= {f"{kind} of {name}": value for kind, value in averages.items()}
     if run.model.quantizer.initialized:
-        arrays |= vars(run.model.quantizer.codebook)
+        arrays |= run.model.quantizer.buffers
     arrays["steps"] = run.optimizer.steps
     return {name: np.array(value) for name, value in arrays.items()}, list(run.history)
 

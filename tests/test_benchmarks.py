@@ -108,9 +108,9 @@ def test_the_layers_are_those_of_the_model():
     from benchmarks.conv import LAYERS
     from benchmarks.step import IN_THE_MODEL
 
-    from vqnp import VQVAE
+    from vqnp import conv_vqvae
 
-    params = VQVAE.conv().params
+    params = conv_vqvae().params
     of_model = sorted(value.shape for value in params.values() if value.ndim == 4)
     mine = []
     for layer, times in zip(LAYERS, IN_THE_MODEL, strict=True):

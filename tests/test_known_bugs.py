@@ -11,13 +11,12 @@ import pytest
 from conftest import INTERPRETED
 
 from vqnp import (
-    VQVAE,
+    EMA,
     MLPSettings,
-    Quantizer,
-    QuantizerSettings,
     TrainSettings,
     ae_then_vq,
     kmeans,
+    mlp_vqvae,
     nearest,
     train,
 )
@@ -25,7 +24,7 @@ from vqnp import models as models_module
 from vqnp.diagnostics import perplexity_of_counts, usage
 from vqnp.layers import Linear, linear_backward, linear_forward
 from vqnp.losses import commitment, mse
-from vqnp.quantize import Codebook, ema_update, quantizer
+from vqnp.quantize import Codebook, ema_update
 from vqnp.quantize.search import nearest_loop, nearest_numpy
 
 kmeans_module = sys.modules[
@@ -53,8 +52,8 @@ def blobs(k=4, offset=10.0, n=15):
 
 
 def initialized(points, tokens=4, batch=None, **settings):
-    made = Quantizer(QuantizerSettings(tokens, **settings))
-    made.initialize(points, batch or len(points), rng(2))
+    made = EMA(tokens, **settings)
+    made.initialize(points, batch=batch or len(points), rng=2)
     return made
 
 
@@ -66,8 +65,8 @@ def update_with(codebook, points, codes, steps=1, decay=0.9, dialect="paper"):
 
 def vqvae(**settings):
     """A VQ-VAE in float64 and a batch; its tokens are off the batch's embeddings."""
-    model = VQVAE.mlp(MLPSettings(3, 2, 6, 5), QuantizerSettings(5), dtype=np.float64, **settings)
-    model.quantizer.initialize(model.encode(rng(4).normal(size=(50, 3))), 9, rng(5))
+    model = mlp_vqvae(MLPSettings(3, 2, 6, 5), EMA(5, **settings), dtype=np.float64)
+    model.quantizer.initialize(model.encode(rng(4).normal(size=(50, 3))), batch=9, rng=rng(5))
     return model, rng(3).normal(size=(9, 3))
 
 
@@ -78,7 +77,7 @@ def test_bug_01_kmeans_sets_the_tokens_but_not_the_sums(monkeypatch):
     def check():
         made = initialized(points)
         before = made.codebook.tokens.copy()
-        made.update(points, made.forward(points)[1])
+        made.update(points, made.forward(points)[0])
         np.testing.assert_allclose(made.codebook.tokens, before, rtol=1e-12)
 
     def place(self, codes, tokens, counts):
@@ -153,7 +152,8 @@ def test_bug_06_debiasing_throws_the_initial_codebook_away():
     def check(dialect):
         made = initialized(blobs(), dialect=dialect)
         before = made.codebook.tokens.copy()
-        made.update(np.repeat(before[:1], 8, axis=0), np.zeros(8, int))
+        z = np.repeat(before[:1], 8, axis=0)
+        made.update(z, made.forward(z)[0])
         np.testing.assert_array_equal(made.codebook.tokens[1:], before[1:])
 
     check("paper")
@@ -223,19 +223,21 @@ def test_bug_09_evaluation_moves_the_codebook(monkeypatch):
         model.reconstruct(x)
         np.testing.assert_array_equal(model.quantizer.codebook.tokens, before)
 
-    def forward(self, embeddings):
-        quantized, codes = quantizer.quantize_forward(embeddings, self.codebook.tokens)
-        self.update(embeddings, codes)
-        return quantized, codes
+    forward = EMA.forward
+
+    def moving(self, z, **options):
+        quantized, cache = forward(self, z, **options)
+        self.update(z, quantized)
+        return quantized, cache
 
     check()
-    monkeypatch.setattr(Quantizer, "forward", forward)
+    monkeypatch.setattr(EMA, "forward", moving)
     fails(check)
 
 
 def test_bug_09_evaluation_initializes_the_codebook():
-    model = VQVAE.mlp(MLPSettings(3, 2))
-    with pytest.raises(RuntimeError, match="the quantizer has no codebook yet"):
+    model = mlp_vqvae(MLPSettings(3, 2))
+    with pytest.raises(RuntimeError, match="there is no codebook yet"):
         model.quantize(np.zeros((300, 3), np.float32))
     assert not model.quantizer.initialized
 
@@ -247,20 +249,19 @@ def test_bug_10_the_token_is_looked_up_after_the_update(monkeypatch):
         model, x = vqvae()
         tokens, embeddings = model.quantizer.codebook.tokens.copy(), model.encode(x)
         step = model.loss_and_gradients(x)
-        model.quantizer.update(step.embeddings, step.codes)
+        model.quantizer.update(step.embeddings, step.quantized)
         old = tokens[nearest(embeddings, tokens)[0]]
         assert step.losses["commitment"] == pytest.approx(((embeddings - old) ** 2).mean())
-        assert step.losses["reconstruction"] == pytest.approx(
-            ((model.autoencoder.decode(old) - x) ** 2).mean()
-        )
+        assert step.losses["reconstruction"] == pytest.approx(((model.decode(old) - x) ** 2).mean())
 
-    def update_first(self, embeddings):
-        codes, _ = nearest(embeddings, self.codebook.tokens)
-        self.update(embeddings, codes)
-        return self.codebook.tokens[codes], codes
+    forward = EMA.forward
+
+    def update_first(self, z, **options):
+        self.update(z, forward(self, z, **options)[0])
+        return forward(self, z, **options)
 
     check()
-    monkeypatch.setattr(Quantizer, "forward", update_first)
+    monkeypatch.setattr(EMA, "forward", update_first)
     fails(check)
 
 
@@ -294,9 +295,9 @@ def test_bug_12_beta_weighs_the_wrong_term(monkeypatch):
     def check():
         model, x = vqvae(beta=0.3)
         model.params["decoder.0.weight"][:] = 0
-        z, cache = model.autoencoder.encoder.forward(x)
-        quantized, _ = model.quantizer.forward(z)
-        _, expected = model.autoencoder.encoder.backward(2 * 0.3 * (z - quantized) / z.size, cache)
+        z, cache = model.encoder.forward(x)
+        quantized = model.quantizer.forward(z)[0].vectors
+        _, expected = model.encoder.backward(2 * 0.3 * (z - quantized) / z.size, cache)
         step = model.loss_and_gradients(x)
         for name, gradient in expected.items():
             np.testing.assert_allclose(
@@ -311,7 +312,7 @@ def test_bug_12_beta_weighs_the_wrong_term(monkeypatch):
 
     check()
     monkeypatch.setattr(models_module, "mse", scaled(mse, 0.3))
-    monkeypatch.setattr(models_module, "commitment", scaled(commitment, 1 / 0.3))
+    monkeypatch.setattr(sys.modules["vqnp.quantize.ema"], "commitment", scaled(commitment, 1 / 0.3))
     fails(check)
 
 
@@ -369,7 +370,7 @@ def test_bug_16_perplexity_has_a_fudge_term(monkeypatch):
 
 def test_bug_16_perplexity_is_a_mean_over_batches():
     """A batch of two shows at most two codes, and so does the mean over such batches."""
-    model = VQVAE.mlp(MLPSettings(2, 1, 6, 5), QuantizerSettings(16))
+    model = mlp_vqvae(MLPSettings(2, 1, 6, 5), EMA(16))
     data = rng().normal(size=(64, 2)).astype(np.float32)
     assert train(model, data, ae_then_vq(0, 1), TrainSettings(2))[0].perplexity > 4
 
@@ -380,15 +381,13 @@ def test_bug_17_padding_is_counted(monkeypatch):
 
     def check():
         made = initialized(points[:60])
-        hits = made.update(points, made.forward(points)[1], mask)
+        hits = made.update(points, made.forward(points)[0], mask=mask)
         assert hits.sum() == 60
         assert made.codebook.tokens.min() > 4
 
-    update = Quantizer.update
+    update = EMA.update
     check()
-    monkeypatch.setattr(
-        Quantizer, "update", lambda self, embeddings, codes, mask: update(self, embeddings, codes)
-    )
+    monkeypatch.setattr(EMA, "update", lambda self, z, quantized, mask: update(self, z, quantized))
     fails(check)
 
 

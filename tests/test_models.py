@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from gradients import assert_gradient
 
-from vqnp import VQVAE, Autoencoder, MLPSettings, QuantizerSettings
+from vqnp import EMA, Identity, MLPSettings, mlp_vqvae
 from vqnp.data import clusters
 from vqnp.optim import AdamW
 from vqnp.quantize import nearest
-from vqnp.training import FineTune, Run, TrainSettings
-from vqnp.training.loop import vq_step
+from vqnp.training import FineTune, TrainSettings, TrainState
+from vqnp.training.loop import take_step
 
 BETA = 0.3
 
@@ -24,8 +24,8 @@ def x():
 @pytest.fixture
 def model(x):
     """A VQ-VAE in float64 whose five tokens lie on the embeddings of other data, so that none of these is at its token."""
-    made = VQVAE.mlp(MLPSettings(3, 2, 6, 5), QuantizerSettings(5), beta=BETA, dtype=np.float64)
-    made.quantizer.initialize(made.encode(rng(4).normal(size=(50, 3))), 9, rng(5))
+    made = mlp_vqvae(MLPSettings(3, 2, 6, 5), EMA(5, beta=BETA), dtype=np.float64)
+    made.quantizer.initialize(made.encode(rng(4).normal(size=(50, 3))), batch=9, rng=rng(5))
     return made
 
 
@@ -42,7 +42,7 @@ def snapshot(model):
 
 
 def test_autoencoder_gradients(x):
-    autoencoder = Autoencoder.mlp(MLPSettings(3, 2, 6, 5, extra=4), rng(), np.float64)
+    autoencoder = mlp_vqvae(MLPSettings(3, 2, 6, 5, extra=4), Identity(), rng=0, dtype=np.float64)
     step = autoencoder.loss_and_gradients(x)
     assert step.losses == {
         "reconstruction": pytest.approx(((autoencoder.reconstruct(x) - x) ** 2).mean())
@@ -63,14 +63,12 @@ def test_vqvae_gradients_are_those_of_the_surrogate(model, x):
     tokens = model.quantizer.codebook.tokens[
         nearest(embeddings, model.quantizer.codebook.tokens)[0]
     ]
-    assert len(np.unique(step.codes)) > 2
+    assert len(np.unique(step.quantized.codes)) > 2
     offset = tokens - embeddings
 
     def surrogate():
         z = model.encode(x)
-        return ((model.autoencoder.decode(z + offset) - x) ** 2).mean() + BETA * (
-            (z - tokens) ** 2
-        ).mean()
+        return ((model.decode(z + offset) - x) ** 2).mean() + BETA * ((z - tokens) ** 2).mean()
 
     assert step.losses["reconstruction"] + BETA * step.losses["commitment"] == pytest.approx(
         surrogate(), rel=1e-12
@@ -82,9 +80,9 @@ def test_vqvae_gradients_are_those_of_the_surrogate(model, x):
 
 def test_step_belongs_to_the_model_before_it(model, x):
     step = model.loss_and_gradients(x)
-    quantized, codes = model.quantize(x)
+    quantized, codes, _ = model.quantize(x)
     np.testing.assert_array_equal(step.embeddings, model.encode(x))
-    np.testing.assert_array_equal(step.codes, codes)
+    np.testing.assert_array_equal(step.quantized.codes, codes)
     assert step.losses["reconstruction"] == pytest.approx(((model.reconstruct(x) - x) ** 2).mean())
     assert step.losses["commitment"] == pytest.approx(((model.encode(x) - quantized) ** 2).mean())
 
@@ -98,7 +96,7 @@ def test_evaluation_and_gradients_change_nothing(model, x):
 
 def test_permuting_the_batch_permutes_the_answers(model, x):
     order = rng(1).permutation(len(x))
-    np.testing.assert_array_equal(model.quantize(x[order])[1], model.quantize(x)[1][order])
+    np.testing.assert_array_equal(model.quantize(x[order]).codes, model.quantize(x).codes[order])
     np.testing.assert_allclose(
         model.reconstruct(x[order]), model.reconstruct(x)[order], rtol=0, atol=1e-14
     )
@@ -111,14 +109,14 @@ def test_permuting_the_batch_permutes_the_answers(model, x):
 
 
 def test_quantization_is_idempotent(model, x):
-    quantized, codes = model.quantize(x)
-    again, same_codes = model.quantizer.forward(quantized)
+    quantized, codes, _ = model.quantize(x)
+    again, same_codes, _ = model.quantizer.forward(quantized)[0]
     np.testing.assert_array_equal(again, quantized)
     np.testing.assert_array_equal(same_codes, codes)
 
 
 def test_shapes_and_names():
-    model = VQVAE.mlp(MLPSettings(8, 4, encoder_hidden=16, extra=7))
+    model = mlp_vqvae(MLPSettings(8, 4, encoder_hidden=16, extra=7))
     assert {name: array.shape for name, array in model.params.items() if "weight" in name} == {
         "encoder.0.weight": (8, 16),
         "encoder.2.weight": (16, 16),
@@ -131,11 +129,12 @@ def test_shapes_and_names():
     for array in model.params.values():
         assert array.dtype == np.float32
         assert array.flags.c_contiguous  # else the optimizer would change a copy
-    assert model.params is model.autoencoder.params
+    for name, array in model.autoencoder.params.items():
+        assert model.params[name] is array
 
 
 def test_weights_come_from_the_seed():
-    one, same, other = (VQVAE.mlp(MLPSettings(2, 1), seed=seed) for seed in (1, 1, 2))
+    one, same, other = (mlp_vqvae(MLPSettings(2, 1), rng=seed) for seed in (1, 1, 2))
     for name, array in one.params.items():
         np.testing.assert_array_equal(array, same.params[name])
         assert not np.array_equal(array, other.params[name])
@@ -157,20 +156,20 @@ def test_20_steps_agree_with_pytorch(torch):
     import torch_transcription as theirs
 
     data = clusters(2, per_class=64).points.astype(np.float64)
-    model = VQVAE.mlp(MLPSettings(2, 1), QuantizerSettings(32), dtype=np.float64)
-    model.quantizer.initialize(model.encode(data), 32, rng())
+    model = mlp_vqvae(MLPSettings(2, 1), EMA(32), dtype=np.float64)
+    model.quantizer.initialize(model.encode(data), batch=32, rng=rng())
     codebook = model.quantizer.codebook
     other = theirs.AutoEncoder(2, 1).load(model.params)
     others = theirs.Codebook(
         *(torch.tensor(array) for array in (codebook.tokens, codebook.counts, codebook.sums))
     )
     adamw = torch.optim.AdamW(other.parameters(), 1e-3)
-    run = Run(model, data, (FineTune(1),), TrainSettings(32), 0, AdamW(model.params, 1e-3))
+    run = TrainState(model, data, (FineTune(1),), TrainSettings(32), 0, AdamW(model.params, 1e-3))
     assert len(run.batches()) == 20
     first = codebook.tokens.copy()
     for rows in run.batches():
         before = dict(run.tally.losses)
-        vq_step(run, data[rows])
+        take_step(run, run.model, data[rows])
         expected = theirs.vq_step(other, others, adamw, torch.tensor(data[rows]))
         for name, loss in zip(("reconstruction", "commitment"), expected, strict=True):
             assert (run.tally.losses[name] - before.get(name, 0)) / 32 == pytest.approx(
@@ -206,8 +205,8 @@ def test_sizes_below_one_are_refused(name):
 
 
 def test_negative_beta_is_refused():
-    with pytest.raises(ValueError, match="beta must be at least 0, got -1"):
-        VQVAE.mlp(MLPSettings(2, 1), beta=-1)
+    with pytest.raises(ValueError, match="beta must be at least 0 and finite, got -1"):
+        EMA(beta=-1)
 
 
 def test_data_of_another_width_are_refused(model):

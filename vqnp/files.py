@@ -70,3 +70,31 @@ def load_arrays(path: Path) -> dict[str, Array]:
             return {name: archive[name] for name in archive.files}
     except (zipfile.BadZipFile, ValueError, TypeError, EOFError, KeyError, RuntimeError) as error:
         raise ValueError(f"{path} is not a whole .npz file of arrays: {error}") from error
+
+
+def save_with_meta(path: Path, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
+    """Write named arrays and ``meta``, JSON values, as one ``.npz``; :func:`load_with_meta` inverts."""
+    text = json.dumps(meta | {"arrays": sorted(arrays)}, default=np.generic.item)
+    save_arrays(path, arrays | {"meta": np.array(text)})
+
+
+def load_with_meta(path: Path, format: int) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Read the arrays and ``meta`` of a file that :func:`save_with_meta` wrote.
+
+    Raises ``ValueError`` naming the file when an array is missing or too many, or when the entry
+    ``format`` of its ``meta`` is another than the one given.
+    """
+    arrays = load_arrays(path)
+    try:
+        meta = json.loads(str(arrays.pop("meta")))
+        found = meta["format"]
+        if found == format and meta["arrays"] != sorted(arrays):
+            raise ValueError(f"it should hold the arrays {meta['arrays']}, got {sorted(arrays)}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a whole file of vqnp: {error}") from error
+    if found != format:
+        raise ValueError(
+            f"{path} has format {found}, and this version reads format {format}: "
+            "remove it and make it anew"
+        )
+    return arrays, meta

@@ -3,7 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqnp.quantize import Quantizer, QuantizerSettings, nearest, quantize_backward, quantize_forward
+from vqnp.quantize import (
+    EMA,
+    nearest,
+    straight_through_backward,
+    straight_through_forward,
+)
 
 
 def rng(seed=0):
@@ -11,8 +16,8 @@ def rng(seed=0):
 
 
 def quantizer(embeddings, batch=10, **settings):
-    made = Quantizer(QuantizerSettings(**{"tokens": 4} | settings))
-    made.initialize(embeddings, batch, rng(1))
+    made = EMA(**{"n_tokens": 4} | settings)
+    made.initialize(embeddings, batch=batch, rng=1)
     return made
 
 
@@ -38,15 +43,16 @@ def assert_same(found, expected):
 
 def test_forward_looks_up_the_nearest_token(embeddings):
     made = quantizer(embeddings)
-    quantized, codes = made.forward(embeddings)
+    (quantized, codes, _), _ = made.forward(embeddings)
     np.testing.assert_array_equal(codes, nearest(embeddings, made.codebook.tokens)[0])
     np.testing.assert_array_equal(quantized, made.codebook.tokens[codes])
 
 
 def test_backward_passes_straight_through(embeddings):
     dquantized = rng(2).normal(size=(40, 3))
-    _, codes = quantize_forward(embeddings, embeddings[:4])
-    np.testing.assert_array_equal(quantize_backward(dquantized, codes), dquantized)
+    np.testing.assert_array_equal(straight_through_backward(dquantized), dquantized)
+    vectors, codes = straight_through_forward(embeddings, embeddings[:4])
+    np.testing.assert_array_equal(vectors, embeddings[:4][codes])
 
 
 def test_averages_start_from_the_clusters_scaled_to_one_batch(embeddings):
@@ -61,31 +67,31 @@ def test_averages_start_from_the_clusters_scaled_to_one_batch(embeddings):
 def test_looking_changes_nothing_and_updating_does(embeddings):
     made = quantizer(embeddings)
     before = state(made)
-    _, codes = made.forward(rng(5).normal(size=(7, 3)))
-    made.backward(np.ones((7, 3)), codes)
+    quantized, cache = made.forward(rng(5).normal(size=(7, 3)))
+    made.backward(np.ones((7, 3)), cache)
     assert_same(state(made), before)
-    hits = made.update(rng(5).normal(size=(7, 3)), codes)
-    assert hits.tolist() == np.bincount(codes, minlength=4).tolist()
+    hits = made.update(rng(5).normal(size=(7, 3)), quantized)
+    assert hits.tolist() == np.bincount(quantized.codes, minlength=4).tolist()
     assert not np.array_equal(made.codebook.tokens, before[0])
     assert made.codebook.steps == 1
 
 
 def test_quantized_embeddings_are_not_a_window_into_the_codebook(embeddings):
     made = quantizer(embeddings)
-    quantized, codes = made.forward(embeddings)
-    kept = quantized.copy()
-    made.update(embeddings + 1, codes)
-    np.testing.assert_array_equal(quantized, kept)
+    quantized, _ = made.forward(embeddings)
+    kept = quantized.vectors.copy()
+    made.update(embeddings + 1, quantized)
+    np.testing.assert_array_equal(quantized.vectors, kept)
 
 
 def test_masked_rows_count_for_nothing(embeddings):
     mask = rng(3).random(40) < 0.5
     masked, without = quantizer(embeddings), quantizer(embeddings)
     padded = np.where(mask[:, None], embeddings, 1e6)
-    _, codes = masked.forward(padded)
-    hits = masked.update(padded, codes, mask)
+    quantized, _ = masked.forward(padded)
+    hits = masked.update(padded, quantized, mask=mask)
     assert hits.sum() == mask.sum()
-    without.update(embeddings[mask], codes[mask])
+    without.update(embeddings[mask], quantized._replace(codes=quantized.codes[mask]))
     assert_same(state(masked), state(without))
 
 
@@ -94,16 +100,15 @@ def test_permuting_the_batch_moves_the_tokens_alike(seed):
     embeddings, order = rng(seed).normal(size=(20, 2)), rng(seed).permutation(20)
     one, other = quantizer(embeddings), quantizer(embeddings)
     for made, rows in ((one, np.arange(20)), (other, order)):
-        _, codes = made.forward(embeddings[rows])
-        made.update(embeddings[rows], codes)
+        made.update(embeddings[rows], made.forward(embeddings[rows])[0])
     np.testing.assert_allclose(
         one.codebook.tokens, other.codebook.tokens, rtol=0, atol=1e-13
     )  # sums in another order
 
 
 def test_one_token_serves_all(embeddings):
-    made = quantizer(embeddings, tokens=1)
-    quantized, codes = made.forward(embeddings)
+    made = quantizer(embeddings, n_tokens=1)
+    (quantized, codes, _), _ = made.forward(embeddings)
     assert not codes.any()
     np.testing.assert_allclose(
         quantized, np.broadcast_to(embeddings.mean(axis=0), (40, 3)), rtol=0, atol=1e-14
@@ -112,16 +117,16 @@ def test_one_token_serves_all(embeddings):
 
 def test_more_tokens_than_embeddings_warns_and_works(embeddings):
     with pytest.warns(UserWarning, match="k = 50 tokens for 40 points"):
-        made = quantizer(embeddings, tokens=50)
-    np.testing.assert_array_equal(made.forward(embeddings)[0], embeddings)
+        made = quantizer(embeddings, n_tokens=50)
+    np.testing.assert_array_equal(made.forward(embeddings)[0].vectors, embeddings)
 
 
 def test_without_a_codebook_it_says_what_to_call(embeddings):
-    made = Quantizer()
+    made = EMA()
     assert not made.initialized
     with pytest.raises(
         RuntimeError,
-        match=r"the quantizer has no codebook yet: call initialize\(embeddings, batch, rng\)",
+        match=r"there is no codebook yet: call initialize\(z, batch=\.\.\.\) first",
     ):
         made.forward(embeddings)
 
@@ -129,15 +134,15 @@ def test_without_a_codebook_it_says_what_to_call(embeddings):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"tokens": 0}, ValueError, "tokens must be at least 1, got 0"),
-        ({"tokens": 1.5}, TypeError, "tokens must be an integer, got 1.5"),
+        ({"n_tokens": 0}, ValueError, "n_tokens must be at least 1, got 0"),
+        ({"n_tokens": 1.5}, TypeError, "n_tokens must be an integer, got 1.5"),
         ({"decay": 1}, ValueError, r"decay must lie in \[0, 1\), got 1"),
         ({"dialect": "none"}, ValueError, "dialect must be one of paper, .* got 'none'"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, error, message):
     with pytest.raises(error, match=message):
-        QuantizerSettings(**settings)
+        EMA(**settings)
 
 
 def test_embeddings_of_another_size_are_refused(embeddings):
@@ -147,18 +152,18 @@ def test_embeddings_of_another_size_are_refused(embeddings):
 
 def test_a_mask_is_one_bool_an_embedding(embeddings):
     vq = quantizer(embeddings)
-    codes = vq.forward(embeddings)[1]
+    quantized, _ = vq.forward(embeddings)
     with pytest.raises(TypeError, match="mask must be a NumPy array of bool, got int64"):
-        vq.update(embeddings, codes, mask=np.ones(len(embeddings), int))
+        vq.update(embeddings, quantized, mask=np.ones(len(embeddings), int))
     with pytest.raises(ValueError, match=r"mask must have shape \(40,\), got \(3,\)"):
-        vq.update(embeddings, codes, mask=np.ones(3, bool))
+        vq.update(embeddings, quantized, mask=np.ones(3, bool))
 
 
 def test_where_everything_is_masked_nothing_moves(embeddings):
     vq = quantizer(embeddings)
-    codes = vq.forward(embeddings)[1]
-    before = vq.codebook.tokens.copy(), vq.codebook.counts.copy(), vq.codebook.steps
-    assert not vq.update(embeddings, codes, mask=np.zeros(len(embeddings), bool)).any()
+    quantized, _ = vq.forward(embeddings)
+    before = vq.codebook.tokens.copy(), vq.codebook.counts.copy(), int(vq.codebook.steps)
+    assert not vq.update(embeddings, quantized, mask=np.zeros(len(embeddings), bool)).any()
     np.testing.assert_array_equal(vq.codebook.tokens, before[0])
     np.testing.assert_array_equal(vq.codebook.counts, before[1])
     assert vq.codebook.steps == before[2]

@@ -13,6 +13,7 @@ from runs import SCHEDULE, SETTINGS, STEPS, assert_same_bits, small_data, small_
 
 from vqnp import TrainSettings, ae_then_vq, training
 from vqnp.files import load_arrays
+from vqnp.training import loop
 from vqnp.training.checkpoints import ctrl_c_waits
 
 
@@ -30,10 +31,9 @@ def press_ctrl_c_at_step(monkeypatch, number):
     steps = itertools.count(1)
 
     def pressed(step):
-        return lambda run, batch: (ctrl_c() if next(steps) == number else None, step(run, batch))
+        return lambda *given: (ctrl_c() if next(steps) == number else None, step(*given))
 
-    for name in ("autoencoder_step", "vq_step"):
-        monkeypatch.setattr(training, name, pressed(getattr(training, name)))
+    monkeypatch.setattr(loop, "take_step", pressed(loop.take_step))
 
 
 def train_interrupted(path, **options):
@@ -155,7 +155,7 @@ def test_resume_without_a_checkpoint_starts_at_the_beginning(path):
 
 
 def test_without_resume_an_old_checkpoint_is_ignored(path):
-    small_train(checkpoint=path, checkpoint_seconds=0, seed=5)
+    small_train(checkpoint=path, checkpoint_seconds=0, rng=5)
     assert_same_bits(small_train(checkpoint=path), small_train())
 
 
@@ -173,9 +173,9 @@ def test_checkpoint_is_written_when_its_time_has_come(path):
 
 def test_settings_may_be_numpys_numbers(path):
     settings = TrainSettings(np.int64(16), learning_rate=np.float32(1e-3))
-    options = {"settings": settings, "seed": np.int64(1), "checkpoint": path}
-    expected = small_train(small_model(tokens=np.int64(4)), **options, checkpoint_seconds=0)
-    model = small_model(tokens=np.int64(4), seed=99)
+    options = {"settings": settings, "rng": np.int64(1), "checkpoint": path}
+    expected = small_train(small_model(n_tokens=np.int64(4)), **options, checkpoint_seconds=0)
+    model = small_model(n_tokens=np.int64(4), seed=99)
     training.train(model, small_data(), SCHEDULE, **options, resume=True)
     np.testing.assert_array_equal(
         model.quantizer.codebook.tokens, expected.model.quantizer.codebook.tokens
@@ -224,7 +224,7 @@ small_train(schedule=ae_then_vq(int(sys.argv[3]), int(sys.argv[3])), checkpoint=
 
 def test_sigkill_while_saving_leaves_a_whole_checkpoint(path):
     """A run that saves after every step is killed three times, at no particular moment, and resumed here to the same bits."""
-    command = [sys.executable, "-c", SCRIPT, str(path), str(Path(__file__).parent), str(EPOCHS)]
+    command = [sys.executable, "-c", SCRIPT, str(path), str(Path(__file__).parents[1]), str(EPOCHS)]
     places = []
     for wait in (0, 0.013, 0.05):
         with subprocess.Popen(command) as process:

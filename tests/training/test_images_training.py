@@ -6,9 +6,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from vqnp import VQVAE, ConvSettings, QuantizerSettings, TrainSettings, ae_then_vq, train, training
+from vqnp import EMA, ConvSettings, TrainSettings, ae_then_vq, conv_vqvae, train
 from vqnp.data import scale, variance
-from vqnp.training import encode_in_batches
+from vqnp.training import encode_in_batches, loop
 
 SCHEDULE = ae_then_vq(1, 1, sample=4)
 SETTINGS = TrainSettings(batch_size=4, learning_rate=3e-4, optimizer="amsgrad")
@@ -19,9 +19,9 @@ def pixels(n=10, side=8):
 
 
 def made(data, tokens=6):
-    return VQVAE.conv(
+    return conv_vqvae(
         ConvSettings(3, 4, 4, 2, 2, blocks=1),
-        QuantizerSettings(tokens, 0.9),
+        EMA(tokens, 0.9),
         variance=variance(data),
     )
 
@@ -84,7 +84,7 @@ def test_resumed_run_gives_the_same_bits(tmp_path, monkeypatch, step):
     """Stopped in the second step of pretraining, and in that of fine-tuning."""
     path, expected, seen = tmp_path / "run.npz", trained(pixels()), []
     with monkeypatch.context() as patch:
-        original = training.as_floats
+        original = loop.as_floats
 
         def interrupting(batch):
             seen.append(batch)
@@ -92,7 +92,7 @@ def test_resumed_run_gives_the_same_bits(tmp_path, monkeypatch, step):
                 signal.raise_signal(signal.SIGINT)
             return original(batch)
 
-        patch.setattr(training, "as_floats", interrupting)
+        patch.setattr(loop, "as_floats", interrupting)
         with pytest.raises(KeyboardInterrupt):
             trained(pixels(), checkpoint=path)
     assert_same(trained(pixels(), checkpoint=path, resume=True), expected)
@@ -101,9 +101,7 @@ def test_resumed_run_gives_the_same_bits(tmp_path, monkeypatch, step):
 def test_checkpoint_of_another_variance_is_refused(tmp_path):
     path = tmp_path / "run.npz"
     trained(pixels(), checkpoint=path, checkpoint_seconds=0)
-    other = VQVAE.conv(
-        ConvSettings(3, 4, 4, 2, 2, blocks=1), QuantizerSettings(6, 0.9), variance=0.5
-    )
+    other = conv_vqvae(ConvSettings(3, 4, 4, 2, 2, blocks=1), EMA(6, 0.9), variance=0.5)
     with pytest.raises(ValueError, match="its variance is"):
         trained(pixels(), other, checkpoint=path, resume=True)
 

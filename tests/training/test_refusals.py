@@ -70,8 +70,8 @@ def test_bad_data_are_refused(data, error, message):
             ValueError,
             "optimizer must be adam, amsgrad or adamw, got 'sgd'",
         ),
-        (lambda: small_train(seed=-1), ValueError, "seed must be at least 0, got -1"),
-        (lambda: small_train(seed=0.5), TypeError, "seed must be an integer, got 0.5"),
+        (lambda: small_train(rng=-1), ValueError, "rng must be at least 0, got -1"),
+        (lambda: small_train(rng=0.5), TypeError, "rng must be an integer, got 0.5"),
         (
             lambda: small_train(schedule=(1, 2)),
             TypeError,
@@ -80,7 +80,7 @@ def test_bad_data_are_refused(data, error, message):
         (
             lambda: small_train(schedule=(FineTune(1),)),
             RuntimeError,
-            "the quantizer has no codebook yet",
+            "there is no codebook yet",
         ),
     ],
 )

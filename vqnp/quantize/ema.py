@@ -63,7 +63,7 @@ class Codebook:
     tokens: Array
     counts: Array
     sums: Array
-    steps: int = 0
+    steps: int | Array = 0
 
     @classmethod
     def start(
@@ -311,7 +311,8 @@ class EMA(Quantizer):
         """
         if not self.buffers:
             raise RuntimeError("there is no codebook yet: call initialize(z, batch=...) first")
-        return Codebook(**self.buffers)
+        kept = self.buffers
+        return Codebook(kept["tokens"], kept["counts"], kept["sums"], kept["steps"])
 
     def use(self, codebook: Codebook) -> None:
         """Take ``codebook`` as the state, in place of any before it."""

@@ -68,7 +68,10 @@ def _constants(levels: tuple[int, ...], dtype: Any) -> tuple[Array, Array, Array
     half_range = (count - 1) * (1 - EPSILON) / 2
     offset = np.where(count % 2 == 0, 0.5, 0.0)
     shift = np.arctanh(offset / half_range)
-    return *(a.astype(dtype) for a in (half_range, offset, shift)), (count // 2).astype(dtype)
+    half_range, offset, shift, half_levels = (
+        values.astype(dtype) for values in (half_range, offset, shift, count // 2)
+    )
+    return half_range, offset, shift, half_levels
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ Shapes: embeddings z and vectors ``(N, D)``, tokens ``(K, D)``, codes ``(N,)`` i
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -121,8 +121,8 @@ class Quantizer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as JSON values; :func:`quantizer_from_json` inverts it."""
-        fields = (f.name for f in self.__dataclass_fields__.values() if f.init)
-        return {"kind": type(self).__name__} | {name: getattr(self, name) for name in fields}
+        config = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.init}
+        return {"kind": type(self).__name__} | config
 
 
 @dataclass(frozen=True)

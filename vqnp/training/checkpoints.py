@@ -1,8 +1,8 @@
 """Checkpoints: all that a training run needs to go on bit for bit, in one ``.npz`` without pickles.
 
 Arrays are stored under dotted names: ``params.encoder.0.weight``, ``buffers.tokens``,
-``optimizer.encoder.0.weight.m``, ``tally.hits``. The rest is one JSON text, ``meta``. The order of
-batches needs no storage, because it follows from the seed and the place in the schedule.
+``optimizer.encoder.0.weight.m``, ``tally.hits``. The rest is one JSON text. The order of batches
+needs no storage, because it follows from the seed and the place in the schedule.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.files import load_arrays, save_arrays, writable_directory
+from vqnp.files import load_with_meta, save_with_meta, writable_directory
 from vqnp.models import fill, stored
 from vqnp.training.state import EpochRecord, Tally, TrainState
 from vqnp.validation import Array
@@ -89,7 +89,7 @@ def save(path: Path, state: TrainState) -> None:
         "tally": {"examples": tally.examples, "losses": tally.losses},
         "history": [asdict(record) for record in state.history],
     }
-    save_arrays(path, arrays | {"meta": np.array(json.dumps(meta, default=np.generic.item))})
+    save_with_meta(path, arrays, meta)
 
 
 def restore(path: Path, state: TrainState) -> None:
@@ -99,17 +99,15 @@ def restore(path: Path, state: TrainState) -> None:
     format, and naming what differs when it belongs to another run: other data, schedule, settings,
     seed or model. ``state`` is then unchanged.
     """
-    arrays = load_arrays(path)
+    arrays, meta = load_with_meta(path, FORMAT)
     try:
-        meta = json.loads(str(arrays["meta"]))
-        require_format(path, meta["format"])
         require_same(path, meta["identity"], identity(state))
         averages = {
             name: {kind: arrays[f"optimizer.{name}.{kind}"] for kind in kinds}
             for name, kinds in meta["optimizer"].items()
         }
         fill(state.model, arrays)
-    except (KeyError, json.JSONDecodeError) as error:
+    except KeyError as error:
         raise ValueError(f"{path} is not a checkpoint: {error} is missing or damaged") from error
     params = state.model.params
     state.optimizer.params = {name: params[name] for name in averages}
@@ -131,16 +129,7 @@ def identity(state: TrainState) -> dict[str, Any]:
         "quantizer": state.model.quantizer.to_json(),
         "variance": state.model.variance,
     }
-    return dict(json.loads(json.dumps(values)))
-
-
-def require_format(path: Path, number: int) -> None:
-    """Raise ``ValueError`` unless the checkpoint is of the format that this version writes."""
-    if number != FORMAT:
-        raise ValueError(
-            f"{path} is a checkpoint of format {number}, and this version reads format {FORMAT}: "
-            "remove the file and start the run again"
-        )
+    return dict(json.loads(json.dumps(values, default=np.generic.item)))
 
 
 def fingerprint(data: Array) -> str:
