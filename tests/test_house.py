@@ -9,8 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = house.Package(ROOT / "vqnp")
-PROSE = [ROOT / "README.md", ROOT / "tests" / "benchmarks" / "LOG.md"]
+PAGES = [ROOT / "README.md", ROOT / "tests" / "benchmarks" / "LOG.md"]
 STATEMENTS = 5_723
+README_WORDS = 1_500
 
 
 def report(offenders):
@@ -29,10 +30,15 @@ def test_lines_fit_the_page(folder):
     assert not offenders, report(offenders)
 
 
-@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_pages_have_short_sentences_and_lines(path):
     offenders = house.long_markdown_sentences(path) + house.long_markdown_lines(path)
     assert not offenders, report(offenders)
+
+
+def test_the_readme_stays_short():
+    count = len(PAGES[0].read_text(encoding="utf-8").split())  # tables and code included
+    assert count <= README_WORDS, f"{count:,} words, at most {README_WORDS:,}: move details"
 
 
 def test_the_package_stays_small():
