@@ -1,4 +1,4 @@
-"""What was measured, kept and shown: one JSON file a group, a table in the terminal, and a shorter one for the README.
+"""What was measured, kept and shown: one JSON file a group, a table in the terminal, and a shorter one for the log.
 
 A row is ``{"group", "case", "unit", "values", "work", "sgemm"}``: ``values`` lists every contestant's runs in ``unit``, ``work`` is
 in floating-point operations (0: not counted) and ``sgemm`` in GFLOP/s, measured in the same run. A file holds the rows of a group
@@ -6,7 +6,7 @@ and the machine they are of.
 
     python tests/benchmarks/report.py
 
-prints what the README's section on speed says of the files in ``results``.
+prints what LOG.md shows of the files in ``results``.
 """
 
 import json
@@ -114,7 +114,7 @@ def place(row: Row) -> tuple[int, list[int]]:
 
 
 def summary(machine: dict[str, Any], rows: list[Row]) -> str:
-    """Return what the README shows: the machine, a table of the ratios, and one of the start."""
+    """Return what LOG.md shows: the machine, a table of the ratios, and one of the start."""
     lines = []
     for name, several in gathered(rows).items():
         ratios = [ratio(row) for row in several]
@@ -142,7 +142,7 @@ def summary(machine: dict[str, Any], rows: list[Row]) -> str:
 
 
 def gathered(rows: list[Row]) -> dict[str, list[Row]]:
-    """Return the rows that have peers under the name of the README's line that they share."""
+    """Return the rows that have peers under the name of the line of LOG.md that they share."""
     lines: dict[str, list[Row]] = {}
     for row in rows:
         if best_peer(row):
