@@ -206,10 +206,22 @@ def test_a_long_sentence_of_a_docstring_is_found(package):
 
 
 def test_a_parameter_is_read_and_an_example_is_not(package):
-    body = f"'''Do.\n\nParameters\n----------\nx : int\n    {words(31)}\ny : {words(40)}\n"
-    body += f"\nExample\n-------\n>>> f()\n{words(40)}\n\n- {words(20)}\n- {words(20)}\n'''"
-    (offender,) = house.long_sentences(package({"losses.py": body}))
-    assert offender.startswith("vqnp/losses.py:6: 31 words")
+    lines = [
+        *("'''Do.", "", "Parameters", "----------"),
+        *("x : int", f"    {words(31)}", "", f"    {words(32)}", f"y : {words(40)}", ""),
+        *("Example", "-------", ">>> f()", words(40), "'''"),
+    ]
+    offenders = house.long_sentences(package({"losses.py": "\n".join(lines)}))
+    assert [each.split(" words")[0] for each in offenders] == [
+        "vqnp/losses.py:6: 31",
+        "vqnp/losses.py:8: 32",
+    ]
+
+
+def test_no_sentence_crosses_an_item(package):
+    item = f"- {words(20)[:-1]}"  # without a stop
+    text = f"'''Do:\n\n{item}\n{item}\n\nDo:\n\n1. {item}\n2. {item}\n'''"
+    assert not house.long_sentences(package({"losses.py": text}))
 
 
 def test_a_long_sentence_of_a_page_is_found(tmp_path):
