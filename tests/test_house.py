@@ -195,6 +195,23 @@ def test_a_docstring_that_lacks_a_section_is_found(package, without, lacks):
     assert house.incomplete(package(files)) == expected
 
 
+@pytest.mark.parametrize(
+    ("body", "needs"),
+    [
+        ("x: int = 3", True),
+        ("def __init__(self, x): ...", True),
+        ("def __init__(self): ...", False),
+        ("x: ClassVar[int] = 3", False),
+        ("x: int = field(init=False)", False),
+    ],
+)
+def test_a_class_needs_parameters_if_its_constructor_takes_some(package, body, needs):
+    text = f"class A:\n    '''Be.\n\n    Example\n    -------\n    >>> A\n    '''\n    {body}\n"
+    files = {"losses.py": text, "__init__.pyi": "from .losses import A as A"}
+    expected = ["vqnp/losses.py:1: the docstring of A lacks Parameters"] if needs else []
+    assert house.incomplete(package(files)) == expected
+
+
 def words(count):
     return "One " + "word " * (count - 2) + "ends."
 

@@ -96,12 +96,20 @@ def missing_sections(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
 
 
 def takes_arguments(node: ast.FunctionDef | ast.ClassDef) -> bool:
-    """Tell whether a function has parameters, or a class a constructor or fields that take some."""
+    """Tell whether a function has parameters, or a class a constructor or fields that take some.
+
+    A field made by a call (``field(init=False)``, or one that carries its own sentence) is apart.
+    """
     if isinstance(node, ast.ClassDef):
         inits = [each for each in node.body if "__init__" in names_of(each)]
         if inits:
             return len(inits[0].args.args) > 1 or bool(inits[0].args.kwonlyargs)
-        return any(isinstance(each, ast.AnnAssign) for each in node.body)
+        return any(
+            isinstance(each, ast.AnnAssign)
+            and "ClassVar" not in ast.unparse(each.annotation)
+            and not isinstance(each.value, ast.Call)
+            for each in node.body
+        )
     return bool(node.args.posonlyargs or node.args.args or node.args.kwonlyargs)
 
 
