@@ -1,7 +1,7 @@
 """The rules of the house, read from source text alone: each rule returns its offenders.
 
 An offender is one line: where it is (``file:line``) and what to do about it. ``test_house.py``
-holds the package to every rule, and every rule to a made-up offender.
+holds the package to every rule, ``test_house_rules.py`` every rule to a made-up offender.
 """
 
 from collections.abc import Callable
