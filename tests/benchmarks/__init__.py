@@ -1,1 +1,1 @@
-"""The same work here and in what people would use instead, timed side by side: ``python tests/benchmarks/run.py``."""
+"""The same work here and in its peers, timed side by side: ``python tests/benchmarks/run.py``."""

@@ -1,6 +1,7 @@
-"""Every convolution of the paper's model, forward and backward, in images of 32 × 32; PyTorch's in its channels-last layout.
+"""Every convolution of the paper's model on images of 32 × 32, forward and backward.
 
-Backward is all three gradients: of the input, the weight and the bias.
+PyTorch runs in its channels-last layout. Backward is all three gradients: of the input, the
+weight and the bias.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,10 +38,11 @@ class Layer:
 
     def __str__(self) -> str:
         kind = "transposed" if self.transposed else "conv"
-        return f"{kind} {self.inputs} → {self.outputs}, {self.kernel}×{self.kernel} / {self.stride}, {self.size}×{self.size}"
+        channels, kernel = f"{self.inputs} → {self.outputs}", f"{self.kernel}×{self.kernel}"
+        return f"{kind} {channels}, {kernel} / {self.stride}, {self.size}×{self.size}"
 
     def work(self, batch: int) -> float:
-        """Return the multiplications and additions of the forward pass, those with the zeros of the padding included."""
+        """Return the multiplications and additions of the forward pass, with those of padding."""
         stops = (
             self.size
             if self.transposed
@@ -124,7 +126,10 @@ def in_torch(layer: Layer) -> Callable[..., torch.Tensor]:
 
 
 def channels_first(array: Array) -> torch.Tensor:
-    """Return ``(A, H, W, B)`` as a tensor ``(A, B, H, W)`` that lies in memory as it did: PyTorch's channels-last layout."""
+    """Return ``(A, H, W, B)`` as a tensor ``(A, B, H, W)`` of the same place in memory.
+
+    That is PyTorch's channels-last layout.
+    """
     return (
         torch.from_numpy(array.copy())
         .permute(0, 3, 1, 2)
@@ -143,7 +148,7 @@ def as_ours(gradients: tuple[torch.Tensor, ...]) -> list[Array]:
 
 
 def require_close(ours: Any, theirs: list[Array]) -> None:
-    """Raise ``AssertionError`` unless the arrays agree to what float32 sums of their length lose."""
+    """Raise ``AssertionError`` unless the arrays agree to the rounding of float32 sums."""
     for mine, other in zip(ours, theirs, strict=True):
         scale = float(np.abs(other).max())
         np.testing.assert_allclose(mine, other, atol=1e-4 * scale)

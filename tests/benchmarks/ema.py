@@ -1,6 +1,7 @@
 """One EMA update: counts, sums and tokens of a codebook from the codes of a batch (eqs. 3 to 5).
 
-Every contestant does the whole of it in place: hits and sums of the batch, both averages, and the tokens of the codes that were hit.
+Every contestant does all of it in place: the batch's hits and sums, both averages, and the tokens
+of the codes with hits.
 """
 
 from collections.abc import Iterator

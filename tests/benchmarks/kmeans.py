@@ -1,7 +1,7 @@
-"""K-means: ten of Lloyd's steps from the same random start, and the assignment to the tokens they end at.
+"""K-means: ten of Lloyd's steps from the same random start, then the assignment.
 
-Ours and scikit-learn's return codes that belong to the tokens they return; faiss's training stops after the last move, so its
-assignment is asked for, too.
+Our codes and scikit-learn's belong to the tokens returned. faiss's training stops after the last
+move, so we ask for its assignment, too.
 """
 
 import warnings
@@ -71,7 +71,7 @@ def with_sklearn(points: Array, tokens: Array, steps: int) -> float:
 
 
 def agree(inertia: dict[str, Any]) -> None:
-    """Raise ``AssertionError`` when ours is more than 1 % worse than another's, or another's than ours."""
+    """Raise ``AssertionError`` when ours and another inertia differ by more than 1 %."""
     for name, value in inertia.items():
         assert abs(value / inertia[OURS] - 1) < 0.01, (
             f"inertia {value} of {name}, {inertia[OURS]} of ours"

@@ -1,4 +1,4 @@
-"""The machine that the numbers are of: its name, the versions, and what its own matrix product reaches."""
+"""The machine that was measured: its name, the versions, and the rate of its matrix product."""
 
 import platform
 import time
@@ -17,7 +17,7 @@ PACKAGES = ("numpy", "numba", "scipy", "torch", "faiss-cpu", "scikit-learn")
 
 
 def describe(number: int) -> dict[str, Any]:
-    """Return the processor's name, cores, the threads used, and the versions of all that takes part."""
+    """Return the processor, its cores, the threads used, and every version."""
     return {
         "processor": processor(),
         "cores": joblib.cpu_count(only_physical_cores=True),
@@ -39,7 +39,10 @@ def processor() -> str:
 
 
 def sgemm(number: int, size: int = 2048) -> float:
-    """Return the GFLOP/s of a float32 product of two square matrices: NumPy's or PyTorch's, whichever is faster here."""
+    """Return the GFLOP/s of a float32 product of two square matrices.
+
+    NumPy's or PyTorch's counts, whichever is faster here.
+    """
     a = np.random.default_rng(0).standard_normal((size, size), np.float32)
     t = torch.from_numpy(a)
     with pools("peers", number):

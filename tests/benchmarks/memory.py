@@ -1,9 +1,9 @@
-"""Peak resident memory of three training steps, ours and PyTorch's, each in a process of its own that loads nothing of the other.
+"""Peak resident memory of three training steps, ours and PyTorch's, each in its own process.
 
     python tests/benchmarks/memory.py vqnp|PyTorch K|none THREADS
 
-prints two numbers in MB: the peak of the process, and how far it lies above what the process held before its first step. Linux
-alone keeps the account that they are read from.
+prints two numbers in MB: the peak of the process, and how far it exceeds what the process held
+before its first step. They come from an account that only Linux keeps.
 """
 
 import subprocess
@@ -16,7 +16,10 @@ MODELS = {"autoencoder": None, "VQ-VAE, K = 512": 512, "VQ-VAE, K = 16,384": 16_
 
 
 def rows(number: int, repeats: int) -> Iterator[tuple[str, dict[str, list[float]]]]:
-    """Yield a case's name and the contestants' MB; ours runs once before, so that nothing is compiled where it is measured."""
+    """Yield a case's name and the contestants' MB.
+
+    Ours runs once before, so that nothing is compiled where it is measured.
+    """
     for name, k in MODELS.items():
         in_a_process("vqnp", k, number)
         measured = {who: in_a_process(who, k, number) for who in ("vqnp", "PyTorch")}
@@ -58,7 +61,10 @@ def theirs(k: int | None, number: int) -> Callable[[], object]:
 
 
 def resident(which: str) -> float:
-    """Return a line of the kernel's account of this process in MB: ``VmHWM``, the peak, or ``VmRSS``, now."""
+    """Return a line of the kernel's account of this process in MB.
+
+    ``which`` is ``"VmHWM"``, the peak, or ``"VmRSS"``, the present.
+    """
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(lines[which].split()[0]) / 1024
 
@@ -67,9 +73,8 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[1])
     who, k, number = sys.argv[1:]
     step = (ours if who == "vqnp" else theirs)(None if k == "none" else int(k), int(number))
-    Path("/proc/self/clear_refs").write_text(
-        "5"
-    )  # forget the peak so far: choosing a search needed memory, too
+    # Forget the peak so far, because choosing a search needed memory, too.
+    Path("/proc/self/clear_refs").write_text("5")
     before = resident("VmRSS")
     for _ in range(STEPS):
         step()

@@ -1,8 +1,8 @@
 """The nearest token: codes and squared distances of N points among K tokens of D dimensions.
 
-faiss searches an index that is built beforehand and untimed, and PyTorch's distances are taken for a few rows at a time, so that
-they stay in memory: both are favours. Points and tokens are normal, as far from the origin as they are wide, where expanding
-the square does no harm.
+Two favors for the peers: faiss builds its index before the clock starts, and PyTorch takes a few
+rows at a time, so that its distances fit in memory. Points and tokens are normal and as far from
+the origin as they are wide. There, expanding the square does no harm.
 """
 
 from collections.abc import Iterator
@@ -55,7 +55,10 @@ def case(n: int, k: int, d: int) -> Case:
 
 
 def require_as_near(points: Array, tokens: Array, codes: dict[str, Array]) -> None:
-    """Raise ``AssertionError`` unless our tokens are nearest, and the others' as near but for the rounding of an expanded square."""
+    """Raise ``AssertionError`` unless our tokens are nearest and the others' as near.
+
+    An expanded square may differ by its rounding.
+    """
     exact = {
         name: np.square(points.astype(float) - tokens[chosen]).sum(axis=1)
         for name, chosen in codes.items()

@@ -1,6 +1,6 @@
-"""Our half of the training steps on images: a batch, a model with its tokens placed, and the step that ``train`` makes.
+"""Our half of the training steps on images: a batch, a model with tokens, and a step of ``train``.
 
-It needs nothing but vqnp, so that its memory can be measured where PyTorch was never loaded.
+It needs only vqnp, so its memory can be measured where PyTorch was never loaded.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,10 @@ PAPER = ConvSettings()
 def problem(
     k: int | None, settings: ConvSettings = PAPER, batch: int = BATCH
 ) -> tuple[Array, VQVAE]:
-    """Return a batch of images ``(B, H, W, 3)`` and the model; its ``k`` tokens lie near the batch's own embeddings."""
+    """Return a batch of images ``(B, H, W, 3)`` and the model.
+
+    Its ``k`` tokens lie near the batch's own embeddings.
+    """
     rng = np.random.default_rng(0)
     images = rng.random((batch, SIDE, SIDE, 3), np.float32) - np.float32(0.5)
     model = conv_vqvae(settings, EMA(k or 1, DECAY, beta=BETA), variance=VARIANCE)
@@ -33,7 +36,7 @@ def problem(
 
 
 def our_step(images: Array, model: VQVAE, k: int | None) -> Callable[[], float]:
-    """Return a function that makes one step on ``images`` and returns the reconstruction's error before it."""
+    """Return a function that makes one step and returns the reconstruction error before it."""
     settings = TrainSettings(len(images), RATE, "amsgrad")
     state = TrainState(model, images, (), settings, 0, settings.make_optimizer(model.params))
     stepped = model.autoencoder if k is None else model

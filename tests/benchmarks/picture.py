@@ -1,4 +1,7 @@
-"""One picture of all results: how many times faster than the best peer, green where ours is ahead and orange where it is behind."""
+"""One picture of all results: how many times faster than the best peer.
+
+Green is ahead, orange behind.
+"""
 
 import re
 from pathlib import Path
@@ -29,7 +32,7 @@ def save(directory: Path) -> None:
 
 @style.styled
 def draw(machine: dict[str, Any], rows: list[Row]) -> Any:
-    """Return the figure: a grid for the search and for the update, bars for all else, of what is in ``rows``."""
+    """Return the figure of ``rows``: grids for search and update, bars for all else."""
     of = {
         name: [row for row in rows if row["group"] == name]
         for name in dict.fromkeys(row["group"] for row in rows)
@@ -46,9 +49,8 @@ def draw(machine: dict[str, Any], rows: list[Row]) -> Any:
         place.set_title(title, loc="left")
     for place in axes.flat[len(panels) :]:
         place.remove()
-    figure.suptitle(
-        f"Times faster than the best peer (for memory: times less); {machine['processor']}, {machine['threads']} threads"
-    )
+    where = f"{machine['processor']}, {machine['threads']} threads"
+    figure.suptitle(f"Times faster than the best peer (for memory: times less); {where}")
     return figure
 
 
@@ -75,7 +77,10 @@ def cells(axes: Any, rows: list[Row]) -> None:
 
 
 def bars(axes: Any, rows: list[Row]) -> None:
-    """Draw ratios as bars from 1, and beside them the share of the matrix product's rate where the work is counted."""
+    """Draw ratios as bars from 1.
+
+    Where the work is counted, the share of the matrix product's rate stands beside the bar.
+    """
     values = [ratio(row) for row in rows]
     colors = [style.PRETRAINED if value >= 1 else style.BASELINE for value in values]
     axes.barh(range(len(rows)), [value - 1 for value in values], left=1, color=colors)

@@ -1,12 +1,13 @@
-"""What was measured, kept and shown: one JSON file a group, a table in the terminal, and a shorter one for the README.
+"""The measurements: one JSON file a group, a table for the terminal and one for the log.
 
-A row is ``{"group", "case", "unit", "values", "work", "sgemm"}``: ``values`` lists every contestant's runs in ``unit``, ``work`` is
-in floating-point operations (0: not counted) and ``sgemm`` in GFLOP/s, measured in the same run. A file holds the rows of a group
-and the machine they are of.
+A row is ``{"group", "case", "unit", "values", "work", "sgemm"}``. ``values`` lists every
+contestant's runs in ``unit``. ``work`` counts floating-point operations; 0 means not counted.
+``sgemm`` is in GFLOP/s, measured in the same run. A file holds the rows of a group and their
+machine.
 
     python tests/benchmarks/report.py
 
-prints what the README's section on speed says of the files in ``results``.
+prints what LOG.md shows of the files in ``results``.
 """
 
 import json
@@ -74,7 +75,10 @@ def table(rows: list[Row]) -> str:
 
 
 def save(directory: Path, machine: dict[str, Any], rows: list[Row]) -> None:
-    """Write ``rows`` into the files of their groups; rows of other cases stay there if they are of the same machine."""
+    """Write ``rows`` into the files of their groups.
+
+    Rows of other cases stay there if they are of the same machine.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     for group in dict.fromkeys(row["group"] for row in rows):
         path = directory / f"{group}.json"
@@ -90,7 +94,10 @@ def save(directory: Path, machine: dict[str, Any], rows: list[Row]) -> None:
 
 
 def load(directory: Path = RESULTS) -> tuple[dict[str, Any], list[Row]]:
-    """Return the machine and all rows in ``directory``; raises ``ValueError`` when they are of several machines."""
+    """Return the machine and all rows in ``directory``.
+
+    Raises ``ValueError`` when they are of several machines.
+    """
     files = [
         json.loads(path.read_text(encoding="utf-8")) for path in sorted(directory.glob("*.json"))
     ]
@@ -103,7 +110,10 @@ def load(directory: Path = RESULTS) -> tuple[dict[str, Any], list[Row]]:
 
 
 def place(row: Row) -> tuple[int, list[int]]:
-    """Return where a row belongs: groups in the order of ``NAMES``, the cells of a grid by their sizes, the rest as measured."""
+    """Return where a row belongs.
+
+    Groups come in the order of ``NAMES``, the cells of a grid by size, the rest as measured.
+    """
     grid = row["group"] in ("nearest", "ema")
     sizes = (
         [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\d|\d", row["case"])]
@@ -114,25 +124,30 @@ def place(row: Row) -> tuple[int, list[int]]:
 
 
 def summary(machine: dict[str, Any], rows: list[Row]) -> str:
-    """Return what the README shows: the machine, a table of the ratios, and one of the start."""
+    """Return what LOG.md shows: the machine, a table of ratios, and one of the start."""
     lines = []
     for name, several in gathered(rows).items():
         ratios = [ratio(row) for row in several]
         peers = [best_peer(row) for row in several]
         shares = [rate(row) / row["sgemm"] for row in several if row["work"]]
-        lines.append({
-            "work": name,
-            "times faster": f"{median(ratios):.2f}" + (f" ({min(ratios):.2f} to {max(ratios):.2f})" if several[1:] else ""),
-            "than, at its best": ", ".join(dict.fromkeys(sorted(peers, key=peers.count, reverse=True))),
-            "of sgemm": f"{median(shares):.2f}" if shares else "",
-        })  # fmt: skip
+        span = f" ({min(ratios):.2f} to {max(ratios):.2f})" if several[1:] else ""
+        often = dict.fromkeys(sorted(peers, key=peers.count, reverse=True))
+        lines.append(
+            {
+                "work": name,
+                "times faster": f"{median(ratios):.2f}{span}",
+                "than, at its best": ", ".join(often),
+                "of sgemm": f"{median(shares):.2f}" if shares else "",
+            }
+        )
     start = [
         {"start": row["case"], "seconds": f"{median(row['values'][OURS]):.2g}"}
         for row in rows
         if row["group"] == "start"
     ]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    where = f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, {machine['system']}"
+    counts = f"{machine['cores']} cores, {machine['threads']} threads"
+    where = f"{machine['processor']}, {counts}, {machine['system']}"
     tables = (
         tabulate(part, headers="keys", tablefmt="pipe", disable_numparse=True)
         for part in (lines, start)
@@ -142,7 +157,7 @@ def summary(machine: dict[str, Any], rows: list[Row]) -> str:
 
 
 def gathered(rows: list[Row]) -> dict[str, list[Row]]:
-    """Return the rows that have peers under the name of the README's line that they share."""
+    """Return the rows that have peers, by the line of LOG.md that they share."""
     lines: dict[str, list[Row]] = {}
     for row in rows:
         if best_peer(row):
@@ -151,7 +166,10 @@ def gathered(rows: list[Row]) -> dict[str, list[Row]]:
 
 
 def line_of(row: Row) -> str:
-    """Return the name of a row's line: a grid has one for each N and K, the convolutions one for each direction."""
+    """Return the name of a row's line.
+
+    A grid has one for each N and K, the convolutions one for each direction.
+    """
     match row["group"]:
         case "nearest" | "ema":
             return f"{NAMES[row['group']]}, {row['case'].rpartition(', ')[0]}"

@@ -1,9 +1,11 @@
-"""Time vqnp against what people would use instead, taking turns in one process with the same number of threads.
+"""Time vqnp against its peers, taking turns in one process with the same number of threads.
 
-    python tests/benchmarks/run.py [GROUP ...] [--match TEXT] [--repeats N] [--threads N] [--out DIR]
+    python tests/benchmarks/run.py [GROUP ...] [--match TEXT] [--repeats N] [--threads N]
+                                   [--out DIR]
 
-Medians, ratios (the best peer's over ours, above 1 is ours faster), GFLOP/s and their share of this machine's own float32 matrix
-product are printed as a table; with --out, DIR/GROUP.json holds every run and DIR/benchmarks.png shows all that is in DIR.
+This prints medians, ratios, GFLOP/s and their share of this machine's float32 matrix product. A
+ratio is the best peer's median over ours, so above 1 we are faster. With --out, DIR/GROUP.json
+holds every run and DIR/benchmarks.png shows all that is in DIR.
 """
 
 import argparse

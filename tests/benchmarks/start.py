@@ -1,7 +1,8 @@
-"""The cold start: what compiling costs a first ``vqnp reproduce fig3``, and how soon a second run is at work.
+"""The cold start: the seconds that compiling adds to a first ``vqnp reproduce fig3``.
 
-The arms of Figure 3 are run with their own data and one seed, but for two epochs: the kernels are the same, and little is left but
-to compile them. Nothing is drawn.
+It runs both arms of Figure 3 on their own data with one seed, for two epochs. The kernels are the
+same, and little else is left than to compile them. Nothing is drawn. It also measures how soon a
+second run is at work.
 """
 
 import os
@@ -32,7 +33,7 @@ def rows(_: int, repeats: int) -> Iterator[tuple[str, dict[str, list[float]]]]:
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         cache, nowhere = place / "cache", place / "a file" / "cache"
-        nowhere.parent.touch()  # no directory can be made below a file, not even by an administrator
+        nowhere.parent.touch()  # even an administrator cannot make a directory below a file
         cold, *warm = (seconds(FIG3, cache, directory) for _ in range(1 + repeats))
         yield "compiling for Figure 3", {"vqnp": [cold - second for second in warm]}
         yield "import vqnp", {"vqnp": [seconds("import vqnp", cache) for _ in range(repeats)]}

@@ -1,5 +1,7 @@
-"""One whole training step of the paper's model on images, batch 256: forward, loss, backward, Adam with AMSGrad and, with VQ,
-the search and the moving averages.
+"""One whole training step of the paper's model on images, batch 256.
+
+It is forward, loss, backward and Adam with AMSGrad. With VQ, it is also the search and the moving
+averages.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +28,10 @@ def cases(*, tiny: bool = False) -> Iterator[Case]:
 
 
 def case(k: int | None, settings: ConvSettings, batch: int) -> Case:
-    """Return the case of ``k`` tokens; without, that of the autoencoder. A contestant returns the reconstruction's error."""
+    """Return the case of ``k`` tokens, or of the autoencoder if ``k`` is None.
+
+    A contestant returns the reconstruction error.
+    """
     images, model = problem(k, settings, batch)
     theirs = in_torch(images, model, settings, k)  # copies the weights, before ours change them
     return Case(
@@ -43,7 +48,10 @@ def named(k: int | None) -> str:
 
 
 def work(k: int | None, settings: ConvSettings, batch: int) -> float:
-    """Return the multiplications and additions of the convolutions, forward and twice backward, and of the search."""
+    """Return the multiplications and additions of convolutions and search.
+
+    The convolutions count once forward and twice backward.
+    """
     if settings != PAPER:
         return 0.0
     forward = sum(
@@ -68,5 +76,8 @@ def in_torch(
 
 
 def agree(errors: dict[str, float]) -> None:
-    """Raise ``AssertionError`` unless the second steps' errors, after the same first one, are the same to float32's rounding."""
+    """Raise ``AssertionError`` unless the errors agree to float32's rounding.
+
+    They are those of the second steps, after the same first one.
+    """
     np.testing.assert_allclose(errors["PyTorch"], errors[OURS], rtol=1e-4)

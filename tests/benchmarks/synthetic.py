@@ -1,4 +1,7 @@
-"""The whole of one Figure 3 setting: 8,000 steps of batch 256, k-means and moving averages included, against eager PyTorch."""
+"""One whole Figure 3 setting, against eager PyTorch.
+
+It has 8,000 steps of batch 256, with k-means and moving averages.
+"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -18,7 +21,10 @@ SETTINGS = {
 
 
 def cases(*, tiny: bool = False) -> Iterator[Case]:
-    """Yield the three settings; ``tiny`` is one of two epochs for a test. A contestant returns the last epoch's error."""
+    """Yield the three settings; ``tiny`` is one of two epochs for a test.
+
+    A contestant returns the last epoch's error.
+    """
     for name, (dim, token_dim, *epochs) in (
         {"tiny": (2, 1, 1, 1)}.items() if tiny else SETTINGS.items()
     ):
@@ -43,5 +49,8 @@ def theirs(dim: int, token_dim: int, pretrain: int, finetune: int) -> float:
 
 
 def agree(errors: dict[str, Any]) -> None:
-    """Raise ``AssertionError`` unless both have learnt: they draw other weights, and standardized data have an error of 1."""
+    """Raise ``AssertionError`` unless both have learnt.
+
+    They draw different weights. An untrained model has an error of 1 on standardized data.
+    """
     assert all(error < 1 for error in errors.values()), errors

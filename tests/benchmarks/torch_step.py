@@ -1,6 +1,7 @@
-"""PyTorch's half of the training steps: eager, channels-last, Adam fused, and the fastest of several ways to search.
+"""PyTorch's half of the training steps: eager, channels-last, with the fastest of several searches.
 
-It needs nothing but PyTorch, so that its memory can be measured where vqnp was never loaded.
+Adam is the fused one. This needs only PyTorch, so its memory can be measured where vqnp was never
+loaded.
 """
 
 import time
@@ -22,9 +23,10 @@ def torch_step(
     rate: float,
     **options: float,
 ) -> Callable[[], float]:
-    """Return a function that makes one step on ``images`` (B, H, W, 3) and returns the reconstruction's error before it.
+    """Return a function that makes one step on ``images`` (B, H, W, 3).
 
-    ``codebook`` holds tokens, L and M, or nothing for the autoencoder; ``options`` are the variance and, with VQ, beta and decay.
+    It returns the reconstruction error before the step. ``codebook`` holds tokens, L and M, or
+    nothing for the autoencoder. ``options`` are the variance and, with VQ, beta and decay.
     """
     model = model.to(memory_format=torch.channels_last)
     optimizer: Any = torch.optim.Adam(model.parameters(), rate, amsgrad=True, fused=True)

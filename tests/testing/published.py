@@ -1,4 +1,4 @@
-"""What the checks say of a published quantizer, measured: prints the table of the README.
+"""What the checks say of a published quantizer, measured: prints the table of PUBLISHED.md.
 
     pip install vector-quantize-pytorch
     python tests/testing/published.py
