@@ -263,7 +263,7 @@ runs = 20 if FAST else 100
 distortions = {}
 for start in ("random", "k-means++"):
     found = [
-        vqnp.kmeans(points, 10, np.random.default_rng(seed), start=start) for seed in range(runs)
+        vqnp.kmeans(points, 10, rng=seed, start=start) for seed in range(runs)
     ]
     distortions[start] = np.array([clustering.inertia / len(points) for clustering in found])
 plane.ends(distortions, goal, "a token for each cluster")
@@ -291,7 +291,7 @@ reached
 sizes = np.array([*range(1, 21), 32, 64, 128])
 best = np.array(
     [
-        min(vqnp.kmeans(points, k, np.random.default_rng(seed)).inertia for seed in range(10))
+        min(vqnp.kmeans(points, k, rng=seed).inertia for seed in range(10))
         for k in sizes
     ]
 )
@@ -359,7 +359,7 @@ print(f"distortion {distortion(points, rescued):.3f} after the rescue")
 crowd = [np.random.default_rng(0).normal(scale=0.05, size=(64, 2))]
 while len(crowd) == 1 or not np.array_equal(crowd[-1], crowd[-2]):
     crowd.append(step(points, crowd[-1]))
-spread_out = vqnp.kmeans(points, 64, np.random.default_rng(0)).tokens
+spread_out = vqnp.kmeans(points, 64, rng=0).tokens
 plane.voronoi(
     points, {"crowded": crowd[0], "after Lloyd's steps": crowd[-1], "k-means++": spread_out}
 )

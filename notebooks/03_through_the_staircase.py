@@ -648,7 +648,7 @@ print(compiled)
 #
 # Then `%debug nearest(points, tokens)` steps into the call (`s` steps into, `n` to the next line, `q` quits), and a
 # bare `%debug` after an error opens the place where it happened. What is worth a look: in `_search_rows`,
-# `least[:3]` and `code[:3]` as `k` grows; in `batch_statistics_loop` and `_move_codes` of `vqnp/quantize/ema.py`,
+# `least[:3]` and `code[:3]` as `k` grows; in `batch_statistics_loop` of `vqnp/quantize/lloyd.py` and `_move_codes` of `vqnp/fast/averages.py`,
 # `hits` and `sums` filling up, and `counts[k]` before and after equation 4. Keep the arrays small: interpreted loops
 # are slow.
 #
@@ -656,7 +656,7 @@ print(compiled)
 #
 # 1. Repeat the walk of the three tokens with γ = 0.5 and with γ = 0.99. After how many steps is half of the way gone?
 #    Derive it, then measure.
-# 2. Write `breakpoint()` into `_move_codes` of `vqnp/quantize/ema.py`, run with the variable set, and follow $L$ of one
+# 2. Write `breakpoint()` into `_move_codes` of `vqnp/fast/averages.py`, run with the variable set, and follow $L$ of one
 #    code through three calls of `ema_update`; compare with your own arithmetic. Which code's $L$ changes although
 #    nothing chose it?
 # 3. Give unused codes another chance: `Codebook.place` puts codes at new places with weights of your choice. Find a

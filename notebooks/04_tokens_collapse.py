@@ -144,7 +144,7 @@ def perplexity(codes, n_tokens):
     return np.exp(-(share * np.log(share)).sum())
 
 
-tokens = vqnp.kmeans(untrained, 128, np.random.default_rng(0)).tokens
+tokens = vqnp.kmeans(untrained, 128, rng=0).tokens
 codes, _ = vqnp.nearest(untrained, tokens)
 assert np.isclose(perplexity(codes, 128), diagnostics.perplexity(codes, 128))
 print(f"perplexity {perplexity(codes, 128):.0f} of 128")

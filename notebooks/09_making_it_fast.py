@@ -43,7 +43,7 @@ from threadpoolctl import threadpool_info
 
 from vqnp import nearest, threads
 from vqnp.lessons import speed
-from vqnp.quantize.ema import batch_statistics
+from vqnp.quantize.lloyd import batch_statistics
 from vqnp.quantize.search import nearest_loop
 
 # %matplotlib inline

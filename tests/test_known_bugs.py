@@ -137,13 +137,13 @@ def test_bug_05_unused_codes_underflow(monkeypatch):
 
     check()
     ema_module = sys.modules["vqnp.quantize.ema"]
-    move = ema_module._move[0]
+    move = ema_module.move[0]
 
     def always(tokens, counts, sums, *others):
         move(tokens, counts, sums, *others)
         tokens[:] = sums / counts[:, None]
 
-    monkeypatch.setattr(ema_module, "_move", (always, always))
+    monkeypatch.setattr(ema_module, "move", (always, always))
     with np.errstate(invalid="ignore"):
         fails(check)
 
@@ -186,9 +186,9 @@ def test_bug_07_fewer_samples_than_codes_pass_in_silence():
     points = blobs(n=1)
     with pytest.warns(
         UserWarning,
-        match="k = 7 tokens for 4 points: 3 tokens are copies of points and start unused",
+        match="n_tokens is 7 for 4 points: 3 tokens are copies of points and start unused",
     ):
-        found = kmeans(points, 7, rng())
+        found = kmeans(points, 7, rng=rng())
     assert set(map(tuple, found.tokens)) == set(map(tuple, points))
     assert found.counts.tolist() == [1, 1, 1, 1, 0, 0, 0]
 
@@ -197,7 +197,7 @@ def test_bug_08_kmeans_counts_are_from_before_the_last_move(monkeypatch):
     points = rng().normal(size=(60, 2))
 
     def check():
-        found = kmeans(points, 9, rng(), start="random", iterations=1)
+        found = kmeans(points, 9, rng=rng(), start="random", iterations=1)
         codes, distances = nearest(points, found.tokens)
         np.testing.assert_array_equal(found.counts, np.bincount(codes, minlength=9))
         assert found.inertia == pytest.approx(distances.sum())
@@ -273,7 +273,7 @@ def test_bug_11_a_revived_code_keeps_its_old_averages(monkeypatch):
         codebook = Codebook.start(
             np.array([[0.0, 0.0], [10.0, 10.0]]), np.array([50.0, 10.0]), rng=rng()
         )
-        codebook.place(np.array([0]), points[:1], np.ones(1))
+        codebook.set_tokens(np.array([0]), points[:1], np.ones(1))
         update_with(codebook, points, nearest(points, codebook.tokens)[0])
         assert codebook.tokens[0].min() > 5
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from numba import config
 
 from vqnp import threads
+from vqnp.fast.averages import BLOCK_COORDINATES
 from vqnp.quantize import DIALECTS, Codebook, ema_update
-from vqnp.quantize.ema import batch_statistics, batch_statistics_loop, batch_statistics_numpy
+from vqnp.quantize.ema import ema_update_loop, ema_update_numpy
 
 module = sys.modules["vqnp.quantize.ema"]
 EPS = 1e-5
@@ -31,6 +32,22 @@ def start(dialect, k=4, dims=3, dtype=np.float64):
     return Codebook.start(tokens, np.arange(k, dtype=dtype), dialect, rng=rng(2))
 
 
+def test_a_step_worked_out_by_hand():
+    """Tokens are 1 and 10, L is 2 and 4, M is 2 and 40, and γ = 1/2. The first token gets 3 and 5.
+
+    Its M becomes 2/2 + 8/2 = 5 and its L becomes 2/2 + 2/2 = 2, so it moves to 5/2. The second
+    token stays, with half of its L and M.
+    """
+    for update in (ema_update_loop, ema_update_numpy, ema_update):
+        codebook = Codebook.start(np.array([[1.0], [10.0]]), np.array([2.0, 4.0]))
+        hits = update(codebook, np.array([[3.0], [5.0]]), np.array([0, 0]), 0.5)
+        assert hits.tolist() == [2, 0]
+        assert codebook.tokens.tolist() == [[2.5], [10]]
+        assert codebook.counts.tolist() == [2, 2]
+        assert codebook.sums.tolist() == [[5], [20]]
+        assert codebook.steps == 1
+
+
 @st.composite
 def assignments(draw):
     n, k, dims = draw(st.integers(1, 60)), draw(st.integers(1, 9)), draw(st.integers(1, 4))
@@ -39,13 +56,20 @@ def assignments(draw):
     return draws.normal(size=(n, dims)).astype(dtype), draws.integers(0, k, n), k
 
 
-@given(assignments())
-def test_three_sums_agree_to_the_last_bit(assignment):
-    expected = batch_statistics_loop(*assignment)
-    for found in (batch_statistics_numpy(*assignment), batch_statistics(*assignment)):
-        np.testing.assert_array_equal(found[0], expected[0])
-        np.testing.assert_array_equal(found[1], expected[1])
-    assert expected[0].sum() == len(assignment[1])
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(assignments(), st.sampled_from([0.0, 0.3, 0.99]), st.booleans())
+def test_three_versions_agree_to_the_last_bit(dialect, assignment, decay, stored):
+    """Over three steps, with codes that get no hits. A checkpoint holds the steps as an array."""
+    embeddings, codes, k = assignment
+    books = [start(dialect, k, embeddings.shape[1], embeddings.dtype) for _ in range(3)]
+    for book, update in zip(books, (ema_update_loop, ema_update_numpy, ema_update), strict=True):
+        book.steps = np.array(0) if stored else 0
+        hits = [update(book, embeddings, codes, decay, dialect) for _ in range(3)]
+        np.testing.assert_array_equal(hits, [np.bincount(codes, minlength=k)] * 3)
+        assert book.steps == 3
+    for field in ("tokens", "counts", "sums"):
+        for book in books[1:]:
+            np.testing.assert_array_equal(getattr(book, field), getattr(books[0], field))
 
 
 # Each dialect again, from its row of the table: a start and an update that returns tokens, L and M.
@@ -96,13 +120,13 @@ def test_every_dialect_has_a_reference():
 @pytest.mark.parametrize("dialect", DIALECTS)
 @given(assignment=assignments(), decay=st.sampled_from([0.0, 0.3, 0.99]))
 def test_sorted_by_code_the_update_is_the_same_to_the_last_bit(dialect, assignment, decay):
-    """Summing and moving in one pass, code by code, against summing first: as for many codes and few."""
+    """A large codebook sums and moves in one pass, code by code; a small one sums first."""
     embeddings, codes, k = assignment
     books = [start(dialect, k, embeddings.shape[1], embeddings.dtype) for _ in range(2)]
     hits = []
     for book, many in zip(books, (0, 1 << 62), strict=True):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "MANY", many)
+            patch.setattr(module, "SORT_COORDINATES", many)
             hits.append([ema_update(book, embeddings, codes, decay, dialect) for _ in range(2)])
     np.testing.assert_array_equal(*hits)
     for field in ("tokens", "counts", "sums"):
@@ -112,7 +136,7 @@ def test_sorted_by_code_the_update_is_the_same_to_the_last_bit(dialect, assignme
 @pytest.mark.parametrize("many", [0, 1 << 62], ids=["sorted", "summed"])
 @pytest.mark.parametrize("bad", [[np.nan], [np.inf], [np.inf, -np.inf], [np.inf, 0, -np.inf]])
 def test_what_is_not_finite_is_refused_before_anything_moves(bad, many, monkeypatch):
-    monkeypatch.setattr(module, "MANY", many)
+    monkeypatch.setattr(module, "SORT_COORDINATES", many)
     codebook = start("paper")
     before = codebook.tokens.copy(), codebook.counts.copy(), codebook.sums.copy()
     embeddings = np.ones((9, 3))
@@ -129,8 +153,8 @@ def test_what_is_not_finite_is_refused_before_anything_moves(bad, many, monkeypa
 
 BLOCKS = [
     (4, 3),
-    (11, module.COORDINATES // 8),
-    (3, module.COORDINATES + 1),
+    (11, BLOCK_COORDINATES // 8),
+    (3, BLOCK_COORDINATES + 1),
 ]  # one; one and three codes; one a code
 
 
@@ -138,8 +162,8 @@ BLOCKS = [
 @pytest.mark.parametrize(("k", "dims"), BLOCKS)
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_dialects_do_what_the_table_says(dialect, k, dims, parallel_from, many, monkeypatch):
-    monkeypatch.setattr(module, "PARALLEL_FROM", parallel_from)
-    monkeypatch.setattr(module, "MANY", many)
+    monkeypatch.setattr(module, "PARALLEL_COORDINATES", parallel_from)
+    monkeypatch.setattr(module, "SORT_COORDINATES", many)
     begin, update = REFERENCES[dialect]
     tokens, counts, decay = rng().normal(size=(k, dims)), np.arange(float(k)), 0.8
     L, M = begin(tokens, counts, rng(2).standard_normal((k, dims)))
@@ -166,7 +190,7 @@ def test_dialects_do_what_the_table_says(dialect, k, dims, parallel_from, many, 
     st.floats(0, 0.999),
 )
 def test_total_mass_is_kept(dialect, assignment, decay):
-    """Σ L ← γ Σ L + (1 − γ) N for every dialect: smoothing, where it is stored back, moves weight and adds none. Also M."""
+    """Σ L ← γ Σ L + (1 − γ) N for every dialect, because smoothing moves weight and adds none."""
     embeddings, codes, k = assignment
     draws = rng(len(codes))
     codebook = Codebook.start(
@@ -200,8 +224,8 @@ def test_bits_do_not_depend_on_the_threads(k, dims, dialect, monkeypatch):
         (0, 0, 1),
         (0, 0, 2),
     ):
-        monkeypatch.setattr(module, "PARALLEL_FROM", parallel_from)
-        monkeypatch.setattr(module, "MANY", many)
+        monkeypatch.setattr(module, "PARALLEL_COORDINATES", parallel_from)
+        monkeypatch.setattr(module, "SORT_COORDINATES", many)
         codebook = start(dialect, k, dims, np.float32)
         with threads.limit(number):
             for embeddings, codes in batches(5, k, dims, np.float32, n=200):
@@ -246,9 +270,9 @@ def test_code_without_hits_stays_to_the_last_bit_in_paper():
     assert without_hits("paper", 500) == 1
 
 
-def test_place_moves_token_and_averages_together():
+def test_set_tokens_moves_token_and_averages_together():
     codebook = start("paper")
-    codebook.place(np.array([2, 0]), np.array([[1.0, 2, 3], [4, 5, 6]]), np.array([2.0, 0.5]))
+    codebook.set_tokens(np.array([2, 0]), np.array([[1.0, 2, 3], [4, 5, 6]]), np.array([2.0, 0.5]))
     assert codebook.tokens[[2, 0]].tolist() == [[1, 2, 3], [4, 5, 6]]
     assert codebook.counts[[2, 0]].tolist() == [2, 0.5]
     assert codebook.sums[[2, 0]].tolist() == [[2, 4, 6], [2, 2.5, 3]]

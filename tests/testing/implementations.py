@@ -44,7 +44,7 @@ def start(tokens, counts, *, dialect="paper"):
 
 def revive(state, codes, tokens, counts):
     codebook = codebook_of(state)
-    codebook.place(codes, tokens, counts)
+    codebook.set_tokens(codes, tokens, counts)
     return state_of(codebook)
 
 

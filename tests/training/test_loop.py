@@ -158,7 +158,7 @@ def test_codebook_follows_the_embeddings_from_before_the_optimizers_step():
 def test_loss_is_taken_with_the_tokens_from_before_the_update():
     run = a_run(settings=TrainSettings(40))
     initialize_codebook(run, None)
-    run.model.quantizer.codebook.place(
+    run.model.quantizer.codebook.set_tokens(
         np.arange(4), np.array([[3.0], [4], [5], [6]], np.float32), np.full(4, 0.1)
     )
     quantized = run.model.quantize(run.data).vectors
@@ -251,7 +251,7 @@ def test_one_token_works_and_more_tokens_than_data_warn():
 @pytest.mark.skipif(config.NUMBA_NUM_THREADS < 2, reason="there is one thread alone")
 @pytest.mark.parametrize("parallel_from", [0, 1 << 16])
 def test_same_seed_same_bits_for_one_and_two_threads(parallel_from, monkeypatch):
-    monkeypatch.setattr("vqnp.quantize.ema.PARALLEL_FROM", parallel_from)
+    monkeypatch.setattr("vqnp.quantize.ema.PARALLEL_COORDINATES", parallel_from)
     monkeypatch.setattr(sys.modules["vqnp.quantize.search"], "PARALLEL_FROM", parallel_from)
     runs = []
     for number in (1, 2):

@@ -1,25 +1,29 @@
-"""The moving-average update of the codebook (eqs. 3 to 5), and the four ways it is kept in the wild.
+"""The moving-average update of the codebook (eqs. 3 to 5), and four variants in published code.
 
-For each code k, a batch gives l_k, the number of embeddings that chose it, and m_k, their sum. With decay γ
+For each code k, a batch gives l_k, the number of embeddings that chose it, and m_k, their sum.
+With decay γ::
 
-    M ← γ M + (1 − γ) m    (eq. 3)        L ← γ L + (1 − γ) l    (eq. 4)        token ← M / L    (eq. 5)
+    M ← γ M + (1 − γ) m    (eq. 3)
+    L ← γ L + (1 − γ) l    (eq. 4)
+    token ← M / L          (eq. 5)
 
-The dialects differ in how L and M start and in what a code without hits becomes. S is L smoothed so that no code has weight
-zero: S = (L + ε) / (ΣL + Kε) · ΣL, with ε = 1e-5.
+The dialects differ in the start of L and M, and in a code without hits. S is L smoothed, so that no
+code has weight zero: S = (L + ε) / (ΣL + Kε) · ΣL, with ε = 1e-5.
 
-================  =========================  ===========================  =======  ==============================
-dialect           at the start               kept in L                    token    a code without hits
-================  =========================  ===========================  =======  ==============================
-paper             L, M from k-means          eq. 4                        M / L    stays exactly where it is
-counts-one        L = 1, M = token           eq. 4                        M / S    slides to the origin
-smoothed-state    L = 0, M = noise           S, stored back               M / S    is thrown far out
-debiased          L = M = 0                  eq. 4, read over 1 − γᵗ      M / S    is 0 after the first step
-================  =========================  ===========================  =======  ==============================
+==============  ====================  ==========================  =======  ========================
+dialect         at the start          kept in L                   token    a code without hits
+==============  ====================  ==========================  =======  ========================
+paper           L, M from k-means     eq. 4                       M / L    stays exactly where it is
+counts-one      L = 1, M = token      eq. 4                       M / S    slides to the origin
+smoothed-state  L = 0, M = noise      S, stored back              M / S    is thrown far out
+debiased        L = M = 0             eq. 4, read over 1 − γᵗ     M / S    is 0 after the first step
+==============  ====================  ==========================  =======  ========================
 
-Arithmetic is in float64 and each code adds its embeddings in the order of the batch, so all versions agree to the last bit for
-any number of threads; L, M and the tokens are stored in the codebook's dtype.
+All versions agree to the last bit, for any number of threads. They compute in float64, and each
+code adds its embeddings in the order of the batch. They store L, M and tokens in the codebook's
+dtype.
 
-Shapes: embeddings ``(N, D)``, codes ``(N,)``, tokens and M ``(K, D)``, l and L ``(K,)``.
+Shapes: embeddings ``(N, D)``, codes ``(N,)``, tokens, m and M ``(K, D)``, l and L ``(K,)``.
 """
 
 import math
@@ -27,11 +31,15 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numba import prange
 
-from vqnp.jit import both, kernel, parallel_kernel
+from vqnp.fast.averages import move, rows_by_code, sum_and_move
 from vqnp.losses import commitment
-from vqnp.quantize.lloyd import batch_statistics, kmeans
+from vqnp.quantize.lloyd import (
+    batch_statistics,
+    batch_statistics_loop,
+    batch_statistics_numpy,
+    kmeans,
+)
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
 from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
 from vqnp.validation import (
@@ -47,18 +55,32 @@ from vqnp.validation import (
 Dialect = Literal["paper", "counts-one", "smoothed-state", "debiased"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 EPSILON = 1e-5
-PARALLEL_FROM = (
-    1 << 14
-)  # codebook coordinates; fewer have moved before a second thread has woken up
-MANY = (
-    1 << 18
-)  # codebook coordinates; from here on, room for the batch's sums costs more than sorting by code
-COORDINATES = 1 << 12  # of the codebook that a thread moves at a time: their sums stay in its cache
+PARALLEL_COORDINATES = 1 << 14  # of the codebook; fewer have moved before a second thread wakes
+SORT_COORDINATES = 1 << 18  # from this size, sort rows by code instead of allocating (K, D) sums
 
 
 @dataclass
 class Codebook:
-    """Tokens ``(K, D)``, the moving averages behind them, L ``counts`` ``(K,)`` and M ``sums`` ``(K, D)``, and the steps taken."""
+    """The tokens and the moving averages behind them, changed in place by ``ema_update``.
+
+    Parameters
+    ----------
+    tokens : array (K, D), float32 or float64
+        The codebook.
+    counts : array (K,)
+        L, the moving average of each code's hits.
+    sums : array (K, D)
+        M, the moving average of the sum of each code's embeddings.
+    steps : int, or int64 array ()
+        Updates so far.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> codebook = Codebook.start(np.array([[1.0], [4.0]]), np.array([2.0, 3.0]))
+    >>> codebook.sums.tolist()
+    [[2.0], [12.0]]
+    """
 
     tokens: Array
     counts: Array
@@ -67,12 +89,18 @@ class Codebook:
 
     @classmethod
     def start(
-        cls, tokens: Array, counts: Array, dialect: Dialect = "paper", *, rng: np.random.Generator
+        cls,
+        tokens: Array,
+        counts: Array,
+        dialect: Dialect = "paper",
+        *,
+        rng: int | np.random.Generator = 0,
     ) -> "Codebook":
-        """Begin with ``tokens`` ``(K, D)`` in the state ``dialect`` begins with; only `smoothed-state` draws from ``rng``.
+        """Begin with ``tokens`` ``(K, D)`` in the state that ``dialect`` begins with.
 
-        ``counts`` ``(K,)`` are the expected hits of a batch, used by `paper` alone: L = counts, M = L · token.
-        Raises ``ValueError`` for an unknown dialect or counts of another shape.
+        Only `paper` uses ``counts`` ``(K,)``, the expected hits of a batch: L = counts,
+        M = L · token. Only `smoothed-state` draws from ``rng``. Raises ``ValueError`` for an
+        unknown dialect or counts of another shape.
         """
         require_dialect(dialect)
         tokens = require_points(tokens, "tokens").copy()
@@ -80,17 +108,17 @@ class Codebook:
             raise ValueError(f"counts must have shape ({len(tokens)},), got {np.shape(counts)}")
         codebook = cls(tokens, np.zeros(len(tokens), tokens.dtype), np.zeros_like(tokens))
         if dialect == "paper":
-            codebook.place(np.arange(len(tokens)), tokens, counts)
+            codebook.set_tokens(np.arange(len(tokens)), tokens, counts)
         elif dialect == "counts-one":
-            codebook.place(np.arange(len(tokens)), tokens, np.ones(len(tokens)))
+            codebook.set_tokens(np.arange(len(tokens)), tokens, np.ones(len(tokens)))
         elif dialect == "smoothed-state":
-            codebook.sums[:] = rng.standard_normal(tokens.shape)
+            codebook.sums[:] = np.random.default_rng(rng).standard_normal(tokens.shape)
         return codebook
 
-    def place(self, codes: Array, tokens: Array, counts: Array) -> None:
-        """Put ``codes`` at ``tokens`` with weight ``counts``: token, L and M = L · token together, so that they cannot disagree.
+    def set_tokens(self, codes: Array, tokens: Array, counts: Array) -> None:
+        """Put ``codes`` at ``tokens`` with weight ``counts``: token, L, and M = L · token.
 
-        A code whose token alone is moved is pulled back by its old M at the next update, and dies again.
+        The three move together: the old M would pull a token moved alone back at the next update.
         """
         self.tokens[codes] = tokens
         self.counts[codes] = counts
@@ -103,158 +131,123 @@ def require_dialect(dialect: str) -> None:
         raise ValueError(f"dialect must be one of {', '.join(DIALECTS)}, got {dialect!r}")
 
 
-@kernel
-def _rows_by_code(codes: Array, n_tokens: int) -> tuple[Array, Array]:
-    """Counting sort: ``rows[starts[k] : starts[k + 1]]`` are the rows of code k, in the order of the batch."""
-    starts = np.zeros(n_tokens + 1, np.int64)
-    for i in range(len(codes)):
-        starts[codes[i] + 1] += 1
-    for k in range(n_tokens):
-        starts[k + 1] += starts[k]
-    free = starts[:-1].copy()
-    rows = np.empty(len(codes), np.int64)
-    for i in range(len(codes)):
-        rows[free[codes[i]]] = i
-        free[codes[i]] += 1
-    return starts, rows
-
-
 def smoothed(counts: Array) -> Array:
-    """Return S ``(K,)`` float64: ``counts`` with a little weight moved to the codes that have none; the total is kept."""
+    """Return S ``(K,)`` float64: a little of the total of ``counts`` moves to codes with none."""
     counts = counts.astype(np.float64)
     total = counts.sum()
     return (counts + EPSILON) / (total + len(counts) * EPSILON) * total
 
 
-def ema_update(
+def ema_update_loop(
     codebook: Codebook, embeddings: Array, codes: Array, decay: float, dialect: Dialect = "paper"
 ) -> Array:
-    """Apply eqs. 3 to 5 to ``codebook`` in place and return the hits l ``(K,)`` of this batch.
-
-    ``embeddings`` ``(N, D)`` were given ``codes`` ``(N,)`` by the search; leave padded or masked rows out of both.
-    Raises ``ValueError`` or ``TypeError`` for shapes or codes that do not fit, a decay outside [0, 1) or an unknown dialect.
-    """
-    require_dialect(dialect)
-    decay = np.float64(
-        require_share(decay, "decay")
-    )  # interpreted, a float times float32 would be rounded to float32
-    k, dims = codebook.tokens.shape
-    embeddings = require_points(embeddings, "embeddings", dim=dims, finite=False)
-    codes = require_codes(codes, "codes", k, len(embeddings))
-    paper = dialect == "paper"
-    if codebook.sums.size < MANY:
-        hits, sums = batch_statistics(embeddings, codes, k)
-        if not np.isfinite(
-            sums
-        ).all():  # what is not finite shows in the sums, most often the smaller array
-            require_finite(embeddings, "embeddings")
-        _move[sums.size >= PARALLEL_FROM](
-            codebook.tokens, codebook.counts, codebook.sums, hits, sums, decay, paper
-        )
-    else:
-        require_finite(embeddings, "embeddings")
-        starts, rows = _rows_by_code(codes, k)
-        hits = np.diff(starts).astype(np.float64)
-        _sum_and_move(
-            codebook.tokens, codebook.counts, codebook.sums, embeddings, starts, rows, decay, paper
-        )
+    """The definition of ``ema_update``, for arguments that are known to be good."""
+    tokens, L, M = codebook.tokens, codebook.counts, codebook.sums
+    decay = np.float64(decay)  # a plain float times a float32 would be rounded to float32
+    hits, batch_sums = batch_statistics_loop(embeddings, codes, len(tokens))  # l, m
     codebook.steps += 1
-    if not paper:
+    for k in range(len(tokens)):
+        M[k] = decay * M[k] + (1 - decay) * batch_sums[k]  # eq. 3
+        L[k] = decay * L[k] + (1 - decay) * hits[k]  # eq. 4
+        if dialect == "paper" and hits[k] > 0:  # else M / L stays; computed, it would drift
+            tokens[k] = M[k] / L[k]  # eq. 5
+    if dialect != "paper":
+        bias = 1 - decay ** int(codebook.steps) if dialect == "debiased" else 1
+        S = smoothed(L / bias)
+        for k in range(len(tokens)):
+            tokens[k] = M[k] / bias / S[k]  # eq. 5, with S in place of L
+        if dialect == "smoothed-state":
+            L[:] = S
+    return hits
+
+
+def ema_update_numpy(
+    codebook: Codebook, embeddings: Array, codes: Array, decay: float, dialect: Dialect = "paper"
+) -> Array:
+    """The same in NumPy."""
+    tokens, L, M = codebook.tokens, codebook.counts, codebook.sums
+    decay = np.float64(decay)
+    hits, batch_sums = batch_statistics_numpy(embeddings, codes, len(tokens))
+    codebook.steps += 1
+    M[:] = decay * M + (1 - decay) * batch_sums  # eq. 3
+    L[:] = decay * L + (1 - decay) * hits  # eq. 4
+    if dialect == "paper":
+        hit = hits > 0
+        tokens[hit] = M[hit] / L[hit, None]  # eq. 5
+    else:
         _divide_by_smoothed(codebook, decay, dialect)
     return hits
 
 
-@both
-def _move(
-    tokens: Array,
-    counts: Array,
-    sums: Array,
-    hits: Array,
-    batch_sums: Array,
-    decay: float,
-    paper: bool,
-) -> None:
-    """Move every code by the batch's sums ``(K, D)``."""
-    size = max(1, COORDINATES // tokens.shape[1])
-    for block in prange(-(-len(counts) // size)):
-        rows = slice(block * size, (block + 1) * size)
-        _move_codes(
-            tokens[rows], counts[rows], sums[rows], hits[rows], batch_sums[rows], decay, paper
-        )
-
-
-@kernel
-def _move_codes(
-    tokens: Array,
-    counts: Array,
-    sums: Array,
-    hits: Array,
-    batch_sums: Array,
-    decay: float,
-    paper: bool,
-) -> None:
-    """Eqs. 3 and 4 in place; and eq. 5, as the paper has it, for the codes that were hit.
-
-    Without hits M / L stays the same in eq. 5; computed, it drifts as both fade into denormal numbers.
-    """
-    average, of_batch = (
-        sums.reshape(-1),
-        batch_sums.reshape(-1),
-    )  # one long loop vectorises, many short ones do not
-    for i in range(len(average)):
-        average[i] = decay * average[i] + (1 - decay) * of_batch[i]
-    for k in range(len(counts)):
-        counts[k] = decay * counts[k] + (1 - decay) * hits[k]
-    for k in range(len(counts)):
-        if paper and hits[k] > 0:
-            for d in range(tokens.shape[1]):
-                tokens[k, d] = sums[k, d] / counts[k]
-
-
-@parallel_kernel
-def _sum_and_move(
-    tokens: Array,
-    counts: Array,
-    sums: Array,
-    embeddings: Array,
-    starts: Array,
-    rows: Array,
-    decay: float,
-    paper: bool,
-) -> None:
-    """The same together with the batch's sums, which would else need more room than the codebook itself."""
-    size = max(1, COORDINATES // tokens.shape[1])
-    for block in prange(-(-len(counts) // size)):
-        first, last = block * size, min((block + 1) * size, len(counts))
-        hits, batch_sums = _statistics_of(first, last, embeddings, starts, rows)
-        _move_codes(
-            tokens[first:last], counts[first:last], sums[first:last], hits, batch_sums, decay, paper
-        )
-
-
-@kernel
-def _statistics_of(
-    first: int, last: int, embeddings: Array, starts: Array, rows: Array
-) -> tuple[Array, Array]:
-    """Return l and m of the codes ``first`` to ``last``."""
-    hits = np.empty(last - first)
-    sums = np.zeros((last - first, embeddings.shape[1]))
-    for k in range(first, last):
-        hits[k - first] = starts[k + 1] - starts[k]
-        for i in range(starts[k], starts[k + 1]):
-            row = rows[i]
-            for d in range(embeddings.shape[1]):
-                sums[k - first, d] += embeddings[row, d]
-    return hits, sums
-
-
 def _divide_by_smoothed(codebook: Codebook, decay: float, dialect: Dialect) -> None:
-    """Eq. 5 as the other dialects have it: for every code, by weights that are never zero."""
+    """Eq. 5 in the other dialects: every token moves, because S is never zero."""
     bias = 1 - decay ** int(codebook.steps) if dialect == "debiased" else 1.0
     weights = smoothed(codebook.counts / bias)
     if dialect == "smoothed-state":
         codebook.counts[:] = weights
     codebook.tokens[:] = codebook.sums / bias / weights[:, None]
+
+
+def ema_update(
+    codebook: Codebook, embeddings: Array, codes: Array, decay: float, dialect: Dialect = "paper"
+) -> Array:
+    """Apply eqs. 3 to 5 to a codebook, in place.
+
+    Parameters
+    ----------
+    codebook : Codebook
+        Changed in place; unchanged when something is refused.
+    embeddings : array (N, D), float32 or float64
+        A batch, without padded or masked rows.
+    codes : array (N,), integers
+        The codes that the search gave them (eq. 1).
+    decay : float in [0, 1)
+        γ, the share of the averages that is kept.
+    dialect : {"paper", "counts-one", "smoothed-state", "debiased"}
+        The variant; see the table at the top of this file.
+
+    Returns
+    -------
+    array (K,), float64
+        The hits l of this batch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For shapes or codes that do not fit, a decay outside [0, 1) or an unknown dialect.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> codebook = Codebook.start(np.array([[0.0], [9.0]]), np.array([2.0, 2.0]))
+    >>> ema_update(codebook, np.array([[1.0], [3.0]]), np.array([0, 0]), decay=0.5).tolist()
+    [2.0, 0.0]
+    >>> codebook.tokens.tolist(), codebook.counts.tolist()
+    ([[1.0], [9.0]], [2.0, 1.0])
+    """
+    require_dialect(dialect)
+    # Interpreted, a plain float times a float32 would be rounded to float32.
+    decay = np.float64(require_share(decay, "decay"))
+    k, dims = codebook.tokens.shape
+    embeddings = require_points(embeddings, "embeddings", dim=dims, finite=False)
+    codes = require_codes(codes, "codes", k, len(embeddings))
+    paper = dialect == "paper"
+    state = codebook.tokens, codebook.counts, codebook.sums
+    if codebook.sums.size < SORT_COORDINATES:
+        hits, sums = batch_statistics(embeddings, codes, k)
+        # A NaN in the embeddings shows in `sums`, usually the smaller array to scan.
+        if not np.isfinite(sums).all():
+            require_finite(embeddings, "embeddings")
+        move[sums.size >= PARALLEL_COORDINATES](*state, hits, sums, decay, paper)
+    else:
+        require_finite(embeddings, "embeddings")
+        starts, rows = rows_by_code(codes, k)
+        hits = np.diff(starts).astype(np.float64)
+        sum_and_move(*state, embeddings, starts, rows, decay, paper)
+    codebook.steps += 1
+    if not paper:
+        _divide_by_smoothed(codebook, decay, dialect)
+    return hits
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""K-means, to place the first tokens on the embeddings (eq. 2): minimise Σ_j ‖z_j − t_code(j)‖².
+"""K-means, which places the first tokens (eq. 2): it minimizes Σ_j ‖z_j − t_code(j)‖².
 
-Lloyd's algorithm: give every point to its nearest token, move every token to the mean of its points, until no point changes
-its token. Two rules make every case well defined:
+Lloyd's algorithm repeats two moves until no code changes: give every point the code of its nearest
+token (eq. 1), then move every token to the mean of its points. Two rules settle the rest:
 
-- a token that no point chose moves onto the point that is farthest from its own token (several such tokens: the farthest, the
-  next farthest, ...), as scikit-learn does, so that no token is left at an arbitrary place;
-- more tokens than points: every point becomes a token, and the rest are copies of points drawn at random. A copy is never the
-  lowest index at its place, so no point chooses it. A warning says how many tokens this concerns.
+- A token without points moves onto the point that is farthest from its own token. Several such
+  tokens take the farthest, the next farthest, and so on, as in scikit-learn.
+- With more tokens than points, every point becomes a token, and the other tokens are copies of
+  random points. No point chooses a copy, because the lowest of equal tokens wins.
 
 Shapes: points ``(N, D)``, tokens ``(K, D)``, codes ``(N,)``, counts ``(K,)``.
 """
@@ -23,15 +23,34 @@ from vqnp.quantize.search import nearest
 from vqnp.validation import Array, require_integer, require_points
 
 Start = Literal["k-means++", "random"]
-BLOCK = 1024  # points whose distances are lowered together
-PARALLEL_FROM = (
-    1 << 20
-)  # coordinates of points; one pass through fewer is over before a second thread has woken up
+BLOCK_POINTS = 1024  # points whose distances are lowered together
+PARALLEL_COORDINATES = 1 << 20  # of all points; a smaller pass is over before a second thread wakes
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """Tokens ``(K, D)`` with the codes ``(N,)``, counts ``(K,)`` and inertia of a fresh assignment to exactly these tokens."""
+    """What k-means found. The codes are those of the tokens returned, assigned afresh.
+
+    Parameters
+    ----------
+    tokens : array (K, D)
+        The centers, of the points' dtype.
+    codes : array (N,), int64
+        The nearest token of each point.
+    counts : array (K,), int64
+        Points of each token.
+    inertia : float
+        Sum of the squared distances from the points to their tokens.
+    iterations : int
+        Steps of Lloyd's algorithm that were taken.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> found = kmeans(np.array([[0.0], [1.0], [10.0], [13.0]]), 2)
+    >>> found.inertia, sorted(found.tokens.ravel().tolist())
+    (5.0, [0.5, 11.5])
+    """
 
     tokens: Array
     codes: Array
@@ -42,50 +61,83 @@ class Clustering:
 
 def kmeans(
     points: Array,
-    k: int,
-    rng: np.random.Generator,
+    n_tokens: int,
     *,
+    rng: int | np.random.Generator = 0,
     start: Start = "k-means++",
     iterations: int = 100,
 ) -> Clustering:
-    """Place ``k`` tokens among ``points`` ``(N, D)`` by at most ``iterations`` steps of Lloyd's algorithm.
+    """Place tokens among points by Lloyd's algorithm (eq. 2).
 
-    Raises ``ValueError`` or ``TypeError`` for points that are not a finite, non-empty float ``(N, D)`` array, for ``k`` or
-    ``iterations`` below 1 and for an unknown ``start``; warns (``UserWarning``) when tokens are left without points.
+    Parameters
+    ----------
+    points : array (N, D), float32 or float64
+        Finite, not empty.
+    n_tokens : int
+        K, at least 1. More tokens than points are allowed.
+    rng : int or numpy.random.Generator
+        Where the start comes from.
+    start : {"k-means++", "random"}
+        Draw the first tokens far from each other, or any K of the points.
+    iterations : int
+        The most steps to take, at least 1.
+
+    Returns
+    -------
+    Clustering
+        Tokens, and the codes, counts and inertia that belong to them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For points or numbers other than these, or an unknown start.
+
+    Warns
+    -----
+    UserWarning
+        When tokens are left without points.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> points = np.array([[0.0, 0.0], [0.0, 2.0], [9.0, 0.0], [9.0, 2.0]])
+    >>> found = kmeans(points, 2, rng=0)
+    >>> sorted(found.tokens.tolist()), found.counts.tolist()
+    ([[0.0, 1.0], [9.0, 1.0]], [2, 2])
     """
     points = require_points(points, "points")
-    k = require_integer(k, "k", least=1)
+    n_tokens = require_integer(n_tokens, "n_tokens", least=1)
     require_integer(iterations, "iterations", least=1)
     if start not in get_args(Start):
         raise ValueError(f"start must be one of {', '.join(get_args(Start))}, got {start!r}")
-    if k > len(points):
-        return _every_point_a_token(points, k, rng)
+    rng = np.random.default_rng(rng)
+    if n_tokens > len(points):
+        return _every_point_a_token(points, n_tokens, rng)
     tokens = (
-        plus_plus(points, k, rng)
+        plus_plus(points, n_tokens, rng)
         if start == "k-means++"
-        else points[rng.choice(len(points), k, replace=False)]
+        else points[rng.choice(len(points), n_tokens, replace=False)]
     )
     return lloyd(points, tokens, iterations)
 
 
-def plus_plus(points: Array, k: int, rng: np.random.Generator) -> Array:
-    """Draw ``k`` of the points, each with probability proportional to its squared distance from the tokens drawn before it.
+def plus_plus(points: Array, n_tokens: int, rng: np.random.Generator) -> Array:
+    """Draw points as first tokens (Arthur and Vassilvitskii, 2007).
 
-    Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding" (2007). Every draw is a pass through the points; they
-    are copied once, so that the pass runs along them.
+    A point's probability is proportional to its squared distance from the nearest token drawn
+    before it.
     """
-    columns = np.ascontiguousarray(points.T)  # (D, N)
-    threads = points.size >= PARALLEL_FROM
-    chosen = np.empty(k, np.int64)
+    columns = np.ascontiguousarray(points.T)  # (D, N): each draw runs along the columns once
+    threads = points.size >= PARALLEL_COORDINATES
+    chosen = np.empty(n_tokens, np.int64)
     distances = np.ones(len(points))  # for the first draw: all points alike
-    for i in range(k):
+    for i in range(n_tokens):
         reach = np.cumsum(distances)
         if reach[-1] == 0:  # only copies of tokens are left
-            chosen[i:] = rng.integers(len(points), size=k - i)
+            chosen[i:] = rng.integers(len(points), size=n_tokens - i)
             break
-        chosen[i] = min(
-            np.searchsorted(reach, rng.random() * reach[-1], side="right"), len(points) - 1
-        )
+        row = np.searchsorted(reach, rng.random() * reach[-1], side="right")
+        chosen[i] = min(row, len(points) - 1)  # the product may round up to reach[-1] itself
         if i == 0:
             distances.fill(np.inf)
         _lower_distances[threads](columns, chosen[i], distances)
@@ -94,11 +146,11 @@ def plus_plus(points: Array, k: int, rng: np.random.Generator) -> Array:
 
 @both
 def _lower_distances(columns: Array, new: int, distances: Array) -> None:
-    """Lower the squared ``distances`` ``(N,)`` to the nearest token where point ``new`` of ``columns`` ``(D, N)`` is nearer."""
+    """Lower the squared ``distances`` ``(N,)`` of the points to which point ``new`` is nearer."""
     dims, count = columns.shape
-    for b in prange((count + BLOCK - 1) // BLOCK):
-        start, stop = b * BLOCK, min((b + 1) * BLOCK, count)
-        squared = np.zeros(BLOCK, columns.dtype)
+    for b in prange((count + BLOCK_POINTS - 1) // BLOCK_POINTS):
+        start, stop = b * BLOCK_POINTS, min((b + 1) * BLOCK_POINTS, count)
+        squared = np.zeros(BLOCK_POINTS, columns.dtype)
         for d in range(dims):
             coordinates = columns[d, start:stop]
             for i in range(stop - start):
@@ -108,10 +160,74 @@ def _lower_distances(columns: Array, new: int, distances: Array) -> None:
             distances[start + i] = min(distances[start + i], squared[i])
 
 
-def lloyd(points: Array, tokens: Array, iterations: int) -> Clustering:
-    """Improve ``tokens`` until the assignment stands still, or ``iterations`` times.
+def batch_statistics_loop(embeddings: Array, codes: Array, n_tokens: int) -> tuple[Array, Array]:
+    """Count and add up, in float64, the embeddings of each code: l ``(K,)`` and m ``(K, D)``.
 
-    The codes and counts returned belong to the tokens returned: counts taken before the last move would disagree with them.
+    This loop is the definition. Every version adds in the order of the batch.
+    """
+    hits = np.zeros(n_tokens)
+    sums = np.zeros((n_tokens, embeddings.shape[1]))
+    for i in range(len(codes)):
+        k = codes[i]
+        hits[k] += 1  # l
+        for d in range(embeddings.shape[1]):
+            sums[k, d] += embeddings[i, d]  # m
+    return hits, sums
+
+
+def batch_statistics_numpy(embeddings: Array, codes: Array, n_tokens: int) -> tuple[Array, Array]:
+    """The same in NumPy."""
+    hits = np.bincount(codes, minlength=n_tokens).astype(np.float64)
+    sums = np.zeros((n_tokens, embeddings.shape[1]))
+    np.add.at(sums, codes, embeddings)
+    return hits, sums
+
+
+batch_statistics = kernel(batch_statistics_loop)
+
+
+def lloyd_step_loop(points: Array, tokens: Array, codes: Array, distances: Array) -> Array:
+    """Move every token to the mean of its points, and one without points onto the farthest point.
+
+    ``codes`` and squared ``distances`` are those of the search. This loop is the definition.
+    """
+    hits, sums = batch_statistics_loop(points, codes, len(tokens))
+    farthest = iter(np.argsort(-distances, kind="stable"))  # of equally far points, the first
+    moved = tokens.copy()
+    for k in range(len(tokens)):
+        if hits[k] > 0:
+            moved[k] = sums[k] / hits[k]  # the mean minimizes eq. 2 for these codes
+        elif (row := next(farthest, None)) is not None:  # None: more such tokens than points
+            moved[k] = points[row]
+    return moved
+
+
+def lloyd_step_numpy(points: Array, tokens: Array, codes: Array, distances: Array) -> Array:
+    """The same in NumPy."""
+    return _means(points, tokens, distances, *batch_statistics_numpy(points, codes, len(tokens)))
+
+
+def lloyd_step(points: Array, tokens: Array, codes: Array, distances: Array) -> Array:
+    """The same, where the pass through the points is compiled."""
+    return _means(points, tokens, distances, *batch_statistics(points, codes, len(tokens)))
+
+
+def _means(points: Array, tokens: Array, distances: Array, hits: Array, sums: Array) -> Array:
+    empty = np.flatnonzero(hits == 0)
+    hits[empty] = 1  # any number but 0: their means are overwritten
+    means = (sums / hits[:, None]).astype(points.dtype)
+    if len(empty):
+        farthest = np.argsort(-distances, kind="stable")[: len(empty)]
+        means[empty] = tokens[empty]
+        means[empty[: len(farthest)]] = points[farthest]
+    return means
+
+
+def lloyd(points: Array, tokens: Array, iterations: int) -> Clustering:
+    """Improve ``tokens`` until no code changes, or ``iterations`` times.
+
+    The last assignment is a fresh one, because codes from before the last move would disagree with
+    the tokens.
     """
     codes, distances = nearest(points, tokens)
     steps = 0
@@ -130,48 +246,14 @@ def lloyd(points: Array, tokens: Array, iterations: int) -> Clustering:
     return Clustering(tokens, codes, counts, float(distances.sum(dtype=np.float64)), steps)
 
 
-def batch_statistics_loop(embeddings: Array, codes: Array, n_tokens: int) -> tuple[Array, Array]:
-    """The definition of l ``(K,)`` and m ``(K, D)``, both float64: each embedding is added to the code that it chose."""
-    hits = np.zeros(n_tokens)
-    sums = np.zeros((n_tokens, embeddings.shape[1]))
-    for i in range(len(codes)):
-        k = codes[i]
-        hits[k] += 1
-        for d in range(embeddings.shape[1]):
-            sums[k, d] += embeddings[i, d]
-    return hits, sums
-
-
-def batch_statistics_numpy(embeddings: Array, codes: Array, n_tokens: int) -> tuple[Array, Array]:
-    """The same in NumPy."""
-    hits = np.bincount(codes, minlength=n_tokens).astype(np.float64)
-    sums = np.zeros((n_tokens, embeddings.shape[1]))
-    np.add.at(sums, codes, embeddings)
-    return hits, sums
-
-
-batch_statistics = kernel(batch_statistics_loop)
-
-
-def lloyd_step(points: Array, tokens: Array, codes: Array, distances: Array) -> Array:
-    """Move every token to the mean of its points; one without points moves onto the farthest point left, or stays if none is."""
-    counts, sums = batch_statistics(points, codes, len(tokens))
-    empty = np.flatnonzero(counts == 0)
-    counts[empty] = 1
-    means = (sums / counts[:, None]).astype(points.dtype)
-    if len(empty):
-        farthest = np.argsort(-distances, kind="stable")[: len(empty)]
-        means[empty] = tokens[empty]
-        means[empty[: len(farthest)]] = points[farthest]
-    return means
-
-
-def _every_point_a_token(points: Array, k: int, rng: np.random.Generator) -> Clustering:
-    copies = k - len(points)
+def _every_point_a_token(points: Array, n_tokens: int, rng: np.random.Generator) -> Clustering:
+    copies = n_tokens - len(points)
     warnings.warn(
-        f"k = {k} tokens for {len(points)} points: {copies} tokens are copies of points and start unused",
+        f"n_tokens is {n_tokens} for {len(points)} points: "
+        f"{copies} tokens are copies of points and start unused",
         stacklevel=3,
     )
     tokens = np.concatenate([points, points[rng.integers(len(points), size=copies)]])
     codes, distances = nearest(points, tokens)
-    return Clustering(tokens, codes, np.bincount(codes, minlength=k), float(distances.sum()), 0)
+    counts = np.bincount(codes, minlength=n_tokens)
+    return Clustering(tokens, codes, counts, float(distances.sum()), 0)

@@ -140,7 +140,7 @@ def make_revival_cases() -> tuple[Case, ...]:
     state = Codebook.start(draw(rng, 6, 3), rng.integers(1, 9, 6) / 2, rng=rng)
     inputs = {name: getattr(state, name).copy() for name in ("tokens", "counts", "sums")}
     codes, tokens, counts = np.array([4, 1]), draw(rng, 2, 3), np.array([1.5, 2.25])
-    state.place(codes, tokens, counts)
+    state.set_tokens(codes, tokens, counts)
     inputs |= {"codes": codes, "new_tokens": tokens, "new_counts": counts}
     return (
         Case(
