@@ -11,7 +11,13 @@ from vqnp.layers.conv import conv2d_backward, conv2d_forward
 from vqnp.layers.conv_transpose import conv_transpose2d_backward, conv_transpose2d_forward
 from vqnp.losses import commitment
 from vqnp.optim import Adam
-from vqnp.quantize import Codebook, ema_update, nearest, quantize_backward, quantize_forward
+from vqnp.quantize import (
+    Codebook,
+    ema_update,
+    nearest,
+    straight_through_backward,
+    straight_through_forward,
+)
 from vqnp.quantize.lloyd import lloyd
 from vqnp.testing.training import trained
 
@@ -49,12 +55,12 @@ def revive(state, codes, tokens, counts):
 
 
 def quantizer_step(state, embeddings, decay, *, dialect="paper"):
-    quantized, codes = quantize_forward(embeddings, state["tokens"])
+    quantized, codes = straight_through_forward(embeddings, state["tokens"])
     return quantized, ema(state, embeddings, codes, decay, dialect=dialect)
 
 
 def evaluate(state, embeddings):
-    return quantize_forward(embeddings, state["tokens"])[0], state
+    return straight_through_forward(embeddings, state["tokens"])[0], state
 
 
 def cluster(points, tokens):
@@ -66,13 +72,13 @@ def cluster(points, tokens):
 
 
 def straight_through(embeddings, tokens):
-    return quantize_forward(embeddings.reshape(-1, embeddings.shape[3]), tokens)[0].reshape(
+    return straight_through_forward(embeddings.reshape(-1, embeddings.shape[3]), tokens)[0].reshape(
         embeddings.shape
     )
 
 
 def straight_through_vjp(embeddings, tokens, dquantized):
-    return quantize_backward(dquantized, np.zeros(len(embeddings), int)), None
+    return straight_through_backward(dquantized), None
 
 
 def commitment_loss(embeddings, quantized, beta):

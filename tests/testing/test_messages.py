@@ -89,13 +89,15 @@ def test_an_error_of_the_function_is_its_own_with_a_note():
 
     with pytest.raises(ZeroDivisionError, match="mine") as caught:
         check_nearest(broken)
-    assert caught.value.__notes__ == ["while check_nearest ran the case 'about the origin'"]
+    assert caught.value.__notes__ == [
+        "while check_nearest ran the case 'about the origin' with arrays='numpy', dtype='float64'"
+    ]
 
 
 @pytest.mark.parametrize(("check", "function", "message"), [
     (check_ema, lambda *_: (1, 2), "step must return the state as a dictionary with tokens in it, got tuple"),
     (check_kmeans_init, lambda *_: np.zeros(3), r"must return \(tokens, counts\), got ndarray"),
-    (check_nearest, "search", "check_nearest checks functions, got str"),
+    (check_nearest, "search", "check_nearest: search must be a function, got str"),
 ])  # fmt: skip
 def test_an_answer_of_another_kind_is_refused(check, function, message):
     with pytest.raises(TypeError, match=message):

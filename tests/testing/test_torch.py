@@ -62,7 +62,7 @@ def test_convolutions_channels_first(dtype):
 def test_a_transposed_kernel_in_torch_is_named():
     flipped = lambda x, w, *rest: F.conv2d(x, w.flip(2, 3), *rest)  # noqa: E731
     result = check_conv2d(flipped, torch_vjp(flipped), layout="NCHW", arrays="torch", raises=False)
-    assert [mutant.name for mutant in result.suspects] == ["kernel-turned"]
+    assert [mistake.name for mistake in result.suspects] == ["kernel-turned"]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -159,7 +159,7 @@ def test_moving_averages():
 
     assert check_ema(step, arrays="torch").passed
     result = check_ema(step, dialect="counts-one", arrays="torch", raises=False)
-    assert [mutant.name for mutant in result.suspects] == ["dialect-paper"]
+    assert [mistake.name for mistake in result.suspects] == ["paper"]
 
 
 def test_gradients_of_anything():

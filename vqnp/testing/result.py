@@ -1,7 +1,8 @@
-"""What a check finds: each comparison with its arrays, its errors and its bound, and the known mistakes whose answer it is.
+"""What a check finds: every comparison, its errors and its bound, and the probable mistakes.
 
-A number a passes for the expected e when |a − e| <= n · u · (|e| + scale): n roundings of the precision u (2.2e-16 in float64,
-1.2e-7 in float32) of a number, and of the largest number it may have been summed from. Each check states its n and why.
+A number a passes for the expected e when |a − e| <= n · u · (|e| + scale). That is n roundings of
+the precision u (2.2e-16 in float64, 1.2e-7 in float32) of the number and of the largest number it
+may be a sum of. Each check states its n, and why.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,12 +13,15 @@ import numpy as np
 
 from vqnp.validation import Array
 
-MOST_ALIKE = 3  # when more mistakes are wrong in the same places, the places say little
+MOST_ALIKE_NAMED = 3  # more candidates than this are not informative
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Allow ``roundings`` of the precision, of |expected| + ``scale``; ``scale`` is the largest |expected| unless given."""
+    """Allow ``roundings`` of the precision, of |expected| + ``scale``.
+
+    ``scale`` is the largest |expected| of the array unless given.
+    """
 
     roundings: float
     reason: str
@@ -32,17 +36,22 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class Mutant:
-    """A known mistake: ``functions`` stand where the checked ones do and make it; ``says`` tells what is probably wrong."""
+class KnownMistake:
+    """A known mistake: ``functions`` stand where the checked ones do and make it.
+
+    ``sentence`` tells what is probably wrong. A ``dialect`` is a variant under its own name. It
+    stands in the same list, because it is recognized in the same way.
+    """
 
     name: str
-    says: str
+    sentence: str
     functions: tuple[Callable[..., Any], ...]
+    dialect: bool = False
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One array of the answer beside the expected one. Errors are the largest ones; relative means relative to |expected|."""
+    """One array of the answer beside the expected one, with the largest errors."""
 
     where: str
     answer: Array
@@ -59,15 +68,18 @@ class Comparison:
             return (
                 f"{self.where}: got shape {self.answer.shape}, expected shape {self.expected.shape}"
             )
-        allowed = (
-            f"{self.tolerance.roundings:g} roundings" if self.expected.dtype.kind == "f" else "none"
-        )
+        n = f"{self.tolerance.roundings:g} roundings"
+        allowed = n if self.expected.dtype.kind == "f" else "none"
+        text = ""
         place = self.first_mismatch
-        text = "" if place is None else (
-            f"{self.where}{list(place) if place else ''}: got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n    "
-        )  # fmt: skip
+        if place is not None:
+            text = (
+                f"{self.where}{list(place) if place else ''}: "
+                f"got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n    "
+            )
         return (
-            f"{text}largest error: absolute {self.absolute_error:.3g}, relative {self.relative_error:.3g}\n"
+            f"{text}largest error: absolute {self.absolute_error:.3g}, "
+            f"relative {self.relative_error:.3g}\n"
             f"    allowed: {allowed}, because {self.tolerance.reason}"
         )
 
@@ -92,17 +104,24 @@ def compare(
 
 @dataclass(frozen=True)
 class Result:
-    """All comparisons of one check. ``suspects`` are the mutants with this very answer; ``alike`` those wrong in the same places."""
+    """All comparisons of one check; ``print`` it to read what it found.
+
+    ``suspects`` are the known mistakes, and dialects, with this very answer. ``alike`` are those
+    that fail in the same comparisons. ``problem`` says why nothing could be compared. ``returns``
+    says what the function must return.
+    """
 
     check: str
     comparisons: tuple[Comparison, ...]
-    suspects: tuple[Mutant, ...] = ()
-    alike: tuple[Mutant, ...] = ()
+    suspects: tuple[KnownMistake, ...] = ()
+    alike: tuple[KnownMistake, ...] = ()
+    problem: str = ""
+    returns: str = ""
 
     @property
     def passed(self) -> bool:
         """Whether every comparison passed."""
-        return all(comparison.passed for comparison in self.comparisons)
+        return not self.problem and all(comparison.passed for comparison in self.comparisons)
 
     @property
     def failed(self) -> tuple[Comparison, ...]:
@@ -110,32 +129,45 @@ class Result:
         return tuple(comparison for comparison in self.comparisons if not comparison.passed)
 
     def __str__(self) -> str:
-        """What a person needs to act: the first mismatch, the probable mistake, what else differs."""
+        """Say what you need to act: the first mismatch, the probable mistake, what else differs."""
+        if self.problem:
+            return self.problem
+        count = len(self.comparisons)
         if self.passed:
-            return f"{self.check}: all {len(self.comparisons)} comparisons pass"
+            return f"{self.check}: all {count} comparisons pass"
         first, *rest = self.failed
+        misshapen = first.answer.shape != first.expected.shape
         lines = [
-            f"{self.check}: {len(self.failed)} of {len(self.comparisons)} comparisons fail; the first:"
+            f"{self.check}: {len(self.failed)} of {count} comparisons fail; the first:",
+            *([f"  {self.returns}"] if misshapen and self.returns else []),
+            f"  {first.describe()}",
+            *self._diagnosis(),
         ]
-        lines += [f"  {first.describe()}", *self._diagnosis()]
         if rest:
             lines.append("also wrong: " + _shortened([comparison.where for comparison in rest]))
         return "\n".join(lines)
 
     def _diagnosis(self) -> list[str]:
-        if self.suspects:
+        dialects = [m for m in self.suspects if m.dialect]
+        if dialects:
             return [
-                "this is the answer of a known mistake:",
-                *(f"  {m.name}: {m.says}" for m in self.suspects),
+                f"this is the dialect {m.name}, a variant and not a mistake ({m.sentence});\n"
+                f'  to check it, pass dialect="{m.name}"'
+                for m in dialects
             ]
-        if 0 < len(self.alike) <= MOST_ALIKE:
-            return ["no known mistake gives this answer; these are wrong in the same places:"] + [
-                f"  {mutant.name}: {mutant.says}" for mutant in self.alike
+        if self.suspects:
+            return ["this is the answer of a known mistake:", *map(_line, self.suspects)]
+        if 0 < len(self.alike) <= MOST_ALIKE_NAMED:
+            return [
+                "no known mistake gives this answer",
+                "  these give other numbers but fail in the same comparisons, perhaps by chance:",
+                *map(_line, self.alike),
             ]
         return ["no known mistake gives this answer"]
 
     def require(self) -> "Result":
         """Return the result itself; raises :class:`CheckFailed` unless everything passed."""
+        __tracebackhide__ = True
         if not self.passed:
             raise CheckFailed(self)
         return self
@@ -152,3 +184,7 @@ class CheckFailed(AssertionError):
 def _shortened(names: Sequence[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return "; ".join(names[:most]) + more
+
+
+def _line(mistake: KnownMistake) -> str:
+    return f"  {mistake.name}: {mistake.sentence}"
