@@ -119,16 +119,18 @@ def residual_vjp(x, blocks, dout):
     gradients = []
     for block, cache in zip(reversed(layers), reversed(caches), strict=True):
         dout, own = block.backward(dout, cache)
-        gradients.insert(0, dict(zip(("wide", "wide_bias", "narrow", "narrow_bias"),
-                                     (own[n] for n in ("1.weight", "1.bias", "3.weight", "3.bias")), strict=True)))  # fmt: skip
+        ours = (own[name] for name in ("1.weight", "1.bias", "3.weight", "3.bias"))
+        theirs = ("wide", "wide_bias", "narrow", "narrow_bias")
+        gradients.insert(0, dict(zip(theirs, ours, strict=True)))
     return dout, gradients
 
 
 def optimizer_step(parameter, gradient, state, settings, *, kind):
     if state is None:
         betas = settings["beta1"], settings["beta2"]
-        state = Adam({"p": parameter}, settings["learning_rate"], betas=betas, epsilon=settings["epsilon"],
-                     amsgrad=kind == "amsgrad", weight_decay=settings["weight_decay"])  # fmt: skip
+        options = {name: settings[name] for name in ("epsilon", "weight_decay")}
+        options |= {"betas": betas, "amsgrad": kind == "amsgrad"}
+        state = Adam({"p": parameter}, settings["learning_rate"], **options)
     state.step({"p": gradient})
     return state.params["p"].copy(), state
 

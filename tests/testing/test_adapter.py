@@ -11,7 +11,7 @@ from vqnp.testing.adapter import Adapter
 
 
 class Foreign:
-    """An array that only gives itself away, by ``__array__``, on a device of its own and with a gradient."""
+    """An array with a gradient, on a device of its own, that only speaks ``__array__``."""
 
     def __init__(self, values, on_device=True, tracked=True):
         self.values, self.on_device, self.tracked = values, on_device, tracked
@@ -113,6 +113,11 @@ def test_unknown_options_are_refused(options, message):
 
 
 def test_importing_needs_neither_torch_nor_jax():
-    code = "import sys; sys.modules.update(torch=None, jax=None); import vqnp.testing; print('pytest' in sys.modules)"
+    code = """
+import sys
+sys.modules.update(torch=None, jax=None)
+import vqnp.testing
+print("pytest" in sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -1,4 +1,4 @@
-"""Our own implementations pass every check, and every known mistake is caught by its check and named."""
+"""Our own implementations pass every check, which catches and names every known mistake."""
 
 from functools import partial
 

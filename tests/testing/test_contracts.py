@@ -1,4 +1,4 @@
-"""A contract says what to pass, a stub can be filled in, and what is not done says so in one line."""
+"""A contract says what to pass, a stub can be filled in, and a missing function is one line."""
 
 import doctest
 import importlib
@@ -59,8 +59,27 @@ def test_help_of_the_moving_averages_spells_out_the_state():
 
 @pytest.mark.parametrize(
     "module",
-    "adapter check commitment conv ema ema_start golden grads kmeans nearest optimizer perplexity "
-    "residual step_order straight_through stub torch_module training".split(),
+    [
+        "adapter",
+        "check",
+        "commitment",
+        "conv",
+        "ema",
+        "ema_rows",
+        "ema_start",
+        "golden",
+        "grads",
+        "kmeans",
+        "nearest",
+        "optimizer",
+        "perplexity",
+        "residual",
+        "step_order",
+        "straight_through",
+        "stub",
+        "torch_module",
+        "training",
+    ],
 )
 def test_examples_print_what_they_say(module):
     found = doctest.testmod(importlib.import_module(f"vqnp.testing.{module}"))
@@ -208,21 +227,28 @@ def test_codes_of_the_wrong_shape_get_a_hint():
 
 
 def test_wrong_in_the_same_places_is_said_to_be_perhaps_chance():
-    def half_as_far(state, embeddings, codes, decay):
-        after = ema(state, embeddings, codes, decay)
-        after["counts"] = after["counts"] * 2
-        return after | {"tokens": state["tokens"]}
+    def one_off(points, tokens):
+        codes = OURS["nearest"](points, tokens)
+        codes[0] = (codes[0] + 1) % len(tokens) if points.mean() > 1000 else codes[0]
+        return codes
 
-    step = vqnp.testing.check_quantizer_step
-    right = OURS["quantizer_step"]
+    text = str(check_nearest(one_off, raises=False))
+    assert "no known mistake gives this answer\n" in text
+    assert "fail in the same comparisons with other numbers, perhaps by chance:" in text
+    assert "  expanded-square: " in text
 
-    def still(state, embeddings, decay):
-        quantized, after = right(state, embeddings, decay)
-        return quantized, {name: 2 * after[name] for name in ("tokens", "counts", "sums")}
 
-    text = str(step(still, raises=False))
-    assert "no known mistake gives this answer" in text
-    assert "fail in the same comparisons, perhaps by chance" in text or "these" not in text
+def test_a_mistake_that_explains_half_of_the_failures_is_named_as_that():
+    cosine = next(m for m in mistakes("nearest") if m.name == "cosine").functions[0]
+
+    def rounded(points, tokens):
+        codes = cosine(points, tokens)
+        codes[0] = (codes[0] + 1) % len(tokens) if points.mean() > 1000 else codes[0]
+        return codes
+
+    result = check_nearest(rounded, raises=False)
+    assert [mistake.name for mistake in result.partly] == ["cosine"]
+    assert "these give it in at least half of the comparisons that fail:" in str(result)
 
 
 def test_a_clamped_count_is_named():

@@ -1,4 +1,4 @@
-"""The stored cases: whole, the same when made anew, in the precision they claim, and decided clearly."""
+"""The stored cases are whole, the same when made anew, and decided clearly."""
 
 import json
 
@@ -10,7 +10,7 @@ from make_golden import SEEDS, differences, main
 from vqnp.testing import cases, golden
 from vqnp.testing.golden import manifest
 
-# A search in another order of sums must not change a code: no second token is nearly as near as the first.
+# A search in another order of sums must not change a code: no second token is nearly as near.
 MARGIN = 1e-6
 
 
@@ -107,8 +107,11 @@ def second_best(points, tokens):
 
 
 def test_no_code_hangs_on_a_rounding():
-    pairs = [(case.inputs["embeddings"].reshape(-1, case.inputs["tokens"].shape[1]), case.inputs["tokens"])
-             for case in (*cases("quantizer_step"), *cases("quantizer_step_faint"), *cases("straight_through"))]  # fmt: skip
+    pairs = []
+    for group in "quantizer_step", "quantizer_step_faint", "straight_through":
+        for case in cases(group):
+            tokens = case.inputs["tokens"]
+            pairs.append((case.inputs["embeddings"].reshape(-1, tokens.shape[1]), tokens))
     for case in cases("kmeans")[
         :-1
     ]:  # the last has more tokens than points: equal tokens are what it is about

@@ -1,4 +1,4 @@
-"""The check of any gradient: right ones pass, and a wrong one is named by its argument and its mistake."""
+"""The check of any gradient names a wrong one by its argument and its mistake."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The wheel built from the repository has the golden cases in it, and the checks work from it in an empty folder."""
+"""The wheel has the golden cases in it, and the checks work from it in an empty folder."""
 
 import os
 import shutil

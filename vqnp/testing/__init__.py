@@ -18,7 +18,8 @@ from vqnp.testing.autograd import jax_vjp, torch_vjp
 from vqnp.testing.check import mistakes
 from vqnp.testing.commitment import check_commitment
 from vqnp.testing.conv import check_conv2d, check_conv_transpose2d
-from vqnp.testing.ema import check_ema, check_ema_mask, check_ema_unused, which_dialect
+from vqnp.testing.ema import check_ema, which_dialect
+from vqnp.testing.ema_rows import check_ema_mask, check_ema_unused
 from vqnp.testing.ema_start import check_ema_start, check_revival
 from vqnp.testing.golden import Case, cases
 from vqnp.testing.grads import check_grads

@@ -63,28 +63,10 @@ class Vjp(Protocol):
         """Return the gradients of images, kernel and bias."""
 
 
-SIZES: dict[str, dict[str, Any]] = {
-    "odd": {
-        "image": (2, 7, 5),
-        "kernel": (3, 2),
-        "channels": (3, 4),
-        "stride": (2, 1),
-        "padding": (1, 0),
-    },
-    "halves": {
-        "image": (3, 6, 8),
-        "kernel": (4, 4),
-        "channels": (2, 2),
-        "stride": (2, 2),
-        "padding": (1, 1),
-    },
-    "one pixel": {
-        "image": (2, 3, 4),
-        "kernel": (1, 1),
-        "channels": (5, 3),
-        "stride": (1, 1),
-        "padding": (0, 0),
-    },
+SIZES = {  # image (B, H, W), kernel (kh, kw), channels (C_in, C_out), stride, padding
+    "odd": ((2, 7, 5), (3, 2), (3, 4), (2, 1), (1, 0)),
+    "halves": ((3, 6, 8), (4, 4), (2, 2), (2, 2), (1, 1)),
+    "one pixel": ((2, 3, 4), (1, 1), (5, 3), (1, 1), (0, 0)),
 }
 
 
@@ -92,23 +74,16 @@ def _make(
     seed: int, forward: Callable[..., Any], backward: Callable[..., Any], *, transposed: bool
 ) -> tuple[Case, ...]:
     rng, made = np.random.default_rng(seed), []
-    for name, size in SIZES.items():
-        before, after = size["channels"]
-        window = {key: size[key] for key in ("stride", "padding")}
-        x = draw(rng, *size["image"], before)
-        weight = draw(rng, *size["kernel"], *((after, before) if transposed else (before, after)))
+    for name, (image, kernel, (before, after), stride, padding) in SIZES.items():
+        x = draw(rng, *image, before)
+        weight = draw(rng, *kernel, *((after, before) if transposed else (before, after)))
         bias = draw(rng, after)
-        out, cache = forward(x, weight, bias, **window)
+        out, cache = forward(x, weight, bias, stride, padding)
         dout = draw(rng, *out.shape)
-        gradients = dict(zip(("dx", "dweight", "dbias"), backward(dout, cache), strict=True))
-        made.append(
-            Case(
-                name,
-                {"x": x, "weight": weight, "bias": bias, "dout": dout},
-                {"out": out} | gradients,
-                window,
-            )
-        )
+        dx, dweight, dbias = backward(dout, cache)
+        inputs = {"x": x, "weight": weight, "bias": bias, "dout": dout}
+        outputs = {"out": out, "dx": dx, "dweight": dweight, "dbias": dbias}
+        made.append(Case(name, inputs, outputs, {"stride": stride, "padding": padding}))
     return tuple(made)
 
 
@@ -124,18 +99,13 @@ def draw_transposed_cases(seed: int) -> tuple[Case, ...]:
     )
 
 
-def same(value: Any) -> Any:
-    """Change nothing."""
-    return value
-
-
 def broken(
     forward: Callable[..., Any],
     backward: Callable[..., Any],
     *,
-    weight: Callable[[Array], Array] = same,
-    dout: Callable[[Array], Array] = same,
-    dx: Callable[[Array], Array] = same,
+    weight: Callable[[Array], Array] = np.asarray,
+    dout: Callable[[Array], Array] = np.asarray,
+    dx: Callable[[Array], Array] = np.asarray,
     dparams: Callable[[Array, int], Array] = lambda gradient, batch: gradient,
     window: Callable[[Pair, Pair], tuple[Pair, Pair]] = lambda stride, padding: (stride, padding),
     bias: float = 1.0,
@@ -146,7 +116,8 @@ def broken(
     """
 
     def changed(x: Array, w: Array, b: Array, stride: Pair, padding: Pair) -> tuple[Array, Any]:
-        return forward(x, weight(w), bias * b, *window(stride, padding))
+        changed_weight = np.ascontiguousarray(weight(w))
+        return forward(x, changed_weight, bias * b, *window(stride, padding))
 
     def vjp(
         x: Array, w: Array, b: Array, stride: Pair, padding: Pair, upstream: Array
@@ -174,23 +145,9 @@ def padded_after(forward: Callable[..., Any], backward: Callable[..., Any]) -> F
     return lambda x, w, b, stride, padding: forward(pad(x, padding), w, b, stride, 0)[0], vjp
 
 
-def turned(weight: Array) -> Array:
-    """The kernel turned by 180 degrees."""
-    return np.ascontiguousarray(weight[::-1, ::-1])
-
-
-def height_width(weight: Array) -> Array:
-    """The kernel with H and W exchanged."""
-    return np.ascontiguousarray(weight.swapaxes(0, 1))
-
-
 def in_out(weight: Array) -> Array:
     """The kernel with its channels exchanged, where that fits."""
-    return (
-        np.ascontiguousarray(weight.swapaxes(2, 3))
-        if weight.shape[2] == weight.shape[3]
-        else weight
-    )
+    return weight.swapaxes(2, 3) if weight.shape[2] == weight.shape[3] else weight
 
 
 def mistakes_of(
@@ -205,9 +162,13 @@ def mistakes_of(
         mistake(
             "kernel-turned",
             "the kernel is turned by 180°: true convolution, where layers correlate",
-            weight=turned,
+            weight=lambda w: w[::-1, ::-1],
         ),
-        mistake("kernel-axes-swapped", "H and W of the kernel are swapped", weight=height_width),
+        mistake(
+            "kernel-axes-swapped",
+            "H and W of the kernel are swapped",
+            weight=lambda weight: weight.swapaxes(0, 1),
+        ),
         mistake(
             "kernel-channels-swapped",
             "input and output channels of the kernel are swapped",

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from vqnp.testing.adapter import Adapter, Arrays, to_numpy
-from vqnp.testing.check import guarded
 from vqnp.testing.result import Comparison, KnownMistake, Result, Tolerance, compare
+from vqnp.testing.run import guarded
 from vqnp.validation import Array
 
 STEP = 1e-5

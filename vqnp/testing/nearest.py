@@ -94,12 +94,6 @@ def most_similar(points: Array, tokens: Array) -> Array:
     return (points @ (tokens / np.linalg.norm(tokens, axis=1, keepdims=True)).T).argmax(axis=1)
 
 
-def on_the_sphere(points: Array, tokens: Array) -> Array:
-    """The same with distances on the unit sphere, expanded: far off the origin it cancels."""
-    z, t = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (points, tokens))
-    return expanded(z, t)
-
-
 MISTAKES = (
     KnownMistake(
         "expanded-square",
@@ -116,11 +110,6 @@ MISTAKES = (
         "tokens are compared by direction (cosine metric): check that you mean the nearest "
         "direction and not the nearest token",
         (most_similar,),
-    ),
-    KnownMistake(
-        "cosine-expanded",
-        "tokens are compared by direction, by expanded squares on the unit sphere (cosine metric)",
-        (on_the_sphere,),
     ),
     KnownMistake(
         "manhattan",

@@ -152,9 +152,8 @@ def mistakes_of(kind: Optimizer) -> tuple[KnownMistake, ...]:
             (lambda p, g, s, settings: adam(kind, p, -g, s, settings),),
         ),
     )
-    if kind == "amsgrad":
-        return (
-            *common,
+    own = {
+        "amsgrad": (
             mistake(
                 "maximum-forgotten",
                 "the largest v so far is not kept: this is Adam",
@@ -165,10 +164,8 @@ def mistakes_of(kind: Optimizer) -> tuple[KnownMistake, ...]:
                 "the maximum is taken of v / (1 − β₂ᵗ), as Optax does; a difference",
                 maximum="corrected",
             ),
-        )
-    if kind == "adamw":
-        return (
-            *common,
+        ),
+        "adamw": (
             mistake("decay-forgotten", "there is no weight decay", decay="forgotten"),
             mistake(
                 "decay-coupled",
@@ -185,8 +182,9 @@ def mistakes_of(kind: Optimizer) -> tuple[KnownMistake, ...]:
                 "the new parameter is shrunk, not the old one",
                 decay="afterwards",
             ),
-        )
-    return common
+        ),
+    }
+    return *common, *own.get(kind, ())
 
 
 @check(

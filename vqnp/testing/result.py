@@ -106,14 +106,16 @@ def compare(
 class Result:
     """All comparisons of one check; ``print`` it to read what it found.
 
-    ``suspects`` are the known mistakes, and dialects, with this very answer. ``alike`` are those
-    that fail in the same comparisons. ``problem`` says why nothing could be compared. ``returns``
-    says what the function must return.
+    ``suspects`` are the known mistakes, and dialects, with this very answer. ``partly`` are those
+    with this answer in half of the failed comparisons. ``alike`` give other numbers and fail in
+    the same comparisons. ``problem`` says why nothing was compared. ``returns`` says what the
+    function must return.
     """
 
     check: str
     comparisons: tuple[Comparison, ...]
     suspects: tuple[KnownMistake, ...] = ()
+    partly: tuple[KnownMistake, ...] = ()
     alike: tuple[KnownMistake, ...] = ()
     problem: str = ""
     returns: str = ""
@@ -148,22 +150,26 @@ class Result:
         return "\n".join(lines)
 
     def _diagnosis(self) -> list[str]:
-        dialects = [m for m in self.suspects if m.dialect]
-        if dialects:
+        if self.suspects and self.suspects[0].dialect:
+            name = self.suspects[0].name
             return [
-                f"this is the dialect {m.name}, a variant and not a mistake ({m.sentence});\n"
-                f'  to check it, pass dialect="{m.name}"'
-                for m in dialects
+                f"this is the dialect {name}, a variant and not a mistake: "
+                f"{self.suspects[0].sentence}",
+                f'  to check it, pass dialect="{name}"',
             ]
         if self.suspects:
             return ["this is the answer of a known mistake:", *map(_line, self.suspects)]
-        if 0 < len(self.alike) <= MOST_ALIKE_NAMED:
-            return [
-                "no known mistake gives this answer",
-                "  these give other numbers but fail in the same comparisons, perhaps by chance:",
-                *map(_line, self.alike),
-            ]
-        return ["no known mistake gives this answer"]
+        nothing = "no known mistake gives this answer"
+        for found, says in (
+            (self.partly, "  these give it in at least half of the comparisons that fail:"),
+            (
+                self.alike,
+                "  these fail in the same comparisons with other numbers, perhaps by chance:",
+            ),
+        ):
+            if 0 < len(found) <= MOST_ALIKE_NAMED:
+                return [nothing, says, *map(_line, found)]
+        return [nothing]
 
     def require(self) -> "Result":
         """Return the result itself; raises :class:`CheckFailed` unless everything passed."""

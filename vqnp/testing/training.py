@@ -156,17 +156,12 @@ def build(
     """Return the model with these parameters and this codebook, in their precision."""
     quantizer = EMA(len(codebook["tokens"]), settings["decay"], beta=settings["beta"])
     kind = mlp_vqvae if settings["model"] == "mlp" else conv_vqvae
-    model = kind(SIZES[settings["model"]], quantizer, dtype=precision_of(parameters))
+    model = kind(SIZES[settings["model"]], quantizer, dtype=codebook["tokens"].dtype)
     model.variance = settings["variance"]
     for name, array in parameters.items():
         model.params[name][:] = array
     quantizer.use(book_of(codebook))
     return model
-
-
-def precision_of(parameters: dict[str, Array]) -> Any:
-    """Return the precision of the parameters."""
-    return next(iter(parameters.values())).dtype
 
 
 def optimizer_for(model: VQVAE, settings: dict[str, Any]) -> Adam:
