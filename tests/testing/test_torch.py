@@ -211,7 +211,7 @@ def test_vector_quantize_is_checked_in_five_lines():
     module = pytest.importorskip("vector_quantize_pytorch", reason="checks its VectorQuantize")
     names = {"tokens": "embed", "counts": "cluster_size", "sums": "embed_avg"}
     state = {ours: f"_codebook.{theirs}" for ours, theirs in names.items()}
-    make = lambda n_tokens, dim, decay: module.VectorQuantize(dim, n_tokens, decay=decay)  # noqa: E731
+    make = lambda k, dim, decay: module.VectorQuantize(dim, k, decay=decay)  # noqa: E731
     step = torch_module(make, state).step
     options = {"arrays": "torch", "dtype": "float32", "raises": False}
     assert check_quantizer_step(step, dialect="counts-one", **options).passed

@@ -109,13 +109,10 @@ def to_numpy(value: Any) -> Array:
     for method in ("detach", "cpu"):
         value = getattr(value, method)() if callable(getattr(value, method, None)) else value
     try:
-        array = np.from_dlpack(value) if _speaks_dlpack(value) else np.asarray(value)
+        speaks = hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | np.generic)
+        array = np.from_dlpack(value) if speaks else np.asarray(value)
     except (BufferError, TypeError, RuntimeError, ValueError):  # a dtype that DLPack or NumPy lacks
         array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"expected an array of numbers, got {type(value).__name__}")
     return np.array(array)
-
-
-def _speaks_dlpack(value: Any) -> bool:
-    return hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | np.generic)

@@ -11,23 +11,13 @@ from functools import wraps
 from inspect import Parameter, Signature, cleandoc, signature
 from typing import Any
 
-from vqnp.testing.adapter import Adapter, Arrays, Layout, Precision, to_numpy
+from vqnp.testing.adapter import Adapter, Arrays, Layout, Precision
 from vqnp.testing.golden import Case, draw
 from vqnp.testing.result import KnownMistake, Result, Tolerance
-from vqnp.testing.run import (
-    Answers,
-    Check,
-    Draw,
-    Functions,
-    choice_of,
-    run_check,
-    swap_axes,
-    unpack,
-)
+from vqnp.testing.run import Answers, Check, Draw, choice_of, run_check, unpack
 
 # What a contract needs, under one roof.
-__all__ = ["Adapter", "Answers", "Case", "Functions", "KnownMistake", "Tolerance"]
-__all__ += ["check", "draw", "swap_axes", "to_numpy", "unpack"]
+__all__ = ["Adapter", "Answers", "Case", "KnownMistake", "Tolerance", "check", "draw", "unpack"]
 
 OPTIONS = """
 arrays : "numpy", "torch", "jax" or function of a NumPy array

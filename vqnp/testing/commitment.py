@@ -9,16 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from vqnp.losses import commitment
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Case,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    unpack,
-)
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.validation import Array
 
 ROUNDED = Tolerance(64, "a mean of 35 squares, and gradients of three factors")
@@ -61,11 +52,6 @@ def weighed(
     return loss
 
 
-def unweighed(z: Array, quantized: Array, beta: float) -> tuple[Any, Array, Array]:
-    """β is forgotten."""
-    return weighed(1, 0)(z, quantized, 1.0)
-
-
 def swapped(z: Array, quantized: Array, beta: float) -> tuple[Any, Array, Array]:
     """β weighs the codebook's term, and 1 the commitment."""
     value, slope, _ = weighed(1, 0)(z, quantized, 1.0)
@@ -79,7 +65,11 @@ def both_terms(z: Array, quantized: Array, beta: float) -> tuple[Any, Array, Arr
 
 
 MISTAKES = (
-    KnownMistake("beta-forgotten", "β is missing", (unweighed,)),
+    KnownMistake(
+        "beta-forgotten",
+        "β is missing",
+        (lambda z, token, beta: weighed(1, 0)(z, token, 1.0),),
+    ),
     KnownMistake(
         "beta-on-the-codebook",
         "β weighs the codebook's term ‖sg(z) − token‖² where it belongs to the commitment",

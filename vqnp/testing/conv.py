@@ -7,7 +7,7 @@ layout        images            kernel of ``conv2d``       kernel of ``conv_tran
 ``"NCHW"``    (B, C, H, W)      (C_out, C_in, kh, kw)      (C_in, C_out, kh, kw)
 ============  ================  =========================  ==============================
 
-The gradient of the output is random, images are not square, and one case has different strides and
+The gradient of the output is random. Images are not square. One case has different strides and
 paddings along H and W. When the output has the wrong shape, the gradients of that case are not
 asked for.
 """
@@ -29,18 +29,8 @@ from vqnp.layers.conv_transpose import (
     conv_transpose2d_forward,
     conv_transpose2d_forward_loop,
 )
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Case,
-    Functions,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    swap_axes,
-    unpack,
-)
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
+from vqnp.testing.run import Functions, swap_axes
 from vqnp.validation import Array
 
 Pair = tuple[int, int]
@@ -282,19 +272,17 @@ def check_conv2d(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> An
 def check_conv_transpose2d(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
     """Check output and gradients of a transposed convolution.
 
-    It catches what ``check_conv2d`` catches.
+    It catches what ``check_conv2d`` catches, and takes functions of the same arguments.
 
     Parameters
     ----------
     forward : function
-        ``forward(x, weight, bias, stride, padding) -> out``: images ``(B, H, W, C_in)``, kernel
-        ``(kh, kw, C_out, C_in)``, bias ``(C_out,)``, stride and padding as pairs (height, width).
-        Return images ``(B, H', W', C_out)``. With ``layout="NCHW"`` images are
-        ``(B, C, H, W)`` and the kernel is ``(C_in, C_out, kh, kw)``.
+        ``forward(x, weight, bias, stride, padding) -> out``: the kernel is
+        ``(kh, kw, C_out, C_in)``, or ``(C_in, C_out, kh, kw)`` with ``layout="NCHW"``. Return the
+        images ``(B, H', W', C_out)`` whose convolution has the shape of x ``(B, H, W, C_in)``.
     vjp : function
-        ``vjp(x, weight, bias, stride, padding, dout) -> (dx, dweight, dbias)``: the gradients for
-        that of the output, each shaped like its argument. ``torch_vjp(forward)`` and
-        ``jax_vjp(forward)`` make this function by autograd.
+        ``vjp(x, weight, bias, stride, padding, dout) -> (dx, dweight, dbias)``: the gradients, as
+        for ``check_conv2d``.
 
     Example
     -------

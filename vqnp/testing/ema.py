@@ -13,17 +13,8 @@ import numpy as np
 
 from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.adapter import Arrays, Precision
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Case,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    to_numpy,
-)
+from vqnp.testing.adapter import Arrays, Precision, to_numpy
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
 from vqnp.validation import Array
 
 State = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, smoothed
+from vqnp.quantize.ema import DIALECTS, Codebook, Dialect
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
 from vqnp.testing.ema import (
     ROUNDED,
@@ -23,7 +23,6 @@ from vqnp.testing.ema import (
     taken,
     zeroed,
 )
-from vqnp.validation import Array
 
 FROZEN = Tolerance(0, "without hits M / L does not change: the token stays exactly where it is")
 
@@ -118,37 +117,22 @@ def draw_unused_cases(seed: int) -> tuple[Case, ...]:
     return tuple(made)
 
 
-def divided(state: State, hits: Array) -> Array:
-    """M / L for all codes, hits or not."""
-    return state["sums"] / state["counts"][:, None]
-
-
-def clamped(state: State, hits: Array) -> Array:
-    """M / max(L, ε)."""
-    return state["sums"] / np.maximum(state["counts"], 1e-5)[:, None]
-
-
-def by_smoothed(state: State, hits: Array) -> Array:
-    """M / S."""
-    return state["sums"] / smoothed(state["counts"]).astype(state["sums"].dtype)[:, None]
-
-
 UNUSED_MISTAKES = (
     KnownMistake(
         "unused-divided",
         "M / L is computed without hits, too, and both fade into denormal numbers: keep the old "
         "token",
-        (read_by(divided),),
+        (read_by(lambda state, hits: state["sums"] / state["counts"][:, None]),),
     ),
     KnownMistake(
         "counts-clamped",
         "M / max(L, ε): once L is clamped below, M fades alone and the token goes to the origin",
-        (read_by(clamped),),
+        (read_by(lambda state, hits: state["sums"] / np.maximum(state["counts"], 1e-5)[:, None]),),
     ),
     KnownMistake(
         "unused-slides",
         "smoothed counts let codes without hits slide to the origin",
-        (read_by(by_smoothed),),
+        (partial(moved, dialect="counts-one"),),
     ),
     KnownMistake("unused-zeroed", "codes without hits become 0", (read_by(zeroed),)),
 )
@@ -169,8 +153,8 @@ def check_ema_unused(case: Case, adapter: Adapter, step: Step) -> Answers:
 
     Example
     -------
-    >>> result = check_ema_unused(read_by(clamped), raises=False)
-    >>> print(result.suspects[0].name)
+    >>> known = UNUSED_MISTAKES[1].functions[0]  # M / max(L, ε)
+    >>> print(check_ema_unused(known, raises=False).suspects[0].name)
     counts-clamped
     """
     return {"tokens without hits": run_steps(case, adapter, step)["tokens"][-1, 1:]}

@@ -13,16 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from vqnp.quantize.lloyd import lloyd
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Case,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    unpack,
-)
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.nearest import squared_distances
 from vqnp.validation import Array
 
@@ -62,18 +53,8 @@ def _farthest(points: Array, means: Array, tokens: Array, empty: Array) -> Array
     return means
 
 
-def _zero(points: Array, means: Array, tokens: Array, empty: Array) -> Array:
-    means[empty] = 0
-    return means
-
-
-def _stays(points: Array, means: Array, tokens: Array, empty: Array) -> Array:
-    means[empty] = tokens[empty]
-    return means
-
-
 def plain_lloyd(
-    rule: Callable[..., Array] = _farthest,
+    rule: Callable[..., Any] = _farthest,
     *,
     steps: int = 100,
     early: bool = False,
@@ -139,12 +120,12 @@ EMPTY_MISTAKES = (
     KnownMistake(
         "zero-when-empty",
         "a token without points becomes 0, where there may be no points at all",
-        (plain_lloyd(_zero),),
+        (plain_lloyd(lambda points, means, old, empty: np.where(empty[:, None], 0, means)),),
     ),
     KnownMistake(
         "stays-when-empty",
         "a token without points stays where it was, and dead; another rule than this one",
-        (plain_lloyd(_stays),),
+        (plain_lloyd(lambda points, means, old, empty: np.where(empty[:, None], old, means)),),
     ),
 )
 

@@ -9,16 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Case,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    to_numpy,
-)
+from vqnp.testing.adapter import to_numpy
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
 from vqnp.validation import Array
 
 LOST = Tolerance(
@@ -206,15 +198,12 @@ def check_tie_break(case: Case, adapter: Adapter, search: Search) -> Answers:
     Parameters
     ----------
     search : function
-        ``search(points, tokens) -> codes``: points ``(N, D)``, tokens ``(K, D)``. Return the index
-        of the nearest token of each point, integers ``(N,)`` from 0 to K − 1.
+        ``search(points, tokens) -> codes``, as for ``check_nearest``: points ``(N, D)``, tokens
+        ``(K, D)``, codes ``(N,)``.
 
     Example
     -------
-    >>> import numpy as np
-    >>> def search(points, tokens):
-    ...     return np.square(points[:, None] - tokens).sum(axis=2).argmin(axis=1)
-    >>> print(check_tie_break(search))
-    check_tie_break: all 2 comparisons pass
+    >>> print(check_tie_break(last_of_equals, raises=False).suspects[0].name)
+    last-of-equals
     """
     return {"codes": search(*(adapter.give(case.inputs[name]) for name in ("points", "tokens")))}

@@ -10,17 +10,8 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 
 from vqnp.optim import Adam
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Case,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    to_numpy,
-    unpack,
-)
+from vqnp.testing.adapter import to_numpy
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.validation import Array
 
 Optimizer = Literal["adam", "amsgrad", "adamw"]

@@ -6,14 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from vqnp.diagnostics.usage import perplexity
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Case,
-    KnownMistake,
-    Tolerance,
-    check,
-)
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check
 from vqnp.validation import Array
 
 ROUNDED = Tolerance(64, "one logarithm a code and one exponential")

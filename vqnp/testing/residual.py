@@ -15,17 +15,8 @@ from vqnp.layers.conv import (
     conv2d_forward_loop,
     conv2d_forward_numpy,
 )
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Case,
-    Functions,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    unpack,
-)
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
+from vqnp.testing.run import Functions
 from vqnp.validation import Array
 
 SUMS = Tolerance(512, "two blocks deep, sums of up to 60 products, in any order")

@@ -60,6 +60,7 @@ class Comparison:
     first_mismatch: tuple[int, ...] | None
     absolute_error: float
     relative_error: float
+    allowed: float
     passed: bool
 
     def describe(self) -> str:
@@ -68,8 +69,7 @@ class Comparison:
             return (
                 f"{self.where}: got shape {self.answer.shape}, expected shape {self.expected.shape}"
             )
-        n = f"{self.tolerance.roundings:g} roundings"
-        allowed = n if self.expected.dtype.kind == "f" else "none"
+        n = self.tolerance.roundings if self.allowed else 0
         text = ""
         place = self.first_mismatch
         if place is not None:
@@ -80,7 +80,7 @@ class Comparison:
         return (
             f"{text}largest error: absolute {self.absolute_error:.3g}, "
             f"relative {self.relative_error:.3g}\n"
-            f"    allowed: {allowed}, because {self.tolerance.reason}"
+            f"    allowed: {self.allowed:.2g}, {n:g} roundings, because {self.tolerance.reason}"
         )
 
 
@@ -89,17 +89,16 @@ def compare(
 ) -> Comparison:
     """Compare one array; NaN is never right."""
     if answer.shape != expected.shape:
-        return Comparison(where, answer, expected, tolerance, None, np.inf, np.inf, False)
+        return Comparison(where, answer, expected, tolerance, None, np.inf, np.inf, 0, False)
     with np.errstate(all="ignore"):
         error = np.asarray(np.abs(answer.astype(np.float64) - expected))
         error = np.where(np.isnan(error), np.inf, error)
         relative = np.where(error == 0, 0, error / np.abs(expected))
-        wrong = ~(error <= tolerance.bound(expected, dtype))
+        bound = tolerance.bound(expected, dtype)
+        wrong = ~(error <= bound)
     first = tuple(map(int, np.argwhere(wrong)[0])) if wrong.any() else None
-    largest, largest_relative = float(error.max(initial=0)), float(relative.max(initial=0))
-    return Comparison(
-        where, answer, expected, tolerance, first, largest, largest_relative, first is None
-    )
+    largest = (float(array.max(initial=0)) for array in (error, relative, bound))
+    return Comparison(where, answer, expected, tolerance, first, *largest, passed=first is None)
 
 
 @dataclass(frozen=True)

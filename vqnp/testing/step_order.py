@@ -11,16 +11,7 @@ import numpy as np
 
 from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Case,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    unpack,
-)
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.ema import ARRAYS, State, book_of, dialects_beside, moved, start_of
 from vqnp.testing.nearest import squared_distances
 from vqnp.validation import Array

@@ -10,19 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Case,
-    Functions,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    swap_axes,
-    unpack,
-)
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.nearest import squared_distances
+from vqnp.testing.run import Functions, swap_axes
 from vqnp.validation import Array
 
 COPIED = Tolerance(4, "z + (token − z) rounds twice, a looked-up token not at all", scale=4.0)

@@ -17,18 +17,10 @@ from vqnp.models import VQVAE
 from vqnp.networks import ConvSettings, MLPSettings, conv_vqvae, mlp_vqvae
 from vqnp.optim import Adam, AdamW
 from vqnp.quantize import EMA
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Case,
-    Functions,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    to_numpy,
-)
+from vqnp.testing.adapter import to_numpy
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
 from vqnp.testing.ema import ARRAYS, book_of
+from vqnp.testing.run import Functions
 from vqnp.validation import Array
 
 Model = Literal["mlp", "conv"]
@@ -176,27 +168,22 @@ def with_settings(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Functio
     return (lambda p, codebook, x, settings: trained(p, codebook, x, settings | change(settings)),)
 
 
-def switched(**changes: Any) -> Functions:
-    """Return a training that does something wrong."""
-    return (partial(trained, **changes),)
-
-
 MISTAKES = (
     KnownMistake(
         "updated-first",
         "the codebook moves before the loss is taken: move it last",
-        switched(update="before"),
+        (partial(trained, update="before"),),
     ),
     KnownMistake(
         "updated-anew",
         "the codebook moves by embeddings encoded after the optimizer's step: keep the loss's",
-        switched(update="anew"),
+        (partial(trained, update="anew"),),
     ),
-    KnownMistake("not-updated", "the codebook does not move", switched(update="never")),
+    KnownMistake("not-updated", "the codebook does not move", (partial(trained, update="never"),)),
     KnownMistake(
         "nothing-passes",
         "the decoder's gradient does not reach the encoder: z + stop_gradient(token − z)",
-        switched(passes=0.0),
+        (partial(trained, passes=0.0),),
     ),
     KnownMistake(
         "beta-forgotten",
