@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update
+from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update_numpy
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.adapter import Arrays, Precision, to_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
@@ -60,7 +60,7 @@ def taken(name: str, dialect: Dialect, state: Codebook, inputs: dict[str, Array]
     seen: dict[str, list[Array]] = {name: [] for name in ARRAYS}
     masks = inputs.get("mask", np.ones(inputs["codes"].shape, np.bool_))
     for z, codes, mask in zip(inputs["embeddings"], inputs["codes"], masks, strict=True):
-        ema_update(state, z[mask], codes[mask], 0.9, dialect)
+        ema_update_numpy(state, z[mask], codes[mask], 0.9, dialect)
         for array in ARRAYS:
             seen[array].append(getattr(state, array).copy())
     outputs = {array: np.stack(steps) for array, steps in seen.items()}
@@ -100,7 +100,7 @@ def moved(
 ) -> State:
     """Take one step of ``dialect``; the mask is not looked at."""
     book = book_of(state, state["steps"])
-    ema_update(book, np.ascontiguousarray(embeddings), np.array(codes), decay, dialect)
+    ema_update_numpy(book, embeddings, codes, decay, dialect)
     return {name: getattr(book, name) for name in ARRAYS} | {"steps": book.steps}
 
 

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vqnp.quantize.lloyd import lloyd
+from vqnp.quantize.lloyd import lloyd, lloyd_step_numpy
+from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.nearest import squared_distances
 from vqnp.validation import Array
 
 MEANS = Tolerance(64, "a token is the mean of some twenty points")
@@ -47,38 +47,41 @@ def _case(name: str, points: Array, start: Array) -> Case:
     return Case(name, {"points": points, "start": start}, right)
 
 
-def _farthest(points: Array, means: Array, tokens: Array, empty: Array) -> Array:
-    order = np.argsort(-squared_distances(points, tokens).min(axis=1), kind="stable")
-    means[empty] = points[order[: empty.sum()]]
-    return means
-
-
 def plain_lloyd(
-    rule: Callable[..., Any] = _farthest,
-    *,
-    steps: int = 100,
-    early: bool = False,
-    middle: Callable[..., Array] = np.mean,
+    step: Callable[..., Array] = lloyd_step_numpy, *, steps: int = 100, early: bool = False
 ) -> Cluster:
     """Return Lloyd's algorithm with what can go wrong; ``early``: counts before the last move."""
 
-    def mean(rows: Array) -> Array:
-        return middle(rows, axis=0) if len(rows) else np.zeros(rows.shape[1], rows.dtype)
-
     def cluster(points: Array, tokens: Array) -> tuple[Array, Array]:
-        k = len(tokens)
-        codes = counted = squared_distances(points, tokens).argmin(axis=1)
+        codes, distances = nearest_numpy(points, tokens)
+        counted = codes
         for _ in range(steps):
-            empty = np.bincount(codes, minlength=k) == 0
-            means = np.stack([mean(points[codes == j]) for j in range(k)])
-            tokens, before = rule(points, means, tokens, empty), codes
-            codes = squared_distances(points, tokens).argmin(axis=1)
+            tokens, before = step(points, tokens, codes, distances), codes
+            codes, distances = nearest_numpy(points, tokens)
             counted = before if early else codes
             if np.array_equal(codes, before):
                 break
-        return tokens, np.bincount(counted, minlength=k)
+        return tokens, np.bincount(counted, minlength=len(tokens))
 
     return cluster
+
+
+def medians(points: Array, tokens: Array, codes: Array, distances: Array) -> Array:
+    """A step to the medians."""
+    own = (points[codes == k] for k in range(len(tokens)))
+    middles = [np.median(rows, axis=0) if len(rows) else tokens[k] for k, rows in enumerate(own)]
+    return np.stack(middles).astype(tokens.dtype)
+
+
+def empty_times(factor: float) -> Callable[..., Array]:
+    """Return a step that multiplies tokens without points: 0 sends them to 0, 1 leaves them."""
+
+    def step(points: Array, tokens: Array, codes: Array, distances: Array) -> Array:
+        hit = np.bincount(codes, minlength=len(tokens))[:, None] > 0
+        means = lloyd_step_numpy(points, tokens, codes, distances)
+        return np.where(hit, means, tokens.dtype.type(factor) * tokens)
+
+    return step
 
 
 def shares(points: Array, start: Array) -> tuple[Array, Array]:
@@ -107,7 +110,7 @@ MISTAKES = (
     KnownMistake(
         "medians",
         "tokens are medians of their points; k-means takes means",
-        (plain_lloyd(middle=np.median),),
+        (plain_lloyd(medians),),
     ),
     KnownMistake(
         "shares",
@@ -120,12 +123,12 @@ EMPTY_MISTAKES = (
     KnownMistake(
         "zero-when-empty",
         "a token without points becomes 0, where there may be no points at all",
-        (plain_lloyd(lambda points, means, old, empty: np.where(empty[:, None], 0, means)),),
+        (plain_lloyd(empty_times(0)),),
     ),
     KnownMistake(
         "stays-when-empty",
         "a token without points stays where it was, and dead; another rule than this one",
-        (plain_lloyd(lambda points, means, old, empty: np.where(empty[:, None], old, means)),),
+        (plain_lloyd(empty_times(1)),),
     ),
 )
 

@@ -97,8 +97,9 @@ def compare(
         bound = tolerance.bound(expected, dtype)
         wrong = ~(error <= bound)
     first = tuple(map(int, np.argwhere(wrong)[0])) if wrong.any() else None
-    largest = (float(array.max(initial=0)) for array in (error, relative, bound))
-    return Comparison(where, answer, expected, tolerance, first, *largest, passed=first is None)
+    most, share, allowed = (float(array.max(initial=0)) for array in (error, relative, bound))
+    right = first is None
+    return Comparison(where, answer, expected, tolerance, first, most, share, allowed, right)
 
 
 @dataclass(frozen=True)

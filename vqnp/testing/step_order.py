@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update
+from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update_numpy
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.ema import ARRAYS, State, book_of, dialects_beside, moved, start_of
@@ -68,7 +68,7 @@ def draw_faint_cases(seed: int) -> tuple[Case, ...]:
 def _case(name: str, dialect: Dialect, inputs: dict[str, Array], codes: Array) -> Case:
     """Return one step from ``inputs``."""
     book = book_of(inputs)
-    ema_update(book, inputs["embeddings"], codes, 0.9, dialect)
+    ema_update_numpy(book, inputs["embeddings"], codes, 0.9, dialect)
     right = {"quantized": inputs["tokens"][codes]}
     right |= {array: getattr(book, array) for array in ARRAYS}
     settings = {"decay": 0.9} | ({} if name == dialect else {"dialect": dialect})
