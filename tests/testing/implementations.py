@@ -11,7 +11,13 @@ from vqnp.layers.conv import conv2d_backward, conv2d_forward
 from vqnp.layers.conv_transpose import conv_transpose2d_backward, conv_transpose2d_forward
 from vqnp.losses import commitment
 from vqnp.optim import Adam
-from vqnp.quantize import Codebook, ema_update, nearest, quantize_backward, quantize_forward
+from vqnp.quantize import (
+    Codebook,
+    ema_update,
+    nearest,
+    straight_through_backward,
+    straight_through_forward,
+)
 from vqnp.quantize.lloyd import lloyd
 from vqnp.testing.training import trained
 
@@ -49,12 +55,12 @@ def revive(state, codes, tokens, counts):
 
 
 def quantizer_step(state, embeddings, decay, *, dialect="paper"):
-    quantized, codes = quantize_forward(embeddings, state["tokens"])
+    quantized, codes = straight_through_forward(embeddings, state["tokens"])
     return quantized, ema(state, embeddings, codes, decay, dialect=dialect)
 
 
 def evaluate(state, embeddings):
-    return quantize_forward(embeddings, state["tokens"])[0], state
+    return straight_through_forward(embeddings, state["tokens"])[0], state
 
 
 def cluster(points, tokens):
@@ -66,13 +72,13 @@ def cluster(points, tokens):
 
 
 def straight_through(embeddings, tokens):
-    return quantize_forward(embeddings.reshape(-1, embeddings.shape[3]), tokens)[0].reshape(
+    return straight_through_forward(embeddings.reshape(-1, embeddings.shape[3]), tokens)[0].reshape(
         embeddings.shape
     )
 
 
 def straight_through_vjp(embeddings, tokens, dquantized):
-    return quantize_backward(dquantized, np.zeros(len(embeddings), int)), None
+    return straight_through_backward(dquantized), None
 
 
 def commitment_loss(embeddings, quantized, beta):
@@ -113,16 +119,18 @@ def residual_vjp(x, blocks, dout):
     gradients = []
     for block, cache in zip(reversed(layers), reversed(caches), strict=True):
         dout, own = block.backward(dout, cache)
-        gradients.insert(0, dict(zip(("wide", "wide_bias", "narrow", "narrow_bias"),
-                                     (own[n] for n in ("1.weight", "1.bias", "3.weight", "3.bias")), strict=True)))  # fmt: skip
+        ours = (own[name] for name in ("1.weight", "1.bias", "3.weight", "3.bias"))
+        theirs = ("wide", "wide_bias", "narrow", "narrow_bias")
+        gradients.insert(0, dict(zip(theirs, ours, strict=True)))
     return dout, gradients
 
 
 def optimizer_step(parameter, gradient, state, settings, *, kind):
     if state is None:
         betas = settings["beta1"], settings["beta2"]
-        state = Adam({"p": parameter}, settings["learning_rate"], betas=betas, epsilon=settings["epsilon"],
-                     amsgrad=kind == "amsgrad", weight_decay=settings["weight_decay"])  # fmt: skip
+        options = {name: settings[name] for name in ("epsilon", "weight_decay")}
+        options |= {"betas": betas, "amsgrad": kind == "amsgrad"}
+        state = Adam({"p": parameter}, settings["learning_rate"], **options)
     state.step({"p": gradient})
     return state.params["p"].copy(), state
 

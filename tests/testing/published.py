@@ -1,24 +1,32 @@
-"""What the checks say of a published quantizer, measured: prints the table of PUBLISHED.md.
+"""What the checks say of published quantizers, measured: prints the tables of PUBLISHED.md.
 
-    pip install vector-quantize-pytorch
+    pip install "vqnp[peers]"
+    pip install --no-deps encodec moshi descript-audio-codec
     python tests/testing/published.py
 
-``VectorQuantize`` computes in float32, and so do the checks of it. Its state is put in and read out through its buffers; everything
-else is called as a user would call it, but for k-means and the replacement of codes, whose random draws are replaced by ours.
+The quantizers compute in float32, and so do the checks of them. Their state is put in and read out
+through their buffers. Everything else is called as a user would call it, except k-means and the
+replacement of codes, whose random draws are replaced by ours.
 """
 
+import importlib
+import sys
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
 
 import torch
-from vector_quantize_pytorch import VectorQuantize
-from vector_quantize_pytorch.vector_quantize_pytorch import kmeans
 
 from vqnp.quantize import DIALECTS
 from vqnp.testing import (
     check_commitment,
     check_ema,
     check_ema_mask,
+    check_ema_start,
+    check_ema_unused,
     check_evaluation,
     check_kmeans_empty,
     check_kmeans_init,
@@ -26,77 +34,62 @@ from vqnp.testing import (
     check_quantizer_step,
     check_revival,
     check_straight_through,
+    torch_module,
     torch_vjp,
 )
 
-BUFFERS = {"tokens": "embed", "counts": "cluster_size", "sums": "embed_avg"}
+# VectorQuantize
 
 
-def quantizer(state, decay=0.9, **settings):
-    """Return a quantizer in ``state``, or one that only has its tokens."""
-    made = VectorQuantize(state["tokens"].shape[1], len(state["tokens"]), decay=decay, **settings)
-    for ours, theirs in BUFFERS.items():
-        if ours in state:
-            getattr(made._codebook, theirs).data.copy_(state[ours][None])
-    return made
+def vector_quantize(**settings):
+    """Return ``VectorQuantize`` as the checks take it."""
+    from vector_quantize_pytorch import VectorQuantize
 
-
-def state_of(made, steps=0):
-    return {
-        ours: getattr(made._codebook, theirs)[0].detach().clone()
-        for ours, theirs in BUFFERS.items()
-    } | {"steps": steps}
-
-
-def search(points, tokens):
-    return quantizer({"tokens": tokens}).eval()(points)[1]
+    names = {"tokens": "embed", "counts": "cluster_size", "sums": "embed_avg"}
+    return torch_module(
+        lambda n_tokens, dim, decay: VectorQuantize(dim, n_tokens, decay=decay, **settings),
+        {ours: f"_codebook.{theirs}" for ours, theirs in names.items()},
+    )
 
 
 def ema(state, embeddings, codes, decay, mask=None):
-    made = quantizer(state, decay)
+    mine = vector_quantize()
+    made = mine.module(state, decay)
     made.update_indices(embeddings[None], codes[None], mask=None if mask is None else mask[None])
-    return state_of(made, state["steps"] + 1)
-
-
-def step(state, embeddings, decay):
-    made = quantizer(state, decay)
-    return made(embeddings[None])[0][0], state_of(made)
-
-
-def evaluate(state, embeddings):
-    made = quantizer(state).eval()
-    return made(embeddings[None])[0][0], state_of(made)
+    return mine.read(made, state)
 
 
 def revive(state, codes, tokens, counts):
-    made = quantizer(state)
+    mine = vector_quantize()
+    made = mine.module(state)
     for code, token, count in zip(codes, tokens, counts, strict=True):
         dead = torch.zeros(1, len(state["tokens"]), dtype=torch.bool)
         dead[0, code] = True
         made._codebook.reset_cluster_size = count
         made._codebook.replace(token[None, None], dead)
-    return state_of(made)
+    return mine.read(made, state)
 
 
 def cluster(points, start, iterations=10):
-    tokens, counts = kmeans(
-        points[None], len(start), iterations, sample_fn=lambda samples, k: start[None]
-    )
+    from vector_quantize_pytorch.vector_quantize_pytorch import kmeans
+
+    first = lambda samples, k: start[None]  # noqa: E731
+    tokens, counts = kmeans(points[None], len(start), iterations, sample_fn=first)
     return tokens[0], counts[0]
 
 
 def passed_on(z, tokens, **settings):
     """``z`` is (B, D, H, W), as ``accept_image_fmap`` has it."""
-    return quantizer({"tokens": tokens}, accept_image_fmap=True, **settings)(
-        z, freeze_codebook=True
-    )[0]
+    made = vector_quantize(accept_image_fmap=True, **settings).module({"tokens": tokens})
+    return made(z, freeze_codebook=True)[0]
 
 
 def commitment(z, quantized, beta):
     """Each embedding with a codebook of its own token, so that there is nothing to choose."""
     z = z.requires_grad_()
+    mine = vector_quantize(commitment_weight=beta)
     losses = [
-        quantizer({"tokens": token[None]}, commitment_weight=beta)(row[None, None])[2]
+        mine.module({"tokens": token[None]})(row[None, None])[2]
         for row, token in zip(z, quantized, strict=True)
     ]
     value = torch.stack([loss.reshape(()) for loss in losses]).mean()
@@ -108,61 +101,172 @@ def straight(settings):
     return partial(check_straight_through, forward, torch_vjp(forward), layout="NCHW")
 
 
-CHECKS = {
-    "nearest token": partial(check_nearest, search),
-    **{
-        f"moving averages, `{dialect}`": partial(check_ema, ema, dialect=dialect)
-        for dialect in DIALECTS
-    },
-    "padding left out, `counts-one`": partial(check_ema_mask, ema, dialect="counts-one"),
-    "order of a training step, `counts-one`": partial(
-        check_quantizer_step, step, dialect="counts-one"
-    ),
-    "evaluation changes nothing": partial(check_evaluation, evaluate),
-    "revived codes": partial(check_revival, revive),
-    "straight-through, `rotation_trick=False`": straight({"rotation_trick": False}),
-    "straight-through, default (rotation trick)": straight({}),
-    "commitment": partial(check_commitment, commitment),
-    "k-means, 10 iterations (default)": partial(check_kmeans_init, cluster),
-    "k-means, 100 iterations": partial(check_kmeans_init, partial(cluster, iterations=100)),
-    "k-means, empty clusters": partial(check_kmeans_empty, cluster),
+def checks_of_vector_quantize():
+    mine = vector_quantize()
+    moving = {
+        f"moving averages, `{name}`": partial(check_ema, ema, dialect=name) for name in DIALECTS
+    }
+    return {
+        "nearest token": partial(check_nearest, mine.search),
+        **moving,
+        "padding left out, `counts-one`": partial(check_ema_mask, ema, dialect="counts-one"),
+        **steps_of(mine),
+        "revived codes": partial(check_revival, revive),
+        "straight-through, `rotation_trick=False`": straight({"rotation_trick": False}),
+        "straight-through, default (rotation trick)": straight({}),
+        "commitment": partial(check_commitment, commitment),
+        "k-means, 10 iterations (default)": partial(check_kmeans_init, cluster),
+        "k-means, 100 iterations": partial(check_kmeans_init, partial(cluster, iterations=100)),
+        "k-means, empty clusters": partial(check_kmeans_empty, cluster),
+    }
+
+
+def steps_of(mine, dialect="counts-one"):
+    step = partial(check_quantizer_step, mine.step, dialect=dialect)
+    return {
+        f"order of a training step, `{dialect}`": step,
+        "evaluation changes nothing": partial(check_evaluation, mine.evaluate),
+    }
+
+
+# Audio codecs
+
+
+def module(name):
+    """Import a module without running the packages above it: those load audio files and models."""
+    bare(name.rpartition(".")[0])
+    return importlib.import_module(name)
+
+
+def bare(name):
+    """Return a package of which nothing has run."""
+    above, _, last = name.rpartition(".")
+    if name not in sys.modules:
+        made = ModuleType(name)
+        made.__path__ = (
+            [str(Path(place) / last) for place in bare(above).__path__]
+            if above
+            else list(find_spec(name).submodule_search_locations)
+        )
+        sys.modules[name] = made
+    return sys.modules[name]
+
+
+def checks_of_encodec():
+    core = module("encodec.quantization.core_vq")
+    mine = torch_module(
+        lambda n_tokens, dim, decay: core.EuclideanCodebook(
+            dim, n_tokens, decay=decay, threshold_ema_dead_code=0
+        ),
+        {"tokens": "embed", "counts": "cluster_size", "sums": "embed_avg"},
+        lambda made, z: made(z),
+    )
+
+    def start(tokens, counts):
+        made = mine.module({"tokens": tokens})
+        made.inited.fill_(0)
+        with patch.object(core, "kmeans", lambda *_: (tokens, counts)):
+            made.init_embed_(tokens)
+        return mine.read(made, {"tokens": tokens, "counts": counts, "sums": tokens, "steps": 0})
+
+    def revive(state, codes, tokens, counts):
+        made = mine.module(state)
+        everywhere = state["tokens"].clone()
+        everywhere[codes] = tokens
+        dead = torch.zeros(len(everywhere), dtype=torch.bool)
+        dead[codes] = True
+        with patch.object(core, "sample_vectors", lambda *_: everywhere):
+            made.replace_(tokens, dead)
+        return mine.read(made, state)
+
+    return {
+        "nearest token": partial(check_nearest, mine.search),
+        **steps_of(mine),
+        "start after k-means, `paper`": partial(check_ema_start, start),
+        "revived codes": partial(check_revival, revive),
+    }
+
+
+def checks_of_moshi():
+    core = module("moshi.quantization.core_vq")
+
+    def make(n_tokens, dim, decay):
+        made = core.EuclideanCodebook(dim, n_tokens, decay=decay, threshold_usage_ratio=0)
+        made._initialized.fill_(1)
+        return made
+
+    names = {"tokens": "embedding", "counts": "cluster_usage", "sums": "embedding_sum"}
+    mine = torch_module(make, names, lambda made, z: made(z)[:2])
+    unused = lambda state, z, codes, decay: mine.step(state, z, decay)[1]  # noqa: E731
+
+    return {
+        "nearest token": partial(check_nearest, mine.search),
+        **steps_of(mine, "paper"),
+        "codes without hits stay, `paper`": partial(check_ema_unused, unused),
+    }
+
+
+def checks_of_dac():
+    core = module("dac.nn.quantize")
+    mine = torch_module(
+        lambda n_tokens, dim, decay: core.VectorQuantize(dim, n_tokens, dim),
+        {"tokens": "codebook.weight"},
+        lambda made, z: made.decode_latents(z.T[None]),
+    )
+    return {"nearest token": partial(check_nearest, mine.search)}
+
+
+PUBLISHED = {
+    "vector-quantize-pytorch": checks_of_vector_quantize,
+    "encodec": checks_of_encodec,
+    "moshi": checks_of_moshi,
+    "descript-audio-codec": checks_of_dac,
 }
 
 
-def table():
-    """Return the rows, as Markdown. Ties are left out: whether two roots round to one number depends on the processor."""
-    rows = [
-        f"| `vector-quantize-pytorch` {version('vector-quantize-pytorch')} | | the answer is that of |",
-        "|---|---|---|",
-    ]
-    for name, check in CHECKS.items():
+# Tables
+
+
+def table(package="vector-quantize-pytorch"):
+    """Return the rows of one package, as Markdown.
+
+    Ties are left out: whether two roots round to one number depends on the processor.
+    """
+    rows = [f"| `{package}` {version(package)} | | the answer is that of |", "|---|---|---|"]
+    for name, check in PUBLISHED[package]().items():
         result = check(arrays="torch", dtype="float32", raises=False)
-        wrong, cases = (
-            {found.where.split(":")[0] for found in part}
-            for part in (result.failed, result.comparisons)
-        )
-        verdict = (
-            "agrees"
-            if result.passed
-            else f"differs in {len(wrong)} of {len(cases)} cases"
-            if len(cases) > 1
-            else "differs"
-        )
-        known = ", ".join(f"`{mutant.name}`" for mutant in result.suspects)
-        rows.append(
-            f"| {name} | {verdict} | {'' if result.passed else known or explained(result)} |"
-        )
+        rows.append(f"| {name} | {verdict(result)} | {explained(result)} |")
     return "\n".join(rows)
 
 
-def explained(result):
-    """What there is to say when no mutant gives the answer."""
-    return (
-        f"none known; wrong where `{result.alike[0].name}` is"
-        if len(result.alike) == 1
-        else "none known"
+def verdict(result):
+    wrong, cases = (
+        {found.where.split(":")[0] for found in part}
+        for part in (result.failed, result.comparisons)
     )
+    if result.passed:
+        return "agrees"
+    return f"differs in {len(wrong)} of {len(cases)} cases" if len(cases) > 1 else "differs"
+
+
+def explained(result):
+    """Say whose answer it is, or what there is to say when no mistake gives it."""
+    if result.passed:
+        return ""
+    known = [f"{'dialect ' * s.dialect}`{s.name}`" for s in result.suspects]
+    if not known and len(result.partly) == 1:
+        return f"`{result.partly[0].name}`, in half of the cases at least"
+    if not known and len(result.alike) == 1:
+        return f"none known; `{result.alike[0].name}` fails in the same cases"
+    return ", ".join(known) or "none known"
+
+
+def installed(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":
-    print(table())
+    print("\n\n".join(table(package) for package in PUBLISHED if installed(package)))

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from vqnp.testing import check_nearest, to_numpy
-from vqnp.testing.adapter import Port
+from vqnp.testing.adapter import Adapter
 
 
 class Foreign:
-    """An array that only gives itself away, by ``__array__``, on a device of its own and with a gradient."""
+    """An array with a gradient, on a device of its own, that only speaks ``__array__``."""
 
     def __init__(self, values, on_device=True, tracked=True):
         self.values, self.on_device, self.tracked = values, on_device, tracked
@@ -71,7 +71,7 @@ def test_a_converter_makes_the_arrays_of_any_kind():
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_floats_go_out_in_the_precision_asked_for_and_as_copies(dtype):
     array = np.arange(3.0)
-    given = Port(dtype=dtype).give({"a": array, "codes": np.arange(3), "steps": 4})
+    given = Adapter(dtype=dtype).give({"a": array, "codes": np.arange(3), "steps": 4})
     assert given["a"].dtype == dtype
     assert given["codes"].dtype == np.int64
     assert given["steps"] == 4
@@ -80,7 +80,7 @@ def test_floats_go_out_in_the_precision_asked_for_and_as_copies(dtype):
 
 def test_torch_tensors_go_out_and_come_in():
     torch = pytest.importorskip("torch", reason="the arrays are PyTorch's")
-    given = Port("torch", "float32").give(np.arange(3.0))
+    given = Adapter("torch", "float32").give(np.arange(3.0))
     assert given.dtype == torch.float32
     for tensor in (
         given,
@@ -95,11 +95,11 @@ def test_torch_tensors_go_out_and_come_in():
 def test_jax_arrays_go_out_and_come_in():
     jax = pytest.importorskip("jax", reason="the arrays are JAX's")
     np.testing.assert_array_equal(
-        to_numpy(Port("jax", "float32").give(np.arange(3.0))), np.arange(3.0)
+        to_numpy(Adapter("jax", "float32").give(np.arange(3.0))), np.arange(3.0)
     )
     if not jax.config.read("jax_enable_x64"):
         with pytest.raises(ValueError, match="jax_enable_x64"):
-            Port("jax").give(np.arange(3.0))
+            Adapter("jax").give(np.arange(3.0))
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -109,10 +109,15 @@ def test_jax_arrays_go_out_and_come_in():
 ])  # fmt: skip
 def test_unknown_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        Port(**options)
+        Adapter(**options)
 
 
 def test_importing_needs_neither_torch_nor_jax():
-    code = "import sys; sys.modules.update(torch=None, jax=None); import vqnp.testing; print('pytest' in sys.modules)"
+    code = """
+import sys
+sys.modules.update(torch=None, jax=None)
+import vqnp.testing
+print("pytest" in sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -1,4 +1,4 @@
-"""The check of any gradient: right ones pass, and a wrong one is named by its argument and its mistake."""
+"""The check of any gradient names a wrong one by its argument and its mistake."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_every_mistake_is_caught_and_diagnosed_as_itself(name, says, change):
     expected = (
         ["half", "batch-mean"] if name in ("half", "batch-mean") else [name]
     )  # the batch is of two
-    assert [mutant.name for mutant in caught.value.result.suspects] == expected
+    assert [mistake.name for mistake in caught.value.result.suspects] == expected
 
 
 def test_one_wrong_argument_is_the_one_that_is_named():
@@ -56,7 +56,7 @@ def test_one_wrong_argument_is_the_one_that_is_named():
 
     result = check_grads(forward, wrong, (X, WEIGHT, BIAS), raises=False)
     assert [comparison.where[:10] for comparison in result.failed] == ["argument 2"]
-    assert [mutant.name for mutant in result.suspects] == ["twice"]
+    assert [mistake.name for mistake in result.suspects] == ["twice"]
 
 
 def test_integers_have_no_gradient_and_one_argument_needs_no_tuple():

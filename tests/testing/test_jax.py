@@ -25,8 +25,8 @@ def straight_through(z, tokens):
 
 def conv(x, weight, bias, stride, padding):
     sides = [(pad, pad) for pad in padding]
-    return jax.lax.conv_general_dilated(x, weight, stride, sides, dimension_numbers=("NHWC", "HWIO", "NHWC"),
-                                        precision="highest") + bias  # fmt: skip
+    options = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "precision": "highest"}
+    return jax.lax.conv_general_dilated(x, weight, stride, sides, **options) + bias
 
 
 def test_quantization(precision):

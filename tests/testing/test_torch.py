@@ -1,4 +1,4 @@
-"""PyTorch's own layers and optimizers pass through the adapters, and a whole training in PyTorch does from the stored arrays."""
+"""PyTorch's own layers and optimizers, a stateful module, and a whole training in PyTorch."""
 
 from itertools import pairwise
 
@@ -11,12 +11,15 @@ from vqnp.testing import (
     check_conv2d,
     check_conv_transpose2d,
     check_ema,
+    check_evaluation,
     check_grads,
     check_nearest,
     check_optimizer,
+    check_quantizer_step,
     check_residual_blocks,
     check_straight_through,
     check_training,
+    torch_module,
     torch_vjp,
 )
 
@@ -43,8 +46,10 @@ def optimizer(kind):
 
     def step(parameter, gradient, state, settings):
         if state is None:
-            state = made([parameter.requires_grad_()], lr=settings["learning_rate"], eps=settings["epsilon"],
-                         betas=(settings["beta1"], settings["beta2"]), weight_decay=settings["weight_decay"])  # fmt: skip
+            betas = settings["beta1"], settings["beta2"]
+            options = {"betas": betas, "weight_decay": settings["weight_decay"]}
+            options |= {"lr": settings["learning_rate"], "eps": settings["epsilon"]}
+            state = made([parameter.requires_grad_()], **options)
         parameter.grad = gradient
         state.step()
         return parameter, state
@@ -62,7 +67,7 @@ def test_convolutions_channels_first(dtype):
 def test_a_transposed_kernel_in_torch_is_named():
     flipped = lambda x, w, *rest: F.conv2d(x, w.flip(2, 3), *rest)  # noqa: E731
     result = check_conv2d(flipped, torch_vjp(flipped), layout="NCHW", arrays="torch", raises=False)
-    assert [mutant.name for mutant in result.suspects] == ["kernel-turned"]
+    assert [mistake.name for mistake in result.suspects] == ["kernel-turned"]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -159,7 +164,59 @@ def test_moving_averages():
 
     assert check_ema(step, arrays="torch").passed
     result = check_ema(step, dialect="counts-one", arrays="torch", raises=False)
-    assert [mutant.name for mutant in result.suspects] == ["dialect-paper"]
+    assert [mistake.name for mistake in result.suspects] == ["paper"]
+
+
+class Codebook(torch.nn.Module):
+    """A quantizer that keeps its own state, as modules do; ``embed`` is computed."""
+
+    def __init__(self, n_tokens, dim, decay, order="right"):
+        super().__init__()
+        self.decay, self.order = decay, order
+        self.register_buffer("size", torch.ones(n_tokens))
+        self.register_buffer("average", torch.zeros(1, n_tokens, dim))
+
+    @property
+    def embed(self):
+        return self.average[0] / self.size[:, None]
+
+    def forward(self, z):
+        codes = (z[0, :, None] - self.embed).square().sum(dim=2).argmin(dim=1)
+        quantized = self.embed[codes]
+        if self.training:
+            chosen = F.one_hot(codes, len(self.size)).to(z)
+            self.size.lerp_(chosen.sum(dim=0), 1 - self.decay)
+            self.average.lerp_((chosen.T @ z[0])[None], 1 - self.decay)
+        return (self.embed[codes] if self.order == "late" else quantized)[None], codes[None]
+
+
+NAMES = {"tokens": "embed", "counts": "size", "sums": "average"}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_stateful_module_is_checked_by_its_names(dtype):
+    mine = torch_module(Codebook, NAMES)
+    assert check_nearest(mine.search, arrays="torch", dtype=dtype).passed
+    assert check_quantizer_step(mine.step, arrays="torch", dtype=dtype).passed
+    assert check_evaluation(mine.evaluate, arrays="torch", dtype=dtype, raises=False).failed == ()
+
+
+def test_a_stateful_module_that_looks_up_too_late_is_named():
+    mine = torch_module(lambda *sizes: Codebook(*sizes, order="late"), NAMES)
+    result = check_quantizer_step(mine.step, arrays="torch", raises=False)
+    assert [mistake.name for mistake in result.suspects] == ["updated-before-lookup"]
+
+
+def test_vector_quantize_is_checked_in_five_lines():
+    module = pytest.importorskip("vector_quantize_pytorch", reason="checks its VectorQuantize")
+    names = {"tokens": "embed", "counts": "cluster_size", "sums": "embed_avg"}
+    state = {ours: f"_codebook.{theirs}" for ours, theirs in names.items()}
+    make = lambda k, dim, decay: module.VectorQuantize(dim, k, decay=decay)  # noqa: E731
+    step = torch_module(make, state).step
+    options = {"arrays": "torch", "dtype": "float32", "raises": False}
+    assert check_quantizer_step(step, dialect="counts-one", **options).passed
+    wrong = check_quantizer_step(step, dialect="paper", **options)
+    assert [suspect.name for suspect in wrong.suspects] == ["counts-one"]
 
 
 def test_gradients_of_anything():

@@ -1,16 +1,25 @@
-"""A reference to hold other implementations against: checks of plain functions, and golden cases.
+"""Checks of other implementations against golden cases, with the mistakes that each check knows.
 
-Every check takes the functions it checks and four options: ``arrays``, the kind of array they take ("numpy", "torch", "jax", or a
-function that makes one of a NumPy array); ``dtype``, "float64" or "float32"; ``layout`` where there are images; and ``raises``. It
-returns a :class:`Result`, and raises :class:`CheckFailed`, an ``AssertionError``, when the answer is wrong; ``raises=False`` returns
-the result of a failure as well. The message names the first mismatch and, when the answer is that of a known mistake, the mistake.
+``help(check_ema)`` tells what your function must take and return, with shapes. ``stub("ema")``
+gives a function to fill in. Every check returns a :class:`Result`, or raises :class:`CheckFailed`,
+an ``AssertionError``. The message names the first mismatch. It also names the mistake, or the
+dialect, whose answer this is. ``mistakes("ema")`` lists them.
+
+>>> import numpy as np
+>>> from vqnp.testing import check_nearest
+>>> def search(points, tokens):
+...     return np.square(points[:, None] - tokens).sum(axis=2).argmin(axis=1)
+>>> print(check_nearest(search))
+check_nearest: all 3 comparisons pass
 """
 
 from vqnp.testing.adapter import to_numpy
 from vqnp.testing.autograd import jax_vjp, torch_vjp
+from vqnp.testing.check import mistakes
 from vqnp.testing.commitment import check_commitment
 from vqnp.testing.conv import check_conv2d, check_conv_transpose2d
-from vqnp.testing.ema import check_ema, check_ema_mask, check_ema_unused
+from vqnp.testing.ema import check_ema, which_dialect
+from vqnp.testing.ema_rows import check_ema_mask, check_ema_unused
 from vqnp.testing.ema_start import check_ema_start, check_revival
 from vqnp.testing.golden import Case, cases
 from vqnp.testing.grads import check_grads
@@ -20,16 +29,18 @@ from vqnp.testing.optimizer import check_optimizer
 from vqnp.testing.perplexity import check_perplexity
 from vqnp.testing.pytest_plugin import parametrize_checks
 from vqnp.testing.residual import check_residual_blocks
-from vqnp.testing.result import CheckFailed, Comparison, Mutant, Result, Tolerance
+from vqnp.testing.result import CheckFailed, Comparison, KnownMistake, Result, Tolerance
 from vqnp.testing.step_order import check_evaluation, check_quantizer_step
 from vqnp.testing.straight_through import check_straight_through
+from vqnp.testing.stub import stub
+from vqnp.testing.torch_module import torch_module
 from vqnp.testing.training import check_training
 
 __all__ = [
     "Case",
     "CheckFailed",
     "Comparison",
-    "Mutant",
+    "KnownMistake",
     "Result",
     "Tolerance",
     "cases",
@@ -54,7 +65,11 @@ __all__ = [
     "check_tie_break",
     "check_training",
     "jax_vjp",
+    "mistakes",
     "parametrize_checks",
+    "stub",
     "to_numpy",
+    "torch_module",
     "torch_vjp",
+    "which_dialect",
 ]

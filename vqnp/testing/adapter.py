@@ -1,7 +1,8 @@
 """Arrays on their way to somebody else's function and back.
 
-Whatever the function returns comes in through DLPack, ``__array__`` or ``.detach().cpu()``; it is given arrays of the kind that it
-asks for. Neither PyTorch nor JAX is imported unless their arrays are asked for.
+The function is given arrays of the kind it asks for. What it returns comes in through DLPack,
+``__array__`` or ``.detach().cpu()``. PyTorch and JAX are imported only when their arrays are asked
+for.
 """
 
 import importlib
@@ -20,8 +21,8 @@ Layout = Literal["NHWC", "NCHW"]
 
 
 @dataclass(frozen=True)
-class Port:
-    """What the checked function takes: the kind of array, the precision of its floats, and where images have their channels."""
+class Adapter:
+    """What the checked function takes: kind of array, precision of floats, layout of images."""
 
     arrays: Arrays = "numpy"
     dtype: Precision = "float64"
@@ -30,7 +31,8 @@ class Port:
     def __post_init__(self) -> None:
         if not callable(self.arrays) and self.arrays not in get_args(Kind):
             raise ValueError(
-                f'arrays must be "numpy", "torch", "jax" or a function of a NumPy array, got {self.arrays!r}'
+                'arrays must be "numpy", "torch", "jax" or a function of a NumPy array, '
+                f"got {self.arrays!r}"
             )
         for name, kinds in ("dtype", Precision), ("layout", Layout):
             if getattr(self, name) not in get_args(kinds):
@@ -39,7 +41,7 @@ class Port:
                 )
 
     def give(self, value: Any) -> Any:
-        """Return a copy of ``value`` as the function takes it: arrays converted, in dictionaries too, and all else untouched."""
+        """Return a copy of ``value`` with its arrays converted, in dictionaries too."""
         if isinstance(value, dict):
             return {name: self.give(item) for name, item in value.items()}
         if not isinstance(value, np.ndarray):
@@ -55,7 +57,8 @@ class Port:
         given = importlib.import_module("jax.numpy").asarray(array)
         if array.dtype == np.float64 and given.dtype != array.dtype:
             raise ValueError(
-                'JAX has made float32 of float64: jax.config.update("jax_enable_x64", True), or dtype="float32"'
+                "JAX has made float32 of float64: "
+                'jax.config.update("jax_enable_x64", True), or dtype="float32"'
             )
         return given
 
@@ -68,7 +71,7 @@ class Port:
         return self.give(weight.transpose(3, 2, 0, 1) if self.layout == "NCHW" else weight)
 
     def image_back(self, value: Any) -> Array:
-        """Return images as ``(B, H, W, C)``; another rank is left for the comparison to complain about."""
+        """Return images as ``(B, H, W, C)``; the comparison complains about another rank."""
         x = to_numpy(value)
         return x.transpose(0, 2, 3, 1) if self.layout == "NCHW" and x.ndim == 4 else x
 
@@ -81,17 +84,35 @@ class Port:
 
 
 def to_numpy(value: Any) -> Array:
-    """Return ``value`` as a NumPy array of its own; raises ``TypeError`` naming its type when it is not made of numbers."""
+    """Return ``value`` as a NumPy array of its own.
+
+    Parameters
+    ----------
+    value : array-like
+        A NumPy array, a tensor on any device, a JAX array, a list, or a number.
+
+    Returns
+    -------
+    array
+        A copy, detached from gradients.
+
+    Raises
+    ------
+    TypeError
+        When it does not hold numbers. The message names its type.
+
+    Example
+    -------
+    >>> to_numpy([1.5, 2.5])
+    array([1.5, 2.5])
+    """
     for method in ("detach", "cpu"):
         value = getattr(value, method)() if callable(getattr(value, method, None)) else value
     try:
-        array = np.from_dlpack(value) if _speaks_dlpack(value) else np.asarray(value)
+        speaks = hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | np.generic)
+        array = np.from_dlpack(value) if speaks else np.asarray(value)
     except (BufferError, TypeError, RuntimeError, ValueError):  # a dtype that DLPack or NumPy lacks
         array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"expected an array of numbers, got {type(value).__name__}")
     return np.array(array)
-
-
-def _speaks_dlpack(value: Any) -> bool:
-    return hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | np.generic)

@@ -1,4 +1,4 @@
-"""The gradient of somebody's forward function by their own framework, for checks that take a ``vjp``."""
+"""Gradients of a forward function by its own framework, for checks that take a ``vjp``."""
 
 import importlib
 from collections.abc import Callable
@@ -6,9 +6,22 @@ from typing import Any
 
 
 def torch_vjp(forward: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
-    """Return ``vjp(*args, dout)``, by PyTorch's autograd: a gradient for each tensor of floats among ``args``, None where none comes.
+    """Return ``vjp(*args, dout)``, by PyTorch's autograd.
 
-    Arguments that are no such tensors, a stride for instance, are passed on and left out of the answer.
+    Parameters
+    ----------
+    forward : function
+        ``forward(*args) -> out``, of tensors.
+
+    Returns
+    -------
+    function
+        It returns a gradient for each argument of floats, and None where none comes. Other
+        arguments, a stride for instance, are passed on and left out of the answer.
+
+    Example
+    -------
+    ``check_conv2d(forward, torch_vjp(forward), arrays="torch")``
     """
     torch = importlib.import_module("torch")
 
@@ -25,7 +38,23 @@ def torch_vjp(forward: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
 
 
 def jax_vjp(forward: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
-    """Return ``vjp(*args, dout)``, by ``jax.vjp``; arguments that are no arrays of floats are passed on and left out of the answer."""
+    """Return ``vjp(*args, dout)``, by ``jax.vjp``.
+
+    Parameters
+    ----------
+    forward : function
+        ``forward(*args) -> out``, of JAX arrays.
+
+    Returns
+    -------
+    function
+        It returns a gradient for each argument of floats. Other arguments, a stride
+        for instance, are passed on and left out of the answer.
+
+    Example
+    -------
+    ``check_conv2d(forward, jax_vjp(forward), arrays="jax")``
+    """
     jax = importlib.import_module("jax")
 
     def vjp(*args: Any) -> tuple[Any, ...]:

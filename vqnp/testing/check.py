@@ -1,105 +1,156 @@
-"""How every check goes: run the functions on each golden case, compare, and when something is wrong, ask the known mistakes.
+"""The decorator that makes a check, and the registry of all checks.
 
-A mutant takes the place of the checked functions in the same run. When it gives the very answer that was given, it is a suspect.
+A contract is one function, decorated by :func:`check`. Its docstring tells what to pass. Its body
+gives one case's inputs to the checked functions and returns their answers by name. The decorator
+adds the options that all checks share and enters the check in ``CHECKS``.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import wraps
+from inspect import Parameter, Signature, cleandoc, signature
 from typing import Any
 
-import numpy as np
+from vqnp.testing.adapter import Adapter, Arrays, Layout, Precision
+from vqnp.testing.golden import Case, draw
+from vqnp.testing.result import KnownMistake, Result, Tolerance
+from vqnp.testing.run import Answers, Check, Draw, choice_of, run_check, unpack
 
-from vqnp.testing.adapter import Port, to_numpy
-from vqnp.testing.golden import Case
-from vqnp.testing.result import Comparison, Mutant, Result, Tolerance, compare
-from vqnp.validation import Array
+# What a contract needs, under one roof.
+__all__ = ["Adapter", "Answers", "Case", "KnownMistake", "Tolerance", "check", "draw", "unpack"]
 
-Functions = tuple[Callable[..., Any], ...]
-Run = Callable[[Case, Functions, Port], dict[str, Any]]
+OPTIONS = """
+arrays : "numpy", "torch", "jax" or function of a NumPy array
+    The kind of array your function takes. It may return any kind.
+dtype : "float64" or "float32"
+    The precision in which it is called.
+layout : "NHWC" or "NCHW"
+    Where images have their channels.
+raises : bool
+    False returns the result of a failure instead of raising it.
+seed : int, optional
+    Draw fresh cases from this seed. Without it, the stored golden cases are used.
 
+Returns
+-------
+Result
+    Every comparison. ``print`` it to read it.
 
-@dataclass(frozen=True)
-class Check:
-    """A named check: ``run`` gives the functions a case's inputs and returns their answers under the names of the case's outputs."""
-
-    name: str
-    cases: tuple[Case, ...]
-    run: Run
-    mutants: tuple[Mutant, ...]
-    tolerance: Tolerance
-
-
-def judge(check: Check, functions: Functions, port: Port, *, raises: bool) -> Result:
-    """Return what ``check`` finds about ``functions``; with ``raises``, :class:`CheckFailed` when that is anything wrong."""
-    for function in functions:
-        if not callable(function):
-            raise TypeError(f"{check.name} checks functions, got {type(function).__name__}")
-    usable = [case for case in check.cases if case.settings.get("dtype", port.dtype) == port.dtype]
-    comparisons = tuple(_compared(check, usable, functions, port))
-    result = Result(check.name, comparisons)
-    if not result.passed:
-        result = _diagnosed(check, usable, result, port)
-    return result.require() if raises else result
-
-
-def _compared(
-    check: Check, usable: list[Case], functions: Functions, port: Port
-) -> Iterable[Comparison]:
-    for case in usable:
-        try:
-            answers = check.run(case, functions, port)
-        except Exception as error:
-            error.add_note(f"while {check.name} ran the case {case.name!r}")
-            raise
-        for name, answer in answers.items():
-            where, expected = f"{case.name}: {name}", case.outputs[name]
-            yield compare(where, _as(answer, expected), expected, check.tolerance, port.dtype)
+Raises
+------
+CheckFailed
+    When an answer is wrong. The message names the first mismatch and the probable mistake.
+NotImplementedError
+    When a function still raises it.
+TypeError
+    When you pass no function, or when your function returns another kind of thing.
+"""
 
 
-def _as(answer: Any, expected: Array) -> Array:
-    """Return the answer as an array; a scalar may come in an array of one element."""
-    array = to_numpy(answer)
-    return array.reshape(()) if expected.ndim == 0 and array.size == 1 else array
+CHECKS: dict[str, Check] = {}
 
 
-def _diagnosed(check: Check, usable: list[Case], result: Result, port: Port) -> Result:
-    numpy_port = Port("numpy", port.dtype)
-    places = {comparison.where: comparison.passed for comparison in result.comparisons}
-    suspects, alike = [], []
-    for mutant in check.mutants:
-        with np.errstate(all="ignore"):
-            wrong = list(_compared(check, usable, mutant.functions, numpy_port))
-        if all(comparison.passed for comparison in wrong):
-            continue
-        given = {comparison.where: comparison for comparison in result.comparisons}
-        made = {comparison.where: comparison for comparison in wrong}
-        if given.keys() == made.keys() and all(
-            _same(check, given[where], made[where], port) for where in given
-        ):
-            suspects.append(mutant)
-        if (
-            any(places.values())
-            and {where: comparison.passed for where, comparison in made.items()} == places
-        ):
-            alike.append(mutant)
-    return replace(result, suspects=tuple(suspects), alike=tuple(alike))
+def check(
+    draws: dict[str, Draw],
+    tolerance: Tolerance,
+    mistakes: Any,
+    *,
+    only: Callable[[Case], bool] = lambda case: True,
+    images: bool = False,
+    names: dict[str, dict[str, Any]] | None = None,
+    returns: str = "",
+) -> Callable[[Callable[..., Answers]], Callable[..., Result]]:
+    """Return a decorator that makes a check of a function which runs one case.
+
+    ``draws`` maps each golden group to the function that draws its cases from a seed. ``mistakes``
+    is a tuple, or a function of the choice (a dialect) that returns one. ``images`` adds
+    ``layout``. ``names`` gives an entry in ``CHECKS`` its fixed options. ``returns`` is the hint
+    for an answer of the wrong shape.
+    """
+
+    def decorate(run: Callable[..., Answers]) -> Callable[..., Result]:
+        own = list(signature(run).parameters.values())[2:]  # after case and adapter
+        functions = tuple(p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD)
+        choice = next((p for p in own if p.kind is p.KEYWORD_ONLY), None)
+
+        @wraps(run)
+        def checked(*args: Any, **options: Any) -> Result:
+            __tracebackhide__ = True  # pytest shows the caller's line
+            given = public.bind(*args, **options)
+            given.apply_defaults()
+            return run_check(entry, given.arguments)
+
+        public = Signature([*own, *_options(images)], return_annotation=Result)
+        checked.__signature__ = public  # type: ignore[attr-defined]
+        checked.__doc__ = _with_options(run.__doc__ or "", images)
+        known = mistakes if callable(mistakes) else lambda *_: mistakes
+        entry = Check(checked, run, draws, tolerance, known, only, returns, functions, choice)
+        for name, fixed in (names or {run.__name__.removeprefix("check_"): {}}).items():
+            CHECKS[name] = replace(entry, fixed=fixed)
+        return checked
+
+    return decorate
 
 
-def _same(check: Check, one: Comparison, other: Comparison, port: Port) -> bool:
-    """Whether two answers are one: equal, or both without a number in the same places."""
-    if one.answer.shape != other.answer.shape:
-        return False
-    finite = np.isfinite(one.answer)
-    if not np.array_equal(finite, np.isfinite(other.answer)):
-        return False
-    doubled = replace(check.tolerance, roundings=2 * check.tolerance.roundings)  # both have rounded
-    return compare("", one.answer[finite], other.answer[finite], doubled, port.dtype).passed
+def _options(images: bool) -> Iterator[Parameter]:
+    """Yield the parameters that the decorator adds."""
+    options: list[tuple[str, Any, Any]] = [
+        ("arrays", "numpy", Arrays),
+        ("dtype", "float64", Precision),
+        *([("layout", "NHWC", Layout)] if images else []),
+        ("raises", True, bool),
+        ("seed", None, int | None),
+    ]
+    for name, default, kind in options:
+        yield Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
-def unpack(value: Any, names: str) -> tuple[Any, ...]:
-    """Return the parts of what a function returned; raises ``TypeError`` unless there are as many as ``names``, comma-separated."""
-    count = len(names.split(","))
-    if not isinstance(value, tuple | list) or len(value) != count:
-        got = f"{len(value)} values" if isinstance(value, tuple | list) else type(value).__name__
-        raise TypeError(f"the checked function must return ({names}), got {got}")
-    return tuple(value)
+def _with_options(doc: str, images: bool) -> str:
+    """Return the contract with the options after its own parameters, before its example."""
+    contract, heading, example = cleandoc(doc).partition("\nExample\n")
+    lines = OPTIONS.strip().split("\n")
+    if not images:
+        del lines[4:6]  # layout
+    return contract.rstrip() + "\n" + "\n".join(lines) + "\n" + heading + example
+
+
+def find(name: str) -> Check:
+    """Return the check called ``name``: "ema", "check_ema", "adam". Raises ``ValueError``."""
+    short = name.removeprefix("check_")
+    for key, entry in CHECKS.items():
+        if short in (key, entry.function.__name__.removeprefix("check_")):
+            return entry
+    raise ValueError(f"no check is called {name!r}; known are {', '.join(sorted(CHECKS))}")
+
+
+def mistakes(name: str, **choice: str) -> tuple[KnownMistake, ...]:
+    """Return the mistakes that a check knows.
+
+    Parameters
+    ----------
+    name : str
+        A name of the check, with or without "check_": "ema", "nearest", "adam".
+    **choice : str
+        The dialect, kind or model, where the check has one: ``dialect="paper"``.
+
+    Returns
+    -------
+    tuple of KnownMistake
+        Each has a name, a sentence and the functions that make the mistake. They take NumPy
+        arrays, as the check's own functions do. Other dialects are not among them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name or choice.
+
+    Example
+    -------
+    >>> for mistake in mistakes("tie_break"):
+    ...     print(mistake.name)
+    last-of-equals
+    square-root
+    """
+    entry = find(name)
+    chosen = choice_of(entry, entry.fixed | choice)
+    return tuple(mistake for mistake in entry.mistakes(chosen) if not mistake.dialect)

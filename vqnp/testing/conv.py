@@ -1,5 +1,4 @@
-"""Checks of the convolution and of the transposed one: ``forward(x, weight, bias, stride, padding) -> out`` and
-``vjp(x, weight, bias, stride, padding, dout) -> (dx, dweight, dbias)``, stride and padding as ``(height, width)``.
+"""Checks of the convolution and of the transposed one.
 
 ============  ================  =========================  ==============================
 layout        images            kernel of ``conv2d``       kernel of ``conv_transpose2d``
@@ -8,12 +7,13 @@ layout        images            kernel of ``conv2d``       kernel of ``conv_tran
 ``"NCHW"``    (B, C, H, W)      (C_out, C_in, kh, kw)      (C_in, C_out, kh, kw)
 ============  ================  =========================  ==============================
 
-The gradient of the output is random, images are not square, and one case has different strides and paddings along H and W. When
-the output has the wrong shape, the gradients of that case are not asked for.
+The gradient of the output is random. Images are not square. One case has different strides and
+paddings along H and W. When the output has the wrong shape, the gradients of that case are not
+asked for.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,83 +29,85 @@ from vqnp.layers.conv_transpose import (
     conv_transpose2d_forward,
     conv_transpose2d_forward_loop,
 )
-from vqnp.testing.adapter import Arrays, Layout, Port, Precision
-from vqnp.testing.check import Check, Functions, judge, unpack
-from vqnp.testing.golden import Case, cases, draw
-from vqnp.testing.result import Mutant, Result, Tolerance
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
+from vqnp.testing.run import Functions, swap_axes
 from vqnp.validation import Array
 
 Pair = tuple[int, int]
 SUMS = Tolerance(256, "each number is a sum of up to 96 products, in any order")
 
 
-def check_conv2d(
-    forward: Callable[..., Any],
-    vjp: Callable[..., Any],
-    *,
-    layout: Layout = "NHWC",
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check output and gradients of a convolution."""
-    check = Check("check_conv2d", cases("conv2d"), _run, MUTANTS, SUMS)
-    return judge(check, (forward, vjp), Port(arrays, dtype, layout), raises=raises)
+class Forward(Protocol):
+    """A convolution, or a transposed one."""
+
+    def __call__(self, x: Any, weight: Any, bias: Any, stride: Pair, padding: Pair, /) -> Any:
+        """Return the output, images."""
 
 
-def check_conv_transpose2d(
-    forward: Callable[..., Any],
-    vjp: Callable[..., Any],
-    *,
-    layout: Layout = "NHWC",
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check output and gradients of a transposed convolution."""
-    check = Check(
-        "check_conv_transpose2d", cases("conv_transpose2d"), _run, TRANSPOSED_MUTANTS, SUMS
+class Vjp(Protocol):
+    """Its gradients."""
+
+    def __call__(
+        self, x: Any, weight: Any, bias: Any, stride: Pair, padding: Pair, dout: Any, /
+    ) -> tuple[Any, Any, Any]:
+        """Return the gradients of images, kernel and bias."""
+
+
+SIZES = {  # image (B, H, W), kernel (kh, kw), channels (C_in, C_out), stride, padding
+    "odd": ((2, 7, 5), (3, 2), (3, 4), (2, 1), (1, 0)),
+    "halves": ((3, 6, 8), (4, 4), (2, 2), (2, 2), (1, 1)),
+    "one pixel": ((2, 3, 4), (1, 1), (5, 3), (1, 1), (0, 0)),
+}
+
+
+def _make(
+    seed: int, forward: Callable[..., Any], backward: Callable[..., Any], *, transposed: bool
+) -> tuple[Case, ...]:
+    rng, made = np.random.default_rng(seed), []
+    for name, (image, kernel, (before, after), stride, padding) in SIZES.items():
+        x = draw(rng, *image, before)
+        weight = draw(rng, *kernel, *((after, before) if transposed else (before, after)))
+        bias = draw(rng, after)
+        out, cache = forward(x, weight, bias, stride, padding)
+        dout = draw(rng, *out.shape)
+        dx, dweight, dbias = backward(dout, cache)
+        inputs = {"x": x, "weight": weight, "bias": bias, "dout": dout}
+        outputs = {"out": out, "dx": dx, "dweight": dweight, "dbias": dbias}
+        made.append(Case(name, inputs, outputs, {"stride": stride, "padding": padding}))
+    return tuple(made)
+
+
+def draw_cases(seed: int) -> tuple[Case, ...]:
+    """From the loops that define the convolution."""
+    return _make(seed, conv2d_forward_loop, conv2d_backward_loop, transposed=False)
+
+
+def draw_transposed_cases(seed: int) -> tuple[Case, ...]:
+    """From the loops that define the transposed convolution."""
+    return _make(
+        seed, conv_transpose2d_forward_loop, conv_transpose2d_backward_loop, transposed=True
     )
-    return judge(check, (forward, vjp), Port(arrays, dtype, layout), raises=raises)
-
-
-def _run(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
-    forward, vjp = functions
-    x, weight, bias, dout = (case.inputs[name] for name in ("x", "weight", "bias", "dout"))
-    window = (tuple(case.settings["stride"]), tuple(case.settings["padding"]))
-    out = port.image_back(forward(port.image(x), port.kernel(weight), port.give(bias), *window))
-    if out.shape != case.outputs["out"].shape:
-        return {"out": out}
-    gradients = vjp(port.image(x), port.kernel(weight), port.give(bias), *window, port.image(dout))
-    dx, dweight, dbias = unpack(gradients, "dx, dweight, dbias")
-    return {
-        "out": out,
-        "dx": port.image_back(dx),
-        "dweight": port.kernel_back(dweight),
-        "dbias": dbias,
-    }
-
-
-def same(value: Any) -> Any:
-    """Change nothing."""
-    return value
 
 
 def broken(
     forward: Callable[..., Any],
     backward: Callable[..., Any],
     *,
-    weight: Callable[[Array], Array] = same,
-    dout: Callable[[Array], Array] = same,
-    dx: Callable[[Array], Array] = same,
+    weight: Callable[[Array], Array] = np.asarray,
+    dout: Callable[[Array], Array] = np.asarray,
+    dx: Callable[[Array], Array] = np.asarray,
     dparams: Callable[[Array, int], Array] = lambda gradient, batch: gradient,
     window: Callable[[Pair, Pair], tuple[Pair, Pair]] = lambda stride, padding: (stride, padding),
     bias: float = 1.0,
 ) -> Functions:
-    """Return a convolution and its gradients with something changed; a change of the weight is its own inverse."""
+    """Return a convolution and its gradients with something changed.
+
+    A change of the weight is its own inverse.
+    """
 
     def changed(x: Array, w: Array, b: Array, stride: Pair, padding: Pair) -> tuple[Array, Any]:
-        return forward(x, weight(w), bias * b, *window(stride, padding))
+        changed_weight = np.ascontiguousarray(weight(w))
+        return forward(x, changed_weight, bias * b, *window(stride, padding))
 
     def vjp(
         x: Array, w: Array, b: Array, stride: Pair, padding: Pair, upstream: Array
@@ -133,120 +135,158 @@ def padded_after(forward: Callable[..., Any], backward: Callable[..., Any]) -> F
     return lambda x, w, b, stride, padding: forward(pad(x, padding), w, b, stride, 0)[0], vjp
 
 
-def turned(weight: Array) -> Array:
-    """The kernel turned by 180 degrees."""
-    return np.ascontiguousarray(weight[::-1, ::-1])
-
-
-def height_width(weight: Array) -> Array:
-    """The kernel with H and W exchanged."""
-    return np.ascontiguousarray(weight.swapaxes(0, 1))
-
-
 def in_out(weight: Array) -> Array:
     """The kernel with its channels exchanged, where that fits."""
+    return weight.swapaxes(2, 3) if weight.shape[2] == weight.shape[3] else weight
+
+
+def mistakes_of(
+    forward: Callable[..., Any], backward: Callable[..., Any]
+) -> tuple[KnownMistake, ...]:
+    """Return what goes wrong in a convolution of either direction."""
+
+    def mistake(name: str, says: str, **changes: Any) -> KnownMistake:
+        return KnownMistake(name, says, broken(forward, backward, **changes))
+
     return (
-        np.ascontiguousarray(weight.swapaxes(2, 3))
-        if weight.shape[2] == weight.shape[3]
-        else weight
+        mistake(
+            "kernel-turned",
+            "the kernel is turned by 180°: true convolution, where layers correlate",
+            weight=lambda w: w[::-1, ::-1],
+        ),
+        mistake(
+            "kernel-axes-swapped",
+            "H and W of the kernel are swapped",
+            weight=lambda weight: weight.swapaxes(0, 1),
+        ),
+        mistake(
+            "kernel-channels-swapped",
+            "input and output channels of the kernel are swapped",
+            weight=in_out,
+        ),
+        mistake(
+            "stride-swapped",
+            "the strides along H and W are swapped",
+            window=lambda stride, padding: (stride[::-1], padding),
+        ),
+        mistake(
+            "padding-swapped",
+            "the paddings along H and W are swapped",
+            window=lambda stride, padding: (stride, padding[::-1]),
+        ),
+        mistake(
+            "stride-ignored",
+            "the stride is taken as 1",
+            window=lambda stride, padding: ((1, 1), padding),
+        ),
+        mistake(
+            "padding-ignored",
+            "the padding is taken as 0",
+            window=lambda stride, padding: (stride, (0, 0)),
+        ),
+        mistake("bias-forgotten", "the bias is not added", bias=0.0),
+        mistake(
+            "dout-axes-swapped", "H and W are swapped in the gradient of the output", dout=swap_axes
+        ),
+        mistake(
+            "dout-batch-reversed",
+            "the gradient of the output is read with the batch reversed",
+            dout=lambda dout: dout[::-1],
+        ),
+        mistake(
+            "dout-all-ones",
+            "the gradient of the output is ignored and ones are taken",
+            dout=np.ones_like,
+        ),
+        mistake(
+            "dx-batch-reversed",
+            "the gradient of the input comes back with the batch reversed",
+            dx=lambda dx: dx[::-1],
+        ),
+        mistake(
+            "dx-axes-swapped", "H and W are swapped in the gradient of the input", dx=swap_axes
+        ),
+        mistake(
+            "parameters-averaged",
+            "the gradients of weight and bias are means over the batch; they are sums",
+            dparams=lambda gradient, batch: gradient / batch,
+        ),
     )
 
 
-def swap_axes(image: Array) -> Array:
-    """Read the numbers of ``(B, H, W, C)`` as those of ``(B, W, H, C)``."""
-    b, h, w, c = image.shape
-    return image.reshape(b, w, h, c).swapaxes(1, 2)
-
-
-def mutants_of(forward: Callable[..., Any], backward: Callable[..., Any]) -> tuple[Mutant, ...]:
-    """Return what goes wrong in a convolution of either direction, gradients following the output where that is what is wrong."""
-
-    def mutant(name: str, says: str, **changes: Any) -> Mutant:
-        return Mutant(name, says, broken(forward, backward, **changes))
-
-    return (
-        mutant("kernel-turned", "the kernel is turned by 180°: true convolution, where layers correlate", weight=turned),
-        mutant("kernel-axes-swapped", "H and W of the kernel are swapped", weight=height_width),
-        mutant("kernel-channels-swapped", "input and output channels of the kernel are swapped", weight=in_out),
-        mutant("stride-swapped", "the strides along H and W are swapped", window=lambda stride, padding: (stride[::-1], padding)),
-        mutant("padding-swapped", "the paddings along H and W are swapped", window=lambda stride, padding: (stride, padding[::-1])),
-        mutant("stride-ignored", "the stride is taken as 1", window=lambda stride, padding: ((1, 1), padding)),
-        mutant("padding-ignored", "the padding is taken as 0", window=lambda stride, padding: (stride, (0, 0))),
-        mutant("bias-forgotten", "the bias is not added", bias=0.0),
-        mutant("dout-axes-swapped", "H and W are swapped in the gradient of the output", dout=swap_axes),
-        mutant("dout-batch-reversed", "the gradient of the output is read with the batch reversed", dout=lambda dout: dout[::-1]),
-        mutant("dout-all-ones", "the gradient of the output is ignored and ones are taken", dout=np.ones_like),
-        mutant("dx-batch-reversed", "the gradient of the input comes back with the batch reversed", dx=lambda dx: dx[::-1]),
-        mutant("dx-axes-swapped", "H and W are swapped in the gradient of the input", dx=swap_axes),
-        mutant("parameters-averaged", "the gradients of weight and bias are means over the batch; they are sums",
-               dparams=lambda gradient, batch: gradient / batch),
-    )  # fmt: skip
-
-
 _NUMPY = (conv2d_forward_numpy, conv2d_backward_numpy)
-MUTANTS = (
-    *mutants_of(*_NUMPY),
-    Mutant("padded-after", "all padding goes below and right, as TensorFlow's SAME may; put half on either side", padded_after(*_NUMPY)),
-)  # fmt: skip
-TRANSPOSED_MUTANTS = mutants_of(conv_transpose2d_forward, conv_transpose2d_backward)
-
-SIZES: dict[str, dict[str, Any]] = {
-    "odd": {
-        "image": (2, 7, 5),
-        "kernel": (3, 2),
-        "channels": (3, 4),
-        "stride": (2, 1),
-        "padding": (1, 0),
-    },
-    "halves": {
-        "image": (3, 6, 8),
-        "kernel": (4, 4),
-        "channels": (2, 2),
-        "stride": (2, 2),
-        "padding": (1, 1),
-    },
-    "one pixel": {
-        "image": (2, 3, 4),
-        "kernel": (1, 1),
-        "channels": (5, 3),
-        "stride": (1, 1),
-        "padding": (0, 0),
-    },
-}
+MISTAKES = (
+    *mistakes_of(*_NUMPY),
+    KnownMistake(
+        "padded-after",
+        "all padding goes below and right, as TensorFlow's SAME may; put half on either side",
+        padded_after(*_NUMPY),
+    ),
+)
+TRANSPOSED_MISTAKES = mistakes_of(conv_transpose2d_forward, conv_transpose2d_backward)
 
 
-def _make(
-    seed: int, forward: Callable[..., Any], backward: Callable[..., Any], *, transposed: bool
-) -> tuple[Case, ...]:
-    rng, made = np.random.default_rng(seed), []
-    for name, size in SIZES.items():
-        before, after = size["channels"]
-        window = {key: size[key] for key in ("stride", "padding")}
-        x = draw(rng, *size["image"], before)
-        weight = draw(rng, *size["kernel"], *((after, before) if transposed else (before, after)))
-        bias = draw(rng, after)
-        out, cache = forward(x, weight, bias, **window)
-        dout = draw(rng, *out.shape)
-        gradients = dict(zip(("dx", "dweight", "dbias"), backward(dout, cache), strict=True))
-        made.append(
-            Case(
-                name,
-                {"x": x, "weight": weight, "bias": bias, "dout": dout},
-                {"out": out} | gradients,
-                window,
-            )
-        )
-    return tuple(made)
+def _run(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+    x, weight, bias, dout = (case.inputs[name] for name in ("x", "weight", "bias", "dout"))
+    window = (tuple(case.settings["stride"]), tuple(case.settings["padding"]))
+
+    def given() -> tuple[Any, Any, Any]:
+        return adapter.image(x), adapter.kernel(weight), adapter.give(bias)
+
+    out = adapter.image_back(forward(*given(), *window))
+    if out.shape != case.outputs["out"].shape:
+        return {"out": out}
+    gradients = vjp(*given(), *window, adapter.image(dout))
+    dx, dweight, dbias = unpack(gradients, "dx, dweight, dbias")
+    dx, dweight = adapter.image_back(dx), adapter.kernel_back(dweight)
+    return {"out": out, "dx": dx, "dweight": dweight, "dbias": dbias}
 
 
-def make_cases() -> tuple[Case, ...]:
-    """From the loops that define the convolution."""
-    return _make(12, conv2d_forward_loop, conv2d_backward_loop, transposed=False)
+@check({"conv2d": draw_cases}, SUMS, MISTAKES, images=True)
+def check_conv2d(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+    """Check output and gradients of a convolution.
+
+    It catches turned kernels, swapped axes or strides, one-sided padding and averaged gradients.
+
+    Parameters
+    ----------
+    forward : function
+        ``forward(x, weight, bias, stride, padding) -> out``: images ``(B, H, W, C_in)``, kernel
+        ``(kh, kw, C_in, C_out)``, bias ``(C_out,)``, stride and padding as pairs (height, width).
+        Return images ``(B, H', W', C_out)``. With ``layout="NCHW"`` images are
+        ``(B, C, H, W)`` and the kernel is ``(C_out, C_in, kh, kw)``.
+    vjp : function
+        ``vjp(x, weight, bias, stride, padding, dout) -> (dx, dweight, dbias)``: the gradients for
+        that of the output, each shaped like its argument. ``torch_vjp(forward)`` and
+        ``jax_vjp(forward)`` make this function by autograd.
+
+    Example
+    -------
+    >>> print(check_conv2d(*broken(conv2d_forward_numpy, conv2d_backward_numpy)))
+    check_conv2d: all 12 comparisons pass
+    """
+    return _run(case, adapter, forward, vjp)
 
 
-def make_transposed_cases() -> tuple[Case, ...]:
-    """From the loops that define the transposed convolution."""
-    return _make(13, conv_transpose2d_forward_loop, conv_transpose2d_backward_loop, transposed=True)
+@check({"conv_transpose2d": draw_transposed_cases}, SUMS, TRANSPOSED_MISTAKES, images=True)
+def check_conv_transpose2d(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+    """Check output and gradients of a transposed convolution.
 
+    It catches what ``check_conv2d`` catches, and takes functions of the same arguments.
 
-MAKE = {"conv2d": make_cases, "conv_transpose2d": make_transposed_cases}
+    Parameters
+    ----------
+    forward : function
+        ``forward(x, weight, bias, stride, padding) -> out``: the kernel is
+        ``(kh, kw, C_out, C_in)``, or ``(C_in, C_out, kh, kw)`` with ``layout="NCHW"``. Return the
+        images ``(B, H', W', C_out)`` whose convolution has the shape of x ``(B, H, W, C_in)``.
+    vjp : function
+        ``vjp(x, weight, bias, stride, padding, dout) -> (dx, dweight, dbias)``: the gradients, as
+        for ``check_conv2d``.
+
+    Example
+    -------
+    >>> print(check_conv_transpose2d(*broken(conv_transpose2d_forward, conv_transpose2d_backward)))
+    check_conv_transpose2d: all 12 comparisons pass
+    """
+    return _run(case, adapter, forward, vjp)

@@ -1,276 +1,73 @@
-"""Checks of the moving-average update (eqs. 3 to 5): ``step(state, embeddings, codes, decay) -> state``.
+"""Checks of the moving averages (eqs. 3 to 5), in each dialect (EMA variant).
 
-``state`` is a dictionary: tokens ``(K, D)``, L ``counts`` ``(K,)``, M ``sums`` ``(K, D)`` and ``steps`` taken so far, an integer.
-The first is what the dialect starts with; after that the function is given back what it returned, whatever else it keeps there.
-Compared are tokens after every step, and counts and sums where they are returned: `debiased` keeps them raw. The dialects are
-those of ``vqnp/quantize/ema.py``; to differ from one is a difference, and a match with another says which one it is.
+``state`` is a dictionary: tokens ``(K, D)``, L ``counts`` ``(K,)``, M ``sums`` ``(K, D)`` and
+``steps``, the number of steps taken. The dialects are those of ``vqnp/quantize/ema.py``. To differ
+from one dialect is a difference and no mistake: the answer of another dialect is recognized.
 """
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
-from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update, require_dialect, smoothed
+from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update_numpy
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.adapter import Arrays, Port, Precision, to_numpy
-from vqnp.testing.check import Check, Functions, judge
-from vqnp.testing.golden import Case, cases, draw
-from vqnp.testing.result import Mutant, Result, Tolerance
+from vqnp.testing.adapter import Arrays, Precision, to_numpy
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
 from vqnp.validation import Array
 
 State = dict[str, Any]
+ARRAYS = ("tokens", "counts", "sums")
 STEPS = 10
 ROUNDED = Tolerance(
     64,
     "ten steps add some sixteen embeddings of up to 4 each and divide them by small counts",
     scale=4.0,
 )
-FROZEN = Tolerance(0, "without hits M / L does not change: the token stays exactly where it is")
 
 
-def check_ema(
-    step: Callable[..., Any],
-    *,
-    dialect: Dialect = "paper",
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check ten steps in ``dialect``, with codes that get no hits."""
-    require_dialect(dialect)
-    chosen = tuple(case for case in cases("ema") if case.settings["dialect"] == dialect)
-    check = Check(f"check_ema, dialect {dialect}", chosen, _steps, mutants(dialect), ROUNDED)
-    return judge(check, (step,), Port(arrays, dtype), raises=raises)
+class Step(Protocol):
+    """One step of the moving averages."""
+
+    def __call__(self, state: State, embeddings: Any, codes: Any, decay: float, /) -> State:
+        """Return the state after a batch of embeddings ``(N, D)`` with codes ``(N,)``."""
 
 
-def check_ema_mask(
-    step: Callable[..., Any],
-    *,
-    dialect: Dialect = "paper",
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check ``step(state, embeddings, codes, decay, mask)``: where the mask is False, there is only padding."""
-    require_dialect(dialect)
-    chosen = tuple(case for case in cases("ema_mask") if case.settings["dialect"] == dialect)
-    check = Check(
-        f"check_ema_mask, dialect {dialect}", chosen, _steps, mask_mutants(dialect), ROUNDED
-    )
-    return judge(check, (step,), Port(arrays, dtype), raises=raises)
+def draw_cases(seed: int) -> tuple[Case, ...]:
+    """Two cases a dialect: from its start, and from a state small enough for ε to show."""
+    rng = np.random.default_rng(seed)
+    tokens, counts = draw(rng, 8, 3), rng.integers(1, 9, 8) / 2
+    inputs, made = draw_batches(rng, tokens), []
+    for dialect in DIALECTS:
+        start = begin(dialect, tokens, counts, rng)
+        later = Codebook(tokens.copy(), counts / 1024, counts[:, None] / 1024 * tokens, steps=5)
+        made += [
+            taken(dialect, dialect, start, inputs),
+            taken(f"{dialect}, later", dialect, later, inputs),
+        ]
+    return tuple(made)
 
 
-def check_ema_unused(
-    step: Callable[..., Any],
-    *,
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check (dialect `paper`) that a code keeps its token to the bit when L and M have faded to almost nothing."""
-    check = Check("check_ema_unused", cases("ema_unused"), _last_step, UNUSED_MUTANTS, FROZEN)
-    return judge(check, (step,), Port(arrays, dtype), raises=raises)
-
-
-def start_of(case: Case) -> State:
-    """Return the state that a case starts with."""
-    return {name: case.inputs[name] for name in ("tokens", "counts", "sums")} | {
-        "steps": case.settings.get("steps_before", 0)
-    }
-
-
-def _run(case: Case, functions: Functions, port: Port) -> list[dict[str, Array]]:
-    given = {
-        name: port.give(case.inputs[name])
-        for name in ("embeddings", "codes", "mask")
-        if name in case.inputs
-    }
-    state, seen = port.give(start_of(case)), []
-    for t in range(case.settings["steps"]):
-        batch = [array[t] for array in given.values()]
-        state = functions[0](state, *batch[:2], case.settings["decay"], *batch[2:])
-        if not isinstance(state, dict) or "tokens" not in state:
-            raise TypeError(
-                f"step must return the state as a dictionary with tokens in it, got {type(state).__name__}"
-            )
-        seen.append(
-            {name: to_numpy(state[name]) for name in ("tokens", "counts", "sums") if name in state}
-        )
-    return seen
-
-
-def _steps(case: Case, functions: Functions, port: Port) -> dict[str, Array]:
-    seen = _run(case, functions, port)
-    return {name: np.stack([state[name] for state in seen]) for name in seen[-1]}
-
-
-def _last_step(case: Case, functions: Functions, port: Port) -> dict[str, Array]:
-    return {"tokens without hits": _run(case, functions, port)[-1]["tokens"][1:]}
-
-
-# Written once more, and plainly, for the mutants: how the batch is averaged, and how the tokens are read.
-
-
-def total(embeddings: Array, codes: Array, k: int) -> tuple[Array, Array]:
-    """Return l and m of the batch."""
-    chosen = codes[:, None] == np.arange(k)  # (N, K)
-    return chosen.sum(axis=0).astype(embeddings.dtype), chosen.T.astype(
-        embeddings.dtype
-    ) @ embeddings
-
-
-def mean(embeddings: Array, codes: Array, k: int) -> tuple[Array, Array]:
-    """The mean of a code's embeddings where their sum belongs."""
-    hits, sums = total(embeddings, codes, k)
-    return hits, sums / np.maximum(hits, 1)[:, None]
-
-
-def share(embeddings: Array, codes: Array, k: int) -> tuple[Array, Array]:
-    """The share of the batch where the number of hits belongs."""
-    hits, sums = total(embeddings, codes, k)
-    return hits / len(codes), sums
-
-
-def read_paper(
-    counts: Array, sums: Array, tokens: Array, hits: Array, bias: float
-) -> tuple[Array, Array]:
-    """M / L for codes with hits."""
-    return np.where(hits[:, None] > 0, sums / counts[:, None], tokens), counts
-
-
-def read_divided(
-    counts: Array, sums: Array, tokens: Array, hits: Array, bias: float
-) -> tuple[Array, Array]:
-    """M / L for all codes, hits or not."""
-    return sums / counts[:, None], counts
-
-
-def read_counts_one(
-    counts: Array, sums: Array, tokens: Array, hits: Array, bias: float
-) -> tuple[Array, Array]:
-    """M / S, L kept raw."""
-    return sums / smoothed(counts).astype(sums.dtype)[:, None], counts
-
-
-def read_smoothed_state(
-    counts: Array, sums: Array, tokens: Array, hits: Array, bias: float
-) -> tuple[Array, Array]:
-    """M / S, and S kept."""
-    kept = smoothed(counts).astype(sums.dtype)
-    return sums / kept[:, None], kept
-
-
-def read_debiased(
-    counts: Array, sums: Array, tokens: Array, hits: Array, bias: float
-) -> tuple[Array, Array]:
-    """Both averages divided by 1 − γ^t, then M / S."""
-    return sums / bias / smoothed(counts / bias).astype(sums.dtype)[:, None], counts
-
-
-def read_zeros(
-    counts: Array, sums: Array, tokens: Array, hits: Array, bias: float
-) -> tuple[Array, Array]:
-    """Zero for codes without hits."""
-    return np.where(hits[:, None] > 0, sums / counts[:, None], 0), counts
-
-
-def ema(
-    read: Callable[..., Any], batch: Callable[..., Any] = total, *, swapped: bool = False
-) -> Callable[..., State]:
-    """Return a step that averages ``batch`` and ``read``s the tokens; ``swapped``: γ weighs the batch."""
-
-    def step(
-        state: State, embeddings: Array, codes: Array, decay: float, mask: Array | None = None
-    ) -> State:
-        hits, sums = batch(embeddings, codes, len(state["tokens"]))
-        old, new = (1 - decay, decay) if swapped else (decay, 1 - decay)
-        counts, sums = old * state["counts"] + new * hits, old * state["sums"] + new * sums
-        steps = state["steps"] + 1
-        tokens, counts = read(counts, sums, state["tokens"], hits, 1 - decay**steps)
-        return {"tokens": tokens, "counts": counts, "sums": sums, "steps": steps}
-
-    return step
-
-
-READ: dict[Dialect, Callable[..., Any]] = {
-    "paper": read_paper, "counts-one": read_counts_one, "smoothed-state": read_smoothed_state, "debiased": read_debiased,
-}  # fmt: skip
-SAYS: dict[Dialect, str] = {
-    "paper": "M / L where there were hits, the old token elsewhere",
-    "counts-one": "smoothed counts when the tokens are read: codes without hits slide to the origin",
-    "smoothed-state": "the smoothed counts are stored back",
-    "debiased": "averages are divided by 1 − γ^t: the initial codebook is thrown away",
-}
-
-
-def mutants(dialect: Dialect) -> tuple[Mutant, ...]:
-    """Return the other dialects, and what goes wrong in any of them."""
-    read = READ[dialect]
-    others = (
-        Mutant(f"dialect-{other}", SAYS[other], (ema(READ[other]),))
-        for other in DIALECTS
-        if other != dialect
-    )
-    return (
-        *others,
-        Mutant("decay-swapped", "γ weighs the new batch and 1 − γ the past", (ema(read, swapped=True),)),
-        Mutant("batch-mean", "M averages the mean of a code's embeddings; it is their sum", (ema(read, mean),)),
-        Mutant("batch-share", "L averages shares of the batch; it is the number of hits", (ema(read, share),)),
-        Mutant("codes-reversed", "codes and embeddings are not in the same order",
-               (lambda state, z, codes, decay: ema(read)(state, z, codes[::-1], decay),)),
-        Mutant("zeros-without-hits", "codes without hits become 0", (ema(read_zeros),)),
-        Mutant("no-average", "the tokens become the means of this batch; nothing is remembered",
-               (lambda state, z, codes, decay: ema(read)(state, z, codes, 0.0),)),
-    )  # fmt: skip
-
-
-def mask_mutants(dialect: Dialect) -> tuple[Mutant, ...]:
-    """Return what goes wrong with padding."""
-    plain = ema(READ[dialect])
-    return (
-        Mutant("padding-counted", "padded embeddings are counted: leave out what the mask leaves out", (plain,)),
-        Mutant("mask-inverted", "the mask is read the other way round: True marks embeddings, False padding",
-               (lambda state, z, codes, decay, mask: plain(state, z[~mask], codes[~mask], decay),)),
-        Mutant("padding-zeroed", "padded embeddings are set to zero, but still counted in L",
-               (lambda state, z, codes, decay, mask: plain(state, z * mask[:, None], codes, decay),)),
-    )  # fmt: skip
-
-
-UNUSED_MUTANTS = (
-    Mutant("unused-divided", "M / L is computed without hits, too, and both fade into denormal numbers: keep the old token",
-           (ema(read_divided),)),
-    Mutant("unused-slides", "smoothed counts let codes without hits slide to the origin", (ema(read_counts_one),)),
-    Mutant("unused-zeroed", "codes without hits become 0", (ema(read_zeros),)),
-)  # fmt: skip
-
-
-def _case(
-    name: str, dialect: Dialect, state: Codebook, inputs: dict[str, Array], decay: float = 0.9
-) -> Case:
-    start = {
-        "tokens": state.tokens.copy(),
-        "counts": state.counts.copy(),
-        "sums": state.sums.copy(),
-    }
+def taken(name: str, dialect: Dialect, state: Codebook, inputs: dict[str, Array]) -> Case:
+    start = {name: getattr(state, name).copy() for name in ARRAYS}
     settings = {
         "dialect": dialect,
-        "decay": decay,
+        "decay": 0.9,
         "steps": len(inputs["codes"]),
         "steps_before": state.steps,
     }
-    seen = []
+    seen: dict[str, list[Array]] = {name: [] for name in ARRAYS}
     masks = inputs.get("mask", np.ones(inputs["codes"].shape, np.bool_))
     for z, codes, mask in zip(inputs["embeddings"], inputs["codes"], masks, strict=True):
-        ema_update(state, z[mask], codes[mask], decay, dialect)
-        seen.append((state.tokens.copy(), state.counts.copy(), state.sums.copy()))
-    outputs = dict(
-        zip(("tokens", "counts", "sums"), map(np.stack, zip(*seen, strict=True)), strict=True)
-    )
+        ema_update_numpy(state, z[mask], codes[mask], 0.9, dialect)
+        for array in ARRAYS:
+            seen[array].append(getattr(state, array).copy())
+    outputs = {array: np.stack(steps) for array, steps in seen.items()}
     return Case(name, start | inputs, outputs, settings)
 
 
-def _start(dialect: Dialect, tokens: Array, counts: Array, rng: np.random.Generator) -> Codebook:
+def begin(dialect: Dialect, tokens: Array, counts: Array, rng: np.random.Generator) -> Codebook:
     """Start a codebook, with noise that float32 holds where there is noise."""
     state = Codebook.start(tokens, counts, dialect, rng=rng)
     if dialect == "smoothed-state":
@@ -278,7 +75,7 @@ def _start(dialect: Dialect, tokens: Array, counts: Array, rng: np.random.Genera
     return state
 
 
-def _batches(rng: np.random.Generator, tokens: Array) -> dict[str, Array]:
+def draw_batches(rng: np.random.Generator, tokens: Array) -> dict[str, Array]:
     """Ten batches; the last two codes get no hits at all, and codes 4 and 5 only in some steps."""
     embeddings = draw(rng, STEPS, 16, tokens.shape[1])
     codes = np.stack([nearest_numpy(z, tokens[:-2])[0] for z in embeddings])
@@ -286,56 +83,190 @@ def _batches(rng: np.random.Generator, tokens: Array) -> dict[str, Array]:
     return {"embeddings": embeddings, "codes": codes}
 
 
-def make_cases() -> tuple[Case, ...]:
-    """Two cases a dialect: from its start, and from a later state, in which the smoothing weighs more than float32 rounds."""
-    rng = np.random.default_rng(2)
-    tokens, counts = draw(rng, 8, 3), rng.integers(1, 9, 8) / 2
-    inputs, made = _batches(rng, tokens), []
-    for dialect in DIALECTS:
-        start = _start(dialect, tokens, counts, rng)
-        later = Codebook(tokens.copy(), counts / 1024, counts[:, None] / 1024 * tokens, steps=5)
-        made += [
-            _case(dialect, dialect, start, inputs),
-            _case(f"{dialect}, later", dialect, later, inputs),
-        ]
-    return tuple(made)
+def book_of(state: State, steps: int = 0) -> Codebook:
+    """Return a codebook of copies."""
+    tokens, counts, sums = (state[name].copy() for name in ARRAYS)
+    return Codebook(tokens, counts, sums, steps)
 
 
-def make_mask_cases() -> tuple[Case, ...]:
-    """One case a dialect, with a third of each batch padded by something far away."""
-    rng = np.random.default_rng(3)
-    tokens = draw(rng, 6, 2)
-    inputs = _batches(rng, tokens)
-    inputs["mask"] = np.stack([rng.permutation(16) >= 5 for _ in range(STEPS)])
-    inputs["embeddings"][~inputs["mask"]] += 8
-    made = []
-    for dialect in DIALECTS:
-        state = _start(dialect, tokens, np.full(6, 2.0), rng)
-        made.append(_case(dialect, dialect, state, inputs))
-    return tuple(made)
+def moved(
+    state: State,
+    embeddings: Array,
+    codes: Array,
+    decay: float,
+    mask: Array | None = None,
+    *,
+    dialect: Dialect = "paper",
+) -> State:
+    """Take one step of ``dialect``; the mask is not looked at."""
+    book = book_of(state, state["steps"])
+    ema_update_numpy(book, embeddings, codes, decay, dialect)
+    return {name: getattr(book, name) for name in ARRAYS} | {"steps": book.steps}
 
 
-def make_unused_cases() -> tuple[Case, ...]:
-    """L starts at the smallest normal number of a precision, so that forty steps show what thousands would."""
-    rng = np.random.default_rng(4)
-    made = []
-    for dtype in np.float32, np.float64:
-        tokens, steps = draw(rng, 3, 2), 40
-        state = Codebook.start(tokens, np.array([2.0, *[float(np.finfo(dtype).tiny)] * 2]), rng=rng)
-        inputs = {
-            "embeddings": np.tile(tokens[0], (steps, 4, 1)),
-            "codes": np.zeros((steps, 4), np.int64),
-        }
-        case = _case(dtype.__name__, "paper", state, inputs)
-        made.append(
-            Case(
-                case.name,
-                case.inputs,
-                {"tokens without hits": tokens[1:]},
-                case.settings | {"dtype": case.name},
+def read_by(read: Callable[[State, Array], Array]) -> Step:
+    """Return a step of `paper` that reads its tokens from the state and the hits ``(K,)``."""
+
+    def step(state: State, embeddings: Array, codes: Array, decay: float) -> State:
+        after = moved(state, embeddings, codes, decay)
+        return after | {"tokens": read(after, np.bincount(codes, minlength=len(after["tokens"])))}
+
+    return step
+
+
+def zeroed(state: State, hits: Array) -> Array:
+    """Zero for codes without hits."""
+    return np.where(hits[:, None] > 0, state["tokens"], 0)
+
+
+def of_means(state: State, z: Array, codes: Array, decay: float, *, dialect: Dialect) -> State:
+    """M averages the means of the codes: each embedding is divided by the hits of its code."""
+    hits = np.bincount(codes).astype(z.dtype)
+    return moved(state, z / hits[codes][:, None], codes, decay, dialect=dialect)
+
+
+def of_shares(state: State, z: Array, codes: Array, decay: float, *, dialect: Dialect) -> State:
+    """L averages l / N: the old L is changed so that eq. 4 ends there, in float64."""
+    hits = np.bincount(codes, minlength=len(state["counts"]))
+    exact = {name: state[name].astype(np.float64) for name in ARRAYS} | {"steps": state["steps"]}
+    exact["counts"] += (1 - decay) / decay * (hits / len(codes) - hits)
+    return moved(exact, z, codes, decay, dialect=dialect)
+
+
+SAYS: dict[Dialect, str] = {
+    "paper": "M / L where there were hits, the old token elsewhere",
+    "counts-one": "the tokens are read by smoothed counts: codes without hits slide to the origin",
+    "smoothed-state": "the smoothed counts are stored back",
+    "debiased": "averages are divided by 1 − γ^t: the initial codebook is thrown away",
+}
+
+
+def dialects_beside(
+    dialect: Dialect, step: Callable[[Dialect], Callable[..., Any]]
+) -> tuple[KnownMistake, ...]:
+    """Return the other dialects, as ``step`` makes them."""
+    return tuple(
+        KnownMistake(other, SAYS[other], (step(other),), dialect=True)
+        for other in DIALECTS
+        if other != dialect
+    )
+
+
+def mistakes_of(dialect: Dialect) -> tuple[KnownMistake, ...]:
+    """Return the other dialects, and what goes wrong in any of them."""
+    step = partial(moved, dialect=dialect)
+    return (
+        *dialects_beside(dialect, lambda other: partial(moved, dialect=other)),
+        KnownMistake(
+            "decay-swapped",
+            "γ weighs the new batch and 1 − γ the past",
+            (lambda state, z, codes, decay: step(state, z, codes, 1 - decay),),
+        ),
+        KnownMistake(
+            "batch-mean",
+            "M averages the mean of a code's embeddings; it is their sum",
+            (partial(of_means, dialect=dialect),),
+        ),
+        KnownMistake(
+            "batch-share",
+            "L averages shares of the batch; it is the number of hits",
+            (partial(of_shares, dialect=dialect),),
+        ),
+        KnownMistake(
+            "codes-reversed",
+            "codes and embeddings are not in the same order",
+            (lambda state, z, codes, decay: step(state, z, codes[::-1], decay),),
+        ),
+        KnownMistake("zeros-without-hits", "codes without hits become 0", (read_by(zeroed),)),
+        KnownMistake(
+            "no-average",
+            "the tokens become the means of this batch; nothing is remembered",
+            (lambda state, z, codes, decay: step(state, z, codes, 0.0),),
+        ),
+    )
+
+
+def start_of(case: Case) -> State:
+    """Return the state that a case starts with."""
+    return {name: case.inputs[name] for name in ARRAYS} | {
+        "steps": case.settings.get("steps_before", 0)
+    }
+
+
+def run_steps(case: Case, adapter: Adapter, step: Callable[..., Any]) -> Answers:
+    named = ("embeddings", "codes", "mask")
+    given = {name: adapter.give(case.inputs[name]) for name in named if name in case.inputs}
+    state, seen = adapter.give(start_of(case)), []
+    for t in range(case.settings["steps"]):
+        batch = [array[t] for array in given.values()]
+        state = step(state, *batch[:2], case.settings["decay"], *batch[2:])
+        if not isinstance(state, dict) or "tokens" not in state:
+            raise TypeError(
+                "step must return the state as a dictionary with tokens in it, "
+                f"got {type(state).__name__}"
             )
-        )
-    return tuple(made)
+        seen.append({name: to_numpy(state[name]) for name in ARRAYS if name in state})
+    return {name: np.stack([state[name] for state in seen]) for name in seen[-1]}
 
 
-MAKE = {"ema": make_cases, "ema_mask": make_mask_cases, "ema_unused": make_unused_cases}
+@check({"ema": draw_cases}, ROUNDED, mistakes_of)
+def check_ema(case: Case, adapter: Adapter, step: Step, *, dialect: Dialect = "paper") -> Answers:
+    """Check ten steps of the moving averages (eqs. 3 to 5), with codes that get no hits.
+
+    It catches a swapped decay, means or shares in place of sums, and tokens lost without hits. It
+    recognizes the other dialects.
+
+    Parameters
+    ----------
+    step : function
+        ``step(state, embeddings, codes, decay) -> state``: embeddings ``(N, D)``, codes ``(N,)``,
+        decay a float. The state is a dictionary of tokens ``(K, D)``, counts L ``(K,)``, sums M
+        ``(K, D)`` and steps, an int. Return the state after the batch; at the next step your
+        function is given back what it returned, with whatever else it keeps there. Tokens are
+        compared after every step, counts and sums only where you return them.
+    dialect : "paper", "counts-one", "smoothed-state" or "debiased"
+        The variant of the averages, see ``vqnp/quantize/ema.py``. ``which_dialect`` finds it.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> def step(state, embeddings, codes, decay):
+    ...     chosen = codes[:, None] == np.arange(len(state["tokens"]))  # (N, K)
+    ...     counts = decay * state["counts"] + (1 - decay) * chosen.sum(axis=0)  # eq. 4
+    ...     sums = decay * state["sums"] + (1 - decay) * chosen.T @ embeddings  # eq. 3
+    ...     hit = chosen.any(axis=0)[:, None]
+    ...     tokens = np.where(hit, sums / counts[:, None], state["tokens"])  # eq. 5
+    ...     return {"tokens": tokens, "counts": counts, "sums": sums}
+    >>> print(check_ema(step))
+    check_ema, dialect paper: all 6 comparisons pass
+    """
+    return run_steps(case, adapter, step)
+
+
+def which_dialect(
+    step: Step, *, arrays: Arrays = "numpy", dtype: Precision = "float64"
+) -> Dialect | None:
+    """Return the dialect (EMA variant) of a step of the moving averages, or None.
+
+    Parameters
+    ----------
+    step : function
+        ``step(state, embeddings, codes, decay) -> state``, the contract of ``check_ema``:
+        tokens and sums ``(K, D)``, counts ``(K,)``, embeddings ``(N, D)``, codes ``(N,)``.
+    arrays, dtype
+        As for every check.
+
+    Returns
+    -------
+    "paper", "counts-one", "smoothed-state", "debiased" or None
+        None when the step passes ``check_ema`` in none of them.
+
+    Example
+    -------
+    >>> which_dialect(partial(moved, dialect="counts-one"))
+    'counts-one'
+    """
+    for dialect in DIALECTS:
+        if check_ema(step, dialect=dialect, arrays=arrays, dtype=dtype, raises=False).passed:
+            return dialect
+    return None

@@ -1,63 +1,64 @@
 """Checks of where the moving averages start, and restart: token, L and M belong together.
 
-``check_ema_start``: ``start(tokens, counts) -> state`` right after k-means, ``counts`` ``(K,)`` being a batch's expected hits.
-``check_revival``: ``revive(state, codes, tokens, counts) -> state`` puts some codes at new tokens with new weights.
+The state is that of ``check_ema``: tokens ``(K, D)``, L ``counts`` ``(K,)``, M ``sums`` ``(K, D)``.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, require_dialect
-from vqnp.testing.adapter import Arrays, Port, Precision
-from vqnp.testing.check import Check, Functions, judge
-from vqnp.testing.golden import Case, cases, draw
-from vqnp.testing.result import Mutant, Result, Tolerance
+from vqnp.quantize.ema import DIALECTS, Codebook, Dialect
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
+from vqnp.testing.ema import ARRAYS, State
 from vqnp.validation import Array
 
 ONE_PRODUCT = Tolerance(2, "M is one product, L · token")
 
 
-def check_ema_start(
-    start: Callable[..., Any],
-    *,
-    dialect: Dialect = "paper",
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check the state that ``dialect`` starts with; the M of `smoothed-state` is noise and not compared."""
-    require_dialect(dialect)
-    chosen = tuple(case for case in cases("ema_start") if case.name == dialect)
-    check = Check(
-        f"check_ema_start, dialect {dialect}", chosen, _started, mutants(dialect), ONE_PRODUCT
+class Start(Protocol):
+    """The state right after k-means."""
+
+    def __call__(self, tokens: Any, counts: Any, /) -> State:
+        """Return the state of tokens ``(K, D)`` whose expected hits a batch are counts ``(K,)``."""
+
+
+class Revive(Protocol):
+    """The replacement of dead codes."""
+
+    def __call__(self, state: State, codes: Any, tokens: Any, counts: Any, /) -> State:
+        """Return the state with ``codes`` ``(R,)`` at tokens ``(R, D)`` with counts ``(R,)``."""
+
+
+def draw_cases(seed: int) -> tuple[Case, ...]:
+    """One start a dialect, from the same clusters; one of them is empty."""
+    rng = np.random.default_rng(seed)
+    tokens, counts = draw(rng, 6, 3), np.array([3.0, 0.5, 0, 7, 1.25, 4])
+    made = []
+    for dialect in DIALECTS:
+        state = Codebook.start(tokens, counts, dialect, rng=rng)
+        outputs = {"tokens": state.tokens, "counts": state.counts, "sums": state.sums}
+        if dialect == "smoothed-state":
+            del outputs["sums"]
+        made.append(Case(dialect, {"tokens": tokens, "counts": counts}, outputs))
+    return tuple(made)
+
+
+def draw_revival_cases(seed: int) -> tuple[Case, ...]:
+    """Two of six codes are revived."""
+    rng = np.random.default_rng(seed)
+    state = Codebook.start(draw(rng, 6, 3), rng.integers(1, 9, 6) / 2, rng=rng)
+    inputs = {name: getattr(state, name).copy() for name in ("tokens", "counts", "sums")}
+    codes, tokens, counts = np.array([4, 1]), draw(rng, 2, 3), np.array([1.5, 2.25])
+    state.set_tokens(codes, tokens, counts)
+    inputs |= {"codes": codes, "new_tokens": tokens, "new_counts": counts}
+    return (
+        Case(
+            "two codes",
+            inputs,
+            {name: getattr(state, name) for name in ("tokens", "counts", "sums")},
+        ),
     )
-    return judge(check, (start,), Port(arrays, dtype), raises=raises)
-
-
-def check_revival(
-    revive: Callable[..., Any],
-    *,
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check that a revived code's L and M move with its token; else its first hit pulls it back to where it died."""
-    check = Check("check_revival", cases("revival"), _revived, REVIVAL_MUTANTS, ONE_PRODUCT)
-    return judge(check, (revive,), Port(arrays, dtype), raises=raises)
-
-
-def _started(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
-    state = functions[0](port.give(case.inputs["tokens"]), port.give(case.inputs["counts"]))
-    return {name: state[name] for name in case.outputs}
-
-
-def _revived(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
-    given = {name: port.give(array) for name, array in case.inputs.items()}
-    state = {name: given[name] for name in ("tokens", "counts", "sums")} | {"steps": 5}
-    state = functions[0](state, given["codes"], given["new_tokens"], given["new_counts"])
-    return {name: state[name] for name in case.outputs}
 
 
 def state_of(tokens: Array, counts: Array, sums: Array) -> dict[str, Any]:
@@ -66,32 +67,51 @@ def state_of(tokens: Array, counts: Array, sums: Array) -> dict[str, Any]:
 
 
 STARTS = (
-    Mutant("sums-not-weighted", "M is the token alone; it is L · token, else codes jump at the first step",
-           (lambda tokens, counts: state_of(tokens, counts, tokens),)),
-    Mutant("counts-zero", "L starts at 0 but M does not: codes without hits fly away",
-           (lambda tokens, counts: state_of(tokens, 0 * counts, counts[:, None] * tokens),)),
-    Mutant("counts-one", "the start of dialect counts-one: L = 1, M = token",
-           (lambda tokens, counts: state_of(tokens, np.ones_like(counts), tokens),)),
-    Mutant("all-zero", "the start of dialect debiased: L and M are 0, the first step throws the tokens away",
-           (lambda tokens, counts: state_of(tokens, 0 * counts, 0 * tokens),)),
-    Mutant("counts-normalised", "L is a share of the batch; it is the number of hits expected of a batch",
-           (lambda tokens, counts: state_of(tokens, counts / counts.sum(), counts[:, None] / counts.sum() * tokens),)),
-)  # fmt: skip
-OF_COUNTS_ONE = Mutant(
+    KnownMistake(
+        "sums-not-weighted",
+        "M is the token alone; it is L · token, else codes jump at the first step",
+        (lambda tokens, counts: state_of(tokens, counts, tokens),),
+    ),
+    KnownMistake(
+        "counts-zero",
+        "L starts at 0 but M does not: codes without hits fly away",
+        (lambda tokens, counts: state_of(tokens, 0 * counts, counts[:, None] * tokens),),
+    ),
+    KnownMistake(
+        "counts-one",
+        "the start of dialect counts-one: L = 1, M = token",
+        (lambda tokens, counts: state_of(tokens, np.ones_like(counts), tokens),),
+    ),
+    KnownMistake(
+        "all-zero",
+        "the start of dialect debiased: L and M are 0, the first step throws the tokens away",
+        (lambda tokens, counts: state_of(tokens, 0 * counts, 0 * tokens),),
+    ),
+    KnownMistake(
+        "counts-normalised",
+        "L is a share of the batch; it is the number of hits expected of a batch",
+        (
+            lambda tokens, counts: state_of(
+                tokens, counts / counts.sum(), counts[:, None] / counts.sum() * tokens
+            ),
+        ),
+    ),
+)
+OF_COUNTS_ONE = KnownMistake(
     "counts-zero",
     "L starts at 0 but M does not: codes without hits fly away",
     (lambda t, n: state_of(t, 0 * n, t),),
 )
-FROM_KMEANS = Mutant(
+FROM_KMEANS = KnownMistake(
     "from-k-means",
     "the start of dialect paper: L = hits, M = L · token",
     (lambda t, n: state_of(t, n, n[:, None] * t),),
 )
 
 
-def mutants(dialect: Dialect) -> tuple[Mutant, ...]:
-    """Return the wrong starts that are not the start of ``dialect`` itself, and can be told apart there."""
-    by_name = {mutant.name: mutant for mutant in STARTS}
+def mistakes_of(dialect: Dialect) -> tuple[KnownMistake, ...]:
+    """Return the wrong starts of ``dialect`` that can be told apart there."""
+    by_name = {mistake.name: mistake for mistake in STARTS}
     if dialect == "paper":
         return STARTS
     if dialect == "smoothed-state":  # its M is not compared
@@ -113,42 +133,73 @@ def revival(*moved: str) -> Callable[..., dict[str, Any]]:
     return revive
 
 
-REVIVAL_MUTANTS = (
-    Mutant("token-only", "the token moves without L and M: its first hit pulls it back", (revival("tokens"),)),
-    Mutant("sums-forgotten", "M is still that of the dead code", (revival("tokens", "counts"),)),
-    Mutant("counts-forgotten", "L is still that of the dead code", (revival("tokens", "sums"),)),
-)  # fmt: skip
+REVIVAL_MISTAKES = (
+    KnownMistake(
+        "token-only",
+        "the token moves without L and M: its first hit pulls it back",
+        (revival("tokens"),),
+    ),
+    KnownMistake(
+        "sums-forgotten", "M is still that of the dead code", (revival("tokens", "counts"),)
+    ),
+    KnownMistake(
+        "counts-forgotten", "L is still that of the dead code", (revival("tokens", "sums"),)
+    ),
+)
 
 
-def make_cases() -> tuple[Case, ...]:
-    """One start a dialect, from the same clusters; one of them is empty."""
-    rng = np.random.default_rng(5)
-    tokens, counts = draw(rng, 6, 3), np.array([3.0, 0.5, 0, 7, 1.25, 4])
-    made = []
-    for dialect in DIALECTS:
-        state = Codebook.start(tokens, counts, dialect, rng=rng)
-        outputs = {"tokens": state.tokens, "counts": state.counts, "sums": state.sums}
-        if dialect == "smoothed-state":
-            del outputs["sums"]
-        made.append(Case(dialect, {"tokens": tokens, "counts": counts}, outputs))
-    return tuple(made)
+@check({"ema_start": draw_cases}, ONE_PRODUCT, mistakes_of)
+def check_ema_start(
+    case: Case, adapter: Adapter, start: Start, *, dialect: Dialect = "paper"
+) -> Answers:
+    """Check the state in which a dialect starts, right after k-means.
+
+    It catches an M that is not L · token: with it, codes jump at the first step.
+
+    Parameters
+    ----------
+    start : function
+        ``start(tokens, counts) -> state``: tokens ``(K, D)`` and the expected hits of a batch,
+        counts ``(K,)``. Return a dictionary of tokens ``(K, D)``, counts L ``(K,)`` and sums M
+        ``(K, D)``. The M of `smoothed-state` is noise and is not compared.
+    dialect : "paper", "counts-one", "smoothed-state" or "debiased"
+        The variant of the averages, see ``vqnp/quantize/ema.py``.
+
+    Example
+    -------
+    >>> def start(tokens, counts):
+    ...     return {"tokens": tokens, "counts": counts, "sums": counts[:, None] * tokens}
+    >>> print(check_ema_start(start))
+    check_ema_start, dialect paper: all 3 comparisons pass
+    """
+    state = start(adapter.give(case.inputs["tokens"]), adapter.give(case.inputs["counts"]))
+    return {name: state[name] for name in case.outputs}
 
 
-def make_revival_cases() -> tuple[Case, ...]:
-    """Two of six codes are revived."""
-    rng = np.random.default_rng(6)
-    state = Codebook.start(draw(rng, 6, 3), rng.integers(1, 9, 6) / 2, rng=rng)
-    inputs = {name: getattr(state, name).copy() for name in ("tokens", "counts", "sums")}
-    codes, tokens, counts = np.array([4, 1]), draw(rng, 2, 3), np.array([1.5, 2.25])
-    state.set_tokens(codes, tokens, counts)
-    inputs |= {"codes": codes, "new_tokens": tokens, "new_counts": counts}
-    return (
-        Case(
-            "two codes",
-            inputs,
-            {name: getattr(state, name) for name in ("tokens", "counts", "sums")},
-        ),
-    )
+@check({"revival": draw_revival_cases}, ONE_PRODUCT, REVIVAL_MISTAKES)
+def check_revival(case: Case, adapter: Adapter, revive: Revive) -> Answers:
+    """Check that L and M of a revived code move with its token.
 
+    It catches an old L or M, which pulls the token back to where it died at its first hit.
 
-MAKE = {"ema_start": make_cases, "revival": make_revival_cases}
+    Parameters
+    ----------
+    revive : function
+        ``revive(state, codes, tokens, counts) -> state``: the state as for ``check_ema``, R dead
+        codes ``(R,)``, their new tokens ``(R, D)`` and weights ``(R,)``. Return the state with
+        tokens ``(K, D)``, counts ``(K,)`` and sums ``(K, D)``, in which M = L · token for them.
+
+    Example
+    -------
+    >>> def revive(state, codes, tokens, counts):
+    ...     state["tokens"][codes] = tokens
+    ...     state["counts"][codes] = counts
+    ...     state["sums"][codes] = counts[:, None] * tokens
+    ...     return state
+    >>> print(check_revival(revive))
+    check_revival: all 3 comparisons pass
+    """
+    given = adapter.give(case.inputs)
+    state = {name: given[name] for name in ARRAYS} | {"steps": 5}
+    state = revive(state, given["codes"], given["new_tokens"], given["new_counts"])
+    return {name: state[name] for name in case.outputs}

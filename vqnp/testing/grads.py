@@ -1,11 +1,13 @@
 """Check of any gradient: ``vjp(*args, dout)`` against central differences of ``f(*args)``.
 
-With a random cotangent c, L = Σ c · f is a number, and vjp for dout = c must be its gradient g. For a random direction v
+With a random cotangent c, L = Σ c · f is a number, and vjp for dout = c must be its gradient g.
+For a random direction v
 
     ⟨g, v⟩ = (L(x + h v) − L(x − h v)) / 2h
 
-within the error of the difference. Random, because all-ones would not notice a reversed batch or swapped axes. Each argument has
-directions of its own, so that a wrong gradient is named by its argument. What ``f`` and ``vjp`` compute must be float64.
+within the error of the difference. Both are random, because all-ones would not notice a reversed
+batch or swapped axes. Each argument has directions of its own, so that a wrong gradient is named by
+its argument. ``f`` and ``vjp`` must compute in float64.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,15 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.testing.adapter import Arrays, Port, to_numpy
-from vqnp.testing.result import Comparison, Mutant, Result, Tolerance, compare
+from vqnp.testing.adapter import Adapter, Arrays, to_numpy
+from vqnp.testing.result import Comparison, KnownMistake, Result, Tolerance, compare
+from vqnp.testing.run import guarded
 from vqnp.validation import Array
 
 STEP = 1e-5
 DIRECTIONS = 3
 DIFFERENCED = Tolerance(
     1e8,
-    "a central difference with h = 1e-5 leaves h² = 1e-10 of the function's curvature, and u / h = 2e-11 of its value",
+    "a central difference with h = 1e-5 leaves h² = 1e-10 of the function's curvature, and "
+    "u / h = 2e-11 of its value",
 )  # 1e8 roundings are 2e-8
 
 
@@ -34,15 +38,48 @@ def check_grads(
     seed: int = 0,
     raises: bool = True,
 ) -> Result:
-    """Check ``vjp`` at ``args``, NumPy arrays; those of integers are passed and have no gradient, which ``vjp`` gives as None.
+    """Check any gradient against central differences.
 
-    A single argument's gradient may be returned without a tuple. Directions and cotangent are drawn from ``seed``.
+    Parameters
+    ----------
+    f : function
+        ``f(*args) -> out``: arrays in, an array out, in float64.
+    vjp : function
+        ``vjp(*args, dout) -> gradients``: for the gradient of the output, shaped like ``out``, a
+        tuple of the gradients of all arguments, each shaped like its argument. An argument of
+        integers has the gradient None. A single gradient needs no tuple.
+    args : sequence of NumPy arrays
+        Where to check.
+    arrays : "numpy", "torch", "jax" or function of a NumPy array
+        The kind of array your functions take.
+    seed : int
+        Directions and cotangent are drawn from it.
+    raises : bool
+        False returns the result of a failure instead of raising it.
+
+    Returns
+    -------
+    Result
+        One comparison for each argument of floats.
+
+    Raises
+    ------
+    CheckFailed
+        When a gradient is wrong. The message names the argument and the probable mistake.
+    NotImplementedError, TypeError
+        As for every check; and when ``f`` does not compute in float64.
+
+    Example
+    -------
+    >>> print(check_grads(np.sin, lambda x, dout: dout * np.cos(x), [np.arange(3.0)]))
+    check_grads: all 1 comparisons pass
     """
-    port, rng = Port(arrays), np.random.default_rng(seed)
+    adapter, rng = Adapter(arrays), np.random.default_rng(seed)
+    f, vjp = guarded("check_grads", "f", f), guarded("check_grads", "vjp", vjp)
     args = [np.asarray(arg) for arg in args]
 
     def value(*changed: Array) -> Array:
-        return to_numpy(f(*(port.give(arg) for arg in changed)))
+        return to_numpy(f(*(adapter.give(arg) for arg in changed)))
 
     out = value(*args)
     if out.dtype != np.float64:
@@ -50,7 +87,7 @@ def check_grads(
             f"f must compute in float64 for its differences to be of use, got {out.dtype}"
         )
     cotangent = rng.standard_normal(out.shape)
-    gradients = vjp(*(port.give(arg) for arg in args), port.give(cotangent))
+    gradients = vjp(*(adapter.give(arg) for arg in args), adapter.give(cotangent))
     gradients = gradients if isinstance(gradients, tuple | list) else (gradients,)
     if len(gradients) != len(args):
         raise TypeError(
@@ -88,7 +125,7 @@ def _moved(args: Sequence[Array], i: int, change: Array) -> list[Array]:
 
 
 def _along(i: int, gradient: Any, arg: Array, directions: Array, expected: Array) -> Comparison:
-    """Compare ⟨g, v⟩ for each direction; a gradient of another shape than its argument is compared as it is."""
+    """Compare ⟨g, v⟩ for each direction, or the shapes where they differ."""
     where = f"argument {i}: derivative along a random direction"
     if gradient is None:
         return compare(
@@ -116,15 +153,31 @@ def _swapped(c: Array) -> Array:
 
 COTANGENTS: tuple[tuple[str, str, Callable[[Array], Array]], ...] = (
     ("cotangent-ignored", "the gradient of the output is taken as all ones", np.ones_like),
-    ("batch-reversed", "the gradient of the output is read with the batch reversed", lambda c: c[::-1] if c.ndim else c),
-    ("axes-swapped", "the first two axes after the batch, H and W, are swapped in the gradient of the output", _swapped),
+    (
+        "batch-reversed",
+        "the gradient of the output is read with the batch reversed",
+        lambda c: c[::-1] if c.ndim else c,
+    ),
+    (
+        "axes-swapped",
+        "the first two axes after the batch, H and W, are swapped in the gradient of the output",
+        _swapped,
+    ),
     ("no-gradient", "the gradient is zero", np.zeros_like),
     ("sign", "the gradient points the wrong way", np.negative),
     ("twice", "the gradient is twice what it should be", lambda c: 2 * c),
     ("half", "the gradient is half of what it should be", lambda c: c / 2),
-    ("batch-mean", "the gradient is divided by the size of the batch, the first axis", lambda c: c / len(c) if c.ndim else c),
-    ("element-mean", "the gradient is divided by the number of the output's elements", lambda c: c / c.size),
-)  # fmt: skip
+    (
+        "batch-mean",
+        "the gradient is divided by the size of the batch, the first axis",
+        lambda c: c / len(c) if c.ndim else c,
+    ),
+    (
+        "element-mean",
+        "the gradient is divided by the number of the output's elements",
+        lambda c: c / c.size,
+    ),
+)
 
 
 def _suspects(
@@ -132,8 +185,11 @@ def _suspects(
     floats: list[int],
     differences: Callable[[int, Array], Array],
     cotangent: Array,
-) -> list[Mutant]:
-    """Return the mistakes that explain every wrong gradient: a vjp is linear, so each is a change of the cotangent."""
+) -> list[KnownMistake]:
+    """Return the mistakes that explain every wrong gradient.
+
+    A vjp is linear, so each mistake is a change of the cotangent.
+    """
     wrong = [(i, found) for i, found in zip(floats, comparisons, strict=True) if not found.passed]
     if any(found.answer.shape != found.expected.shape for _, found in wrong):
         return []
@@ -144,5 +200,5 @@ def _suspects(
             compare("", found.answer, other, DIFFERENCED, "float64").passed
             for found, other in changed
         ):
-            suspects.append(Mutant(name, says, ()))
+            suspects.append(KnownMistake(name, says, ()))
     return suspects

@@ -1,138 +1,35 @@
-"""Checks of k-means from a given start: ``cluster(points, start) -> (tokens, counts)``.
+"""Checks of k-means from a given start (eq. 2).
 
-Points ``(N, D)`` and the first tokens ``(K, D)`` are given, so nothing is random: Lloyd's algorithm runs until no point changes its
-token. The counts ``(K,)`` are those of a fresh assignment to the very tokens returned.
-
-What becomes of a token that no point chooses is a rule of its own, and ``check_kmeans_empty`` asks for it: the token moves onto
-the point farthest from its own token. Other rules are differences; a token at the origin, where there are no points, is a fault.
+Points and the first tokens are given, so nothing is random: Lloyd's algorithm runs until no point
+changes its token. The fate of a token that no point chooses is a rule of its own, and
+``check_kmeans_empty`` asks for it. Another rule is a difference. A token at the origin, where
+there are no points, is a fault.
 """
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from vqnp.quantize.lloyd import lloyd
-from vqnp.testing.adapter import Arrays, Port, Precision
-from vqnp.testing.check import Check, Functions, judge, unpack
-from vqnp.testing.golden import Case, cases, draw
-from vqnp.testing.nearest import squared_distances
-from vqnp.testing.result import Mutant, Result, Tolerance
+from vqnp.quantize.lloyd import lloyd, lloyd_step_numpy
+from vqnp.quantize.search import nearest_numpy
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.validation import Array
 
 MEANS = Tolerance(64, "a token is the mean of some twenty points")
 
 
-def check_kmeans_init(
-    cluster: Callable[..., Any],
-    *,
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check tokens and counts where every token has points."""
-    check = Check("check_kmeans_init", _named("from five points"), _clustered, MUTANTS, MEANS)
-    return judge(check, (cluster,), Port(arrays, dtype), raises=raises)
+class Cluster(Protocol):
+    """k-means from a given start."""
+
+    def __call__(self, points: Any, start: Any, /) -> tuple[Any, Any]:
+        """Return tokens ``(K, D)`` and counts ``(K,)`` of points ``(N, D)``, start ``(K, D)``."""
 
 
-def check_kmeans_empty(
-    cluster: Callable[..., Any],
-    *,
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check that tokens without points move onto the farthest points."""
-    check = Check("check_kmeans_empty", _named("empty"), _clustered, EMPTY_MUTANTS, MEANS)
-    return judge(check, (cluster,), Port(arrays, dtype), raises=raises)
-
-
-def _named(start: str) -> tuple[Case, ...]:
-    return tuple(case for case in cases("kmeans") if case.name.startswith(start))
-
-
-def _clustered(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
-    answer = functions[0](port.give(case.inputs["points"]), port.give(case.inputs["start"]))
-    tokens, counts = unpack(answer, "tokens, counts")
-    return {"tokens": tokens, "counts": counts}
-
-
-def _farthest(points: Array, means: Array, tokens: Array, empty: Array) -> Array:
-    order = np.argsort(-squared_distances(points, tokens).min(axis=1), kind="stable")
-    means[empty] = points[order[: empty.sum()]]
-    return means
-
-
-def _zero(points: Array, means: Array, tokens: Array, empty: Array) -> Array:
-    means[empty] = 0
-    return means
-
-
-def _stays(points: Array, means: Array, tokens: Array, empty: Array) -> Array:
-    means[empty] = tokens[empty]
-    return means
-
-
-def plain_lloyd(
-    rule: Callable[..., Array] = _farthest,
-    *,
-    steps: int = 100,
-    early: bool = False,
-    middle: Callable[..., Array] = np.mean,
-) -> Callable[..., tuple[Array, Array]]:
-    """Return Lloyd's algorithm, written plainly, with what can go wrong in it; ``early``: counts from before the last move."""
-
-    def cluster(points: Array, tokens: Array) -> tuple[Array, Array]:
-        k = len(tokens)
-        codes = counted = squared_distances(points, tokens).argmin(axis=1)
-        for _ in range(steps):
-            empty = np.bincount(codes, minlength=k) == 0
-            means = np.stack(
-                [
-                    np.zeros_like(tokens[j]) if empty[j] else middle(points[codes == j], axis=0)
-                    for j in range(k)
-                ]
-            )
-            tokens, before = rule(points, means, tokens, empty), codes
-            codes = squared_distances(points, tokens).argmin(axis=1)
-            counted = before if early else codes
-            if np.array_equal(codes, before):
-                break
-        return tokens, np.bincount(counted, minlength=k)
-
-    return cluster
-
-
-MUTANTS = (
-    Mutant("one-step", "there is one step of Lloyd's algorithm; go on until no point changes its token", (plain_lloyd(steps=1),)),
-    Mutant("early-counts", "after one step, and with counts from before the move: assign once more", (plain_lloyd(steps=1, early=True),)),
-    Mutant("two-steps-early-counts", "after two steps, and with counts from before the last move", (plain_lloyd(steps=2, early=True),)),
-    Mutant("not-moved", "the tokens are still the start", (plain_lloyd(steps=0),)),
-    Mutant("medians", "tokens are medians of their points; k-means takes means", (plain_lloyd(middle=np.median),)),
-    Mutant("shares", "counts are shares of the points, or hits of another batch size: return how many points chose each token",
-           (lambda points, start: (plain_lloyd()(points, start)[0], plain_lloyd()(points, start)[1] / len(points)),)),
-)  # fmt: skip
-EMPTY_MUTANTS = (
-    Mutant("zero-when-empty", "a token without points becomes 0, where there may be no points at all", (plain_lloyd(_zero),)),
-    Mutant("stays-when-empty", "a token without points stays where it was, and dead; another rule than this one", (plain_lloyd(_stays),)),
-)  # fmt: skip
-
-
-def _case(name: str, points: Array, start: Array) -> Case:
-    with warnings.catch_warnings(
-        action="ignore"
-    ):  # of tokens without points, which are what a case is about
-        found = lloyd(points, start, 100)
-    return Case(
-        name, {"points": points, "start": start}, {"tokens": found.tokens, "counts": found.counts}
-    )
-
-
-def make_cases() -> tuple[Case, ...]:
-    """Points without structure, which take several steps; blobs far from the origin with tokens that nobody chooses; and seven
-    tokens for four points."""
-    rng = np.random.default_rng(8)
+def draw_cases(seed: int) -> tuple[Case, ...]:
+    """Points that take several steps, tokens nobody chooses, and seven tokens for four points."""
+    rng = np.random.default_rng(seed)
     points = draw(rng, 90, 2)
     blobs = np.concatenate([10 + draw(rng, 25, 2) / 8, [[14.0, 13.0]], 10 + draw(rng, 10, 2) / 8])
     return (
@@ -143,4 +40,149 @@ def make_cases() -> tuple[Case, ...]:
     )
 
 
-MAKE = {"kmeans": make_cases}
+def _case(name: str, points: Array, start: Array) -> Case:
+    with warnings.catch_warnings(action="ignore"):  # tokens without points are the case
+        found = lloyd(points, start, 100)
+    right = {"tokens": found.tokens, "counts": found.counts}
+    return Case(name, {"points": points, "start": start}, right)
+
+
+def plain_lloyd(
+    step: Callable[..., Array] = lloyd_step_numpy, *, steps: int = 100, early: bool = False
+) -> Cluster:
+    """Return Lloyd's algorithm with what can go wrong; ``early``: counts before the last move."""
+
+    def cluster(points: Array, tokens: Array) -> tuple[Array, Array]:
+        codes, distances = nearest_numpy(points, tokens)
+        counted = codes
+        for _ in range(steps):
+            tokens, before = step(points, tokens, codes, distances), codes
+            codes, distances = nearest_numpy(points, tokens)
+            counted = before if early else codes
+            if np.array_equal(codes, before):
+                break
+        return tokens, np.bincount(counted, minlength=len(tokens))
+
+    return cluster
+
+
+def medians(points: Array, tokens: Array, codes: Array, distances: Array) -> Array:
+    """A step to the medians."""
+    own = (points[codes == k] for k in range(len(tokens)))
+    middles = [np.median(rows, axis=0) if len(rows) else tokens[k] for k, rows in enumerate(own)]
+    return np.stack(middles).astype(tokens.dtype)
+
+
+def empty_times(factor: float) -> Callable[..., Array]:
+    """Return a step that multiplies tokens without points: 0 sends them to 0, 1 leaves them."""
+
+    def step(points: Array, tokens: Array, codes: Array, distances: Array) -> Array:
+        hit = np.bincount(codes, minlength=len(tokens))[:, None] > 0
+        means = lloyd_step_numpy(points, tokens, codes, distances)
+        return np.where(hit, means, tokens.dtype.type(factor) * tokens)
+
+    return step
+
+
+def shares(points: Array, start: Array) -> tuple[Array, Array]:
+    """Counts as shares of the points."""
+    tokens, counts = plain_lloyd()(points, start)
+    return tokens, counts / len(points)
+
+
+MISTAKES = (
+    KnownMistake(
+        "one-step",
+        "there is one step of Lloyd's algorithm; go on until no point changes its token",
+        (plain_lloyd(steps=1),),
+    ),
+    KnownMistake(
+        "early-counts",
+        "after one step, and with counts from before the move: assign once more",
+        (plain_lloyd(steps=1, early=True),),
+    ),
+    KnownMistake(
+        "two-steps-early-counts",
+        "after two steps, and with counts from before the last move",
+        (plain_lloyd(steps=2, early=True),),
+    ),
+    KnownMistake("not-moved", "the tokens are still the start", (plain_lloyd(steps=0),)),
+    KnownMistake(
+        "medians",
+        "tokens are medians of their points; k-means takes means",
+        (plain_lloyd(medians),),
+    ),
+    KnownMistake(
+        "shares",
+        "counts are shares of the points, or hits of another batch size: return how many points "
+        "chose each token",
+        (shares,),
+    ),
+)
+EMPTY_MISTAKES = (
+    KnownMistake(
+        "zero-when-empty",
+        "a token without points becomes 0, where there may be no points at all",
+        (plain_lloyd(empty_times(0)),),
+    ),
+    KnownMistake(
+        "stays-when-empty",
+        "a token without points stays where it was, and dead; another rule than this one",
+        (plain_lloyd(empty_times(1)),),
+    ),
+)
+
+
+def _run(case: Case, adapter: Adapter, cluster: Cluster) -> Answers:
+    answer = cluster(adapter.give(case.inputs["points"]), adapter.give(case.inputs["start"]))
+    tokens, counts = unpack(answer, "tokens, counts")
+    return {"tokens": tokens, "counts": counts}
+
+
+@check({"kmeans": draw_cases}, MEANS, MISTAKES, only=lambda case: not case.name.startswith("empty"))
+def check_kmeans_init(case: Case, adapter: Adapter, cluster: Cluster) -> Answers:
+    """Check k-means where every token has points.
+
+    It catches too few steps, and counts that do not belong to the tokens returned.
+
+    Parameters
+    ----------
+    cluster : function
+        ``cluster(points, start) -> (tokens, counts)``: points ``(N, D)``, the first tokens
+        ``(K, D)``. Return the tokens ``(K, D)`` once no point changes its token. The counts
+        ``(K,)`` are the points of each token in an assignment to these very tokens.
+
+    Example
+    -------
+    >>> from vqnp.quantize.lloyd import lloyd
+    >>> def cluster(points, start):
+    ...     found = lloyd(points, start, 100)
+    ...     return found.tokens, found.counts
+    >>> print(check_kmeans_init(cluster))
+    check_kmeans_init: all 2 comparisons pass
+    """
+    return _run(case, adapter, cluster)
+
+
+@check(
+    {"kmeans": draw_cases}, MEANS, EMPTY_MISTAKES, only=lambda case: case.name.startswith("empty")
+)
+def check_kmeans_empty(case: Case, adapter: Adapter, cluster: Cluster) -> Answers:
+    """Check that a token without points moves onto the point farthest from its own token.
+
+    It catches tokens that stay dead, and tokens at the origin, where there are no points.
+
+    Parameters
+    ----------
+    cluster : function
+        ``cluster(points, start) -> (tokens, counts)``, as for ``check_kmeans_init``: points
+        ``(N, D)``, start and tokens ``(K, D)``, counts ``(K,)``.
+
+    Example
+    -------
+    >>> def cluster(points, start):
+    ...     return start, [0] * len(start)
+    >>> print(check_kmeans_empty(cluster, raises=False).passed)
+    False
+    """
+    return _run(case, adapter, cluster)

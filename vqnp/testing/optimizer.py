@@ -1,21 +1,17 @@
-"""Check of Adam, AMSGrad and AdamW: ``step(parameter, gradient, state, settings) -> (parameter, state)``.
+"""Check of Adam, AMSGrad and AdamW through twelve steps.
 
-The state is None at the first of twelve steps and whatever the function returned after that; settings are ``learning_rate``,
-``beta1``, ``beta2``, ``epsilon`` and ``weight_decay`` (0 but for AdamW). The gradients are given, large at first and small later, so
-that AMSGrad's maximum matters.
+The gradients are given. They are large at first and small later, so that AMSGrad's maximum
+matters.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
 from vqnp.optim import Adam
-from vqnp.testing.adapter import Arrays, Port, Precision, to_numpy
-from vqnp.testing.check import Check, Functions, judge, unpack
-from vqnp.testing.golden import Case, cases, draw
-from vqnp.testing.result import Mutant, Result, Tolerance
+from vqnp.testing.adapter import to_numpy
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.validation import Array
 
 Optimizer = Literal["adam", "amsgrad", "adamw"]
@@ -25,35 +21,58 @@ TWELVE = Tolerance(
 )
 
 
-def check_optimizer(
-    step: Callable[..., Any],
-    *,
-    kind: Optimizer = "adam",
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check twelve steps of ``kind``."""
-    if kind not in get_args(Optimizer):
-        raise ValueError(f"kind must be one of {', '.join(get_args(Optimizer))}, got {kind!r}")
-    chosen = tuple(case for case in cases("optimizer") if case.name == kind)
-    return judge(
-        Check(f"check_optimizer, {kind}", chosen, _run, mutants(kind), TWELVE),
-        (step,),
-        Port(arrays, dtype),
-        raises=raises,
+class OptimizerStep(Protocol):
+    """One step of an optimizer."""
+
+    def __call__(
+        self, parameter: Any, gradient: Any, state: Any, settings: dict[str, float], /
+    ) -> tuple[Any, Any]:
+        """Return the parameter after the step, and the state for the next one."""
+
+
+def draw_cases(seed: int) -> tuple[Case, ...]:
+    """One trajectory a kind, of the same parameter and gradients."""
+    rng = np.random.default_rng(seed)
+    fading = 2.0 ** -np.arange(STEPS)[:, None, None]
+    parameter, gradients = (
+        draw(rng, 3, 2),
+        (draw(rng, STEPS, 3, 2) * fading).astype(np.float32).astype(np.float64),
     )
-
-
-def _run(case: Case, functions: Functions, port: Port) -> dict[str, Array]:
-    parameter, gradients = port.give(case.inputs["parameter"]), port.give(case.inputs["gradients"])
-    state, seen = None, []
-    for t in range(STEPS):
-        parameter, state = unpack(
-            functions[0](parameter, gradients[t], state, dict(case.settings)), "parameter, state"
+    made = []
+    for kind in get_args(Optimizer):
+        settings = {
+            "learning_rate": 0.05,
+            "beta1": 0.8,
+            "beta2": 0.9,
+            "epsilon": 1e-3,
+            "weight_decay": 0.0,
+        }
+        settings["weight_decay"] = 0.1 if kind == "adamw" else 0.0
+        made.append(
+            Case(
+                kind,
+                {"parameter": parameter, "gradients": gradients},
+                {"parameter": _trajectory(parameter, gradients, kind, settings)},
+                settings,
+            )
         )
-        seen.append(to_numpy(parameter))
-    return {"parameter": np.stack(seen)}
+    return tuple(made)
+
+
+def _trajectory(parameter: Array, gradients: Array, kind: str, s: dict[str, float]) -> Array:
+    params, seen = {"p": parameter.copy()}, []
+    optimizer = Adam(
+        params,
+        s["learning_rate"],
+        betas=(s["beta1"], s["beta2"]),
+        epsilon=s["epsilon"],
+        amsgrad=kind == "amsgrad",
+        weight_decay=s["weight_decay"],
+    )
+    for gradient in gradients:
+        optimizer.step({"p": gradient})
+        seen.append(params["p"].copy())
+    return np.stack(seen)
 
 
 def adam(
@@ -100,98 +119,97 @@ def adam(
     return moved, (m, v, largest, t)
 
 
-def mutants(kind: Optimizer) -> tuple[Mutant, ...]:
+def mistakes_of(kind: Optimizer) -> tuple[KnownMistake, ...]:
     """Return what goes wrong in ``kind``."""
 
-    def mutant(name: str, says: str, **changes: Any) -> Mutant:
-        return Mutant(name, says, (partial(adam, kind, **changes),))
+    def mistake(name: str, says: str, **changes: Any) -> KnownMistake:
+        return KnownMistake(name, says, (partial(adam, kind, **changes),))
 
     common = (
-        mutant("no-bias-correction", "m and v are not divided by 1 − βᵗ", bias=(False, False)),
-        mutant("first-uncorrected", "m is not divided by 1 − β₁ᵗ", bias=(False, True)),
-        mutant("second-uncorrected", "v is not divided by 1 − β₂ᵗ", bias=(True, False)),
-        mutant("step-late", "t is one too large: it is 1 in the first step", late=1),
-        mutant("betas-swapped", "β₁ and β₂ are swapped", swapped=True),
-        mutant("epsilon-inside", "ε is added under the root", epsilon="inside"),
-        mutant(
+        mistake("no-bias-correction", "m and v are not divided by 1 − βᵗ", bias=(False, False)),
+        mistake("first-uncorrected", "m is not divided by 1 − β₁ᵗ", bias=(False, True)),
+        mistake("second-uncorrected", "v is not divided by 1 − β₂ᵗ", bias=(True, False)),
+        mistake("step-late", "t is one too large: it is 1 in the first step", late=1),
+        mistake("betas-swapped", "β₁ and β₂ are swapped", swapped=True),
+        mistake("epsilon-inside", "ε is added under the root", epsilon="inside"),
+        mistake(
             "epsilon-scaled",
             "ε is added before the correction by √(1 − β₂ᵗ), as TensorFlow does",
             epsilon="scaled",
         ),
-        Mutant(
+        KnownMistake(
             "sign",
             "the step goes uphill",
             (lambda p, g, s, settings: adam(kind, p, -g, s, settings),),
         ),
     )
-    if kind == "amsgrad":
-        return (
-            *common,
-            mutant(
+    own = {
+        "amsgrad": (
+            mistake(
                 "maximum-forgotten",
                 "the largest v so far is not kept: this is Adam",
                 maximum="forgotten",
             ),
-            mutant(
+            mistake(
                 "maximum-of-corrected",
                 "the maximum is taken of v / (1 − β₂ᵗ), as Optax does; a difference",
                 maximum="corrected",
             ),
-        )
-    if kind == "adamw":
-        return (
-            *common,
-            mutant("decay-forgotten", "there is no weight decay", decay="forgotten"),
-            mutant(
+        ),
+        "adamw": (
+            mistake("decay-forgotten", "there is no weight decay", decay="forgotten"),
+            mistake(
                 "decay-coupled",
                 "the decay is added to the gradient and passes through m and v: L2, not decoupled",
                 decay="coupled",
             ),
-            mutant(
+            mistake(
                 "decay-without-rate",
                 "the decay is not multiplied by the learning rate",
                 decay="without-rate",
             ),
-            mutant(
+            mistake(
                 "decay-afterwards",
                 "the new parameter is shrunk, not the old one",
                 decay="afterwards",
             ),
-        )
-    return common
+        ),
+    }
+    return *common, *own.get(kind, ())
 
 
-def make_cases() -> tuple[Case, ...]:
-    """One trajectory a kind, of the same parameter and gradients."""
-    rng = np.random.default_rng(15)
-    fading = 2.0 ** -np.arange(STEPS)[:, None, None]
-    parameter, gradients = (
-        draw(rng, 3, 2),
-        (draw(rng, STEPS, 3, 2) * fading).astype(np.float32).astype(np.float64),
-    )
-    made = []
-    for kind in get_args(Optimizer):
-        settings = {
-            "learning_rate": 0.05,
-            "beta1": 0.8,
-            "beta2": 0.9,
-            "epsilon": 1e-3,
-            "weight_decay": 0.0,
-        }
-        settings["weight_decay"] = 0.1 if kind == "adamw" else 0.0
-        made.append(Case(kind, {"parameter": parameter, "gradients": gradients},
-                         {"parameter": _trajectory(parameter, gradients, kind, settings)}, settings))  # fmt: skip
-    return tuple(made)
+@check(
+    {"optimizer": draw_cases},
+    TWELVE,
+    mistakes_of,
+    names={kind: {"kind": kind} for kind in get_args(Optimizer)},
+)
+def check_optimizer(
+    case: Case, adapter: Adapter, step: OptimizerStep, *, kind: Optimizer = "adam"
+) -> Answers:
+    """Check twelve steps of Adam, AMSGrad or AdamW.
 
+    It catches missing bias corrections, a misplaced ε, a forgotten maximum and a coupled decay.
 
-def _trajectory(parameter: Array, gradients: Array, kind: str, s: dict[str, float]) -> Array:
-    params, seen = {"p": parameter.copy()}, []
-    optimizer = Adam(params, s["learning_rate"], betas=(s["beta1"], s["beta2"]), epsilon=s["epsilon"],
-                     amsgrad=kind == "amsgrad", weight_decay=s["weight_decay"])  # fmt: skip
+    Parameters
+    ----------
+    step : function
+        ``step(parameter, gradient, state, settings) -> (parameter, state)``: parameter and
+        gradient are matrices of one shape. The state is None at the first step, and what you
+        returned after that. The settings are a dictionary of floats: learning_rate, beta1, beta2,
+        epsilon and weight_decay, which is 0 except for AdamW.
+    kind : "adam", "amsgrad" or "adamw"
+        The optimizer.
+
+    Example
+    -------
+    >>> print(check_optimizer(partial(adam, "adamw"), kind="adamw"))
+    check_optimizer, kind adamw: all 1 comparisons pass
+    """
+    parameter, gradients = (adapter.give(case.inputs[name]) for name in ("parameter", "gradients"))
+    state, seen = None, []
     for gradient in gradients:
-        optimizer.step({"p": gradient})
-        seen.append(params["p"].copy())
-    return np.stack(seen)
-
-
-MAKE = {"optimizer": make_cases}
+        answer = step(parameter, gradient, state, dict(case.settings))
+        parameter, state = unpack(answer, "parameter, state")
+        seen.append(to_numpy(parameter))
+    return {"parameter": np.stack(seen)}

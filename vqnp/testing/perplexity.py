@@ -1,35 +1,38 @@
-"""Check of the perplexity, exp(−Σ p ln p) over a whole data set: ``perplexity(codes, n_tokens) -> number``."""
+"""Check of the perplexity, exp(−Σ p ln p) over a whole data set."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from vqnp.diagnostics.usage import perplexity
-from vqnp.testing.adapter import Arrays, Port, Precision
-from vqnp.testing.check import Check, Functions, judge
-from vqnp.testing.golden import Case, cases
-from vqnp.testing.result import Mutant, Result, Tolerance
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check
 from vqnp.validation import Array
 
 ROUNDED = Tolerance(64, "one logarithm a code and one exponential")
 BATCH = 16
 
 
-def check_perplexity(
-    function: Callable[..., Any],
-    *,
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check the perplexity of one code, of all alike, and of codes that are not all used."""
-    check = Check("check_perplexity", cases("perplexity"), _run, MUTANTS, ROUNDED)
-    return judge(check, (function,), Port(arrays, dtype), raises=raises)
+class Perplexity(Protocol):
+    """A perplexity of codes."""
+
+    def __call__(self, codes: Any, n_tokens: int, /) -> Any:
+        """Return the perplexity of codes ``(N,)``, a number."""
 
 
-def _run(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
-    return {"perplexity": functions[0](port.give(case.inputs["codes"]), case.settings["tokens"])}
+def draw_cases(seed: int) -> tuple[Case, ...]:
+    """One code of nine, nine alike, and a slope with codes that nobody chooses."""
+    rng = np.random.default_rng(seed)
+    slope = np.minimum(rng.geometric(0.25, 80) + 1, 11)
+    made = {
+        "one code": (np.full(48, 4), 9),
+        "all alike": (np.arange(144) % 9, 9),
+        "a slope": (slope, 16),
+    }
+    return tuple(
+        Case(name, {"codes": codes}, {"perplexity": np.array(perplexity(codes, k))}, {"tokens": k})
+        for name, (codes, k) in made.items()
+    )
 
 
 def shares(codes: Array, k: int) -> Array:
@@ -48,32 +51,68 @@ def by_batches(codes: Array, k: int) -> Any:
     return np.mean([perplexity(codes[i : i + BATCH], k) for i in range(0, len(codes), BATCH)])
 
 
-MUTANTS = (
-    Mutant("fudge-1e-10", "ln(p + 1e-10): leave the fudge out and take 0 · ln 0 as 0",
-           (lambda codes, k: np.exp(entropy(shares(codes, k), fudge=1e-10)),)),
-    Mutant("fudge-1e-5", "ln(p + 1e-5): leave the fudge out and take 0 · ln 0 as 0",
-           (lambda codes, k: np.exp(entropy(shares(codes, k), fudge=1e-5)),)),
-    Mutant("mean-over-batches", f"the mean over batches, here of {BATCH}: count the codes of the whole set first", (by_batches,)),
-    Mutant("bits", "an entropy in bits, but e raised to it", (lambda codes, k: np.exp(entropy(shares(codes, k), np.log2)),)),
-    Mutant("entropy", "the entropy, not its exponential", (lambda codes, k: entropy(shares(codes, k)),)),
-    Mutant("share-of-codes", "divided by the number of tokens", (lambda codes, k: np.exp(entropy(shares(codes, k))) / k,)),
-    Mutant("codes-used", "the number of codes used, not how evenly", (lambda codes, k: float(len(np.unique(codes))),)),
-)  # fmt: skip
+MISTAKES = (
+    KnownMistake(
+        "fudge-1e-10",
+        "ln(p + 1e-10): leave the fudge out and take 0 · ln 0 as 0",
+        (lambda codes, k: np.exp(entropy(shares(codes, k), fudge=1e-10)),),
+    ),
+    KnownMistake(
+        "fudge-1e-5",
+        "ln(p + 1e-5): leave the fudge out and take 0 · ln 0 as 0",
+        (lambda codes, k: np.exp(entropy(shares(codes, k), fudge=1e-5)),),
+    ),
+    KnownMistake(
+        "mean-over-batches",
+        f"the mean over batches, here of {BATCH}: count the codes of the whole set first",
+        (by_batches,),
+    ),
+    KnownMistake(
+        "bits",
+        "an entropy in bits, but e raised to it",
+        (lambda codes, k: np.exp(entropy(shares(codes, k), np.log2)),),
+    ),
+    KnownMistake(
+        "nats",
+        "an entropy in nats, but 2 raised to it",
+        (lambda codes, k: 2 ** entropy(shares(codes, k)),),
+    ),
+    KnownMistake(
+        "entropy", "the entropy, not its exponential", (lambda codes, k: entropy(shares(codes, k)),)
+    ),
+    KnownMistake(
+        "share-of-codes",
+        "divided by the number of tokens",
+        (lambda codes, k: np.exp(entropy(shares(codes, k))) / k,),
+    ),
+    KnownMistake(
+        "codes-used",
+        "the number of codes used, not how evenly",
+        (lambda codes, k: float(len(np.unique(codes))),),
+    ),
+)
 
 
-def make_cases() -> tuple[Case, ...]:
-    """One code of nine, nine alike, and a slope with codes that nobody chooses."""
-    rng = np.random.default_rng(9)
-    slope = np.minimum(rng.geometric(0.25, 80) + 1, 11)
-    made = {
-        "one code": (np.full(48, 4), 9),
-        "all alike": (np.arange(144) % 9, 9),
-        "a slope": (slope, 16),
-    }
-    return tuple(
-        Case(name, {"codes": codes}, {"perplexity": np.array(perplexity(codes, k))}, {"tokens": k})
-        for name, (codes, k) in made.items()
-    )
+@check({"perplexity": draw_cases}, ROUNDED, MISTAKES)
+def check_perplexity(case: Case, adapter: Adapter, perplexity: Perplexity) -> Answers:
+    """Check the perplexity of one code, of all codes alike, and of codes that are not all used.
 
+    It catches a number added inside the logarithm, another base, and means over batches.
 
-MAKE = {"perplexity": make_cases}
+    Parameters
+    ----------
+    perplexity : function
+        ``perplexity(codes, n_tokens) -> number``: codes ``(N,)`` of a whole data set, n_tokens an
+        int. Return exp(−Σ p ln p), in which p is a token's share of the codes and 0 · ln 0 is 0.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> def perplexity(codes, n_tokens):
+    ...     p = np.bincount(codes) / len(codes)
+    ...     p = p[p > 0]
+    ...     return np.exp(-(p * np.log(p)).sum())
+    >>> print(check_perplexity(perplexity))
+    check_perplexity: all 3 comparisons pass
+    """
+    return {"perplexity": perplexity(adapter.give(case.inputs["codes"]), case.settings["tokens"])}

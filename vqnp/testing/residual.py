@@ -1,12 +1,11 @@
-"""Check of two residual blocks, x + conv1×1(ReLU(conv3×3(ReLU(x)))) each: ``forward(x, blocks) -> out`` and
-``vjp(x, blocks, dout) -> (dx, dblocks)``.
+"""Check of two residual blocks, x + conv1×1(ReLU(conv3×3(ReLU(x)))) each.
 
-``blocks`` is a list of two dictionaries, ``wide`` (the 3×3 kernel, padding 1), ``wide_bias``, ``narrow`` (the 1×1), ``narrow_bias``;
-``dblocks`` is the same of gradients. Images and kernels have the layouts of ``check_conv2d``.
+Images and kernels have the layouts of ``check_conv2d``. The blocks have different weights, and the
+skip carries x itself, negative numbers included.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,10 +15,8 @@ from vqnp.layers.conv import (
     conv2d_forward_loop,
     conv2d_forward_numpy,
 )
-from vqnp.testing.adapter import Arrays, Layout, Port, Precision
-from vqnp.testing.check import Check, Functions, judge, unpack
-from vqnp.testing.golden import Case, cases, draw
-from vqnp.testing.result import Mutant, Result, Tolerance
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
+from vqnp.testing.run import Functions
 from vqnp.validation import Array
 
 SUMS = Tolerance(512, "two blocks deep, sums of up to 60 products, in any order")
@@ -28,37 +25,31 @@ NAMES = ("wide", "wide_bias", "narrow", "narrow_bias")
 Block = dict[str, Array]
 
 
-def check_residual_blocks(
-    forward: Callable[..., Any],
-    vjp: Callable[..., Any],
-    *,
-    layout: Layout = "NHWC",
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check output and gradients; the blocks have different weights and the skip carries x itself, negative numbers included."""
-    check = Check("check_residual_blocks", cases("residual"), _run, MUTANTS, SUMS)
-    return judge(check, (forward, vjp), Port(arrays, dtype, layout), raises=raises)
+class Forward(Protocol):
+    """Two residual blocks."""
+
+    def __call__(self, x: Any, blocks: list[Any], /) -> Any:
+        """Return the output, shaped like the images ``(B, H, W, C)``."""
 
 
-def _run(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
-    def given() -> tuple[Any, list[dict[str, Any]]]:
-        blocks = [{name: case.inputs[f"{i}.{name}"] for name in NAMES} for i in range(2)]
-        give = {True: port.kernel, False: port.give}
-        return port.image(case.inputs["x"]), [
-            {n: give[n in KERNELS](a) for n, a in block.items()} for block in blocks
-        ]
+class Vjp(Protocol):
+    """Their gradients."""
 
-    answers = {"out": port.image_back(functions[0](*given()))}
-    dx, dblocks = unpack(functions[1](*given(), port.image(case.inputs["dout"])), "dx, dblocks")
-    answers["dx"] = port.image_back(dx)
-    for i, gradients in enumerate(unpack(dblocks, "dblock, dblock")):
-        answers |= {
-            f"d{i}.{n}": port.kernel_back(gradients[n]) if n in KERNELS else gradients[n]
-            for n in NAMES
+    def __call__(self, x: Any, blocks: list[Any], dout: Any, /) -> tuple[Any, Any]:
+        """Return the gradients of the images and, as two dictionaries, of the blocks."""
+
+
+def draw_cases(seed: int) -> tuple[Case, ...]:
+    """Images of 3 × 5 places and 4 channels, with 3 channels inside the blocks."""
+    rng, inputs = np.random.default_rng(seed), {}
+    inputs["x"], inputs["dout"] = draw(rng, 2, 3, 5, 4), draw(rng, 2, 3, 5, 4)
+    for i in range(2):
+        shapes = ((3, 3, 4, 3), (3,), (1, 1, 3, 4), (4,))
+        inputs |= {
+            f"{i}.{name}": draw(rng, *shape) / 2 for name, shape in zip(NAMES, shapes, strict=True)
         }
-    return answers
+    functions = blocks_of(conv2d_forward_loop, conv2d_backward_loop)
+    return (Case("two blocks", inputs, _run(Case("", inputs, {}), Adapter(), *functions)),)
 
 
 def blocks_of(
@@ -69,7 +60,10 @@ def blocks_of(
     skip: float = 1.0,
     first_relu: bool = True,
 ) -> Functions:
-    """Return two residual blocks and their gradients; ``in_place``: the first rectifier also changes what the skip carries."""
+    """Return two residual blocks and their gradients.
+
+    ``in_place``: the first rectifier also changes what the skip carries.
+    """
 
     def rectified(x: Array) -> Array:
         return np.maximum(x, 0) if first_relu else x
@@ -111,29 +105,75 @@ def shared() -> Functions:
     return lambda x, blocks: forward(x, [blocks[0]] * 2), shared_vjp
 
 
-MUTANTS = (
-    Mutant("in-place-relu", "the first ReLU works in place and also changes the skip: the negative numbers of x are lost",
-           blocks_of(in_place=True)),
-    Mutant("in-place-relu-forward", "the first ReLU also changes the skip, and the gradient knows nothing of it",
-           (blocks_of(in_place=True)[0], blocks_of()[1])),
-    Mutant("shared-weights", "both blocks have one set of weights: a module built once and repeated", shared()),
-    Mutant("skip-forgotten", "x is not added", blocks_of(skip=0.0)),
-    Mutant("skip-gradient-forgotten", "the gradient does not come back through the skip", (blocks_of()[0], blocks_of(skip=0.0)[1])),
-    Mutant("first-relu-forgotten", "there is no ReLU before the 3×3 convolution", blocks_of(first_relu=False)),
-)  # fmt: skip
+MISTAKES = (
+    KnownMistake(
+        "in-place-relu",
+        "the first ReLU works in place and changes the skip: the negative numbers of x are lost",
+        blocks_of(in_place=True),
+    ),
+    KnownMistake(
+        "in-place-relu-forward",
+        "the first ReLU also changes the skip, and the gradient knows nothing of it",
+        (blocks_of(in_place=True)[0], blocks_of()[1]),
+    ),
+    KnownMistake(
+        "shared-weights",
+        "both blocks have one set of weights: a module built once and repeated",
+        shared(),
+    ),
+    KnownMistake("skip-forgotten", "x is not added", blocks_of(skip=0.0)),
+    KnownMistake(
+        "skip-gradient-forgotten",
+        "the gradient does not come back through the skip",
+        (blocks_of()[0], blocks_of(skip=0.0)[1]),
+    ),
+    KnownMistake(
+        "first-relu-forgotten",
+        "there is no ReLU before the 3×3 convolution",
+        blocks_of(first_relu=False),
+    ),
+)
 
 
-def make_cases() -> tuple[Case, ...]:
-    """Images of 3 × 5 places and 4 channels, 3 inside the blocks, from the loops that define the convolution."""
-    rng, inputs = np.random.default_rng(14), {}
-    inputs["x"], inputs["dout"] = draw(rng, 2, 3, 5, 4), draw(rng, 2, 3, 5, 4)
-    for i in range(2):
-        shapes = ((3, 3, 4, 3), (3,), (1, 1, 3, 4), (4,))
-        inputs |= {
-            f"{i}.{name}": draw(rng, *shape) / 2 for name, shape in zip(NAMES, shapes, strict=True)
+def _run(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+    def given() -> tuple[Any, list[dict[str, Any]]]:
+        give = {True: adapter.kernel, False: adapter.give}
+        return adapter.image(case.inputs["x"]), [
+            {name: give[name in KERNELS](case.inputs[f"{i}.{name}"]) for name in NAMES}
+            for i in range(2)
+        ]
+
+    answers = {"out": adapter.image_back(forward(*given()))}
+    dx, dblocks = unpack(vjp(*given(), adapter.image(case.inputs["dout"])), "dx, dblocks")
+    answers["dx"] = adapter.image_back(dx)
+    for i, gradients in enumerate(unpack(dblocks, "dblock, dblock")):
+        answers |= {
+            f"d{i}.{n}": adapter.kernel_back(gradients[n]) if n in KERNELS else gradients[n]
+            for n in NAMES
         }
-    functions = blocks_of(conv2d_forward_loop, conv2d_backward_loop)
-    return (Case("two blocks", inputs, _run(Case("", inputs, {}), functions, Port())),)
+    return answers
 
 
-MAKE = {"residual": make_cases}
+@check({"residual": draw_cases}, SUMS, MISTAKES, images=True)
+def check_residual_blocks(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+    """Check output and gradients of two residual blocks.
+
+    It catches an in-place ReLU that changes the skip, shared weights, and forgotten skips.
+
+    Parameters
+    ----------
+    forward : function
+        ``forward(x, blocks) -> out``: images ``(B, H, W, C)`` and a list of two dictionaries:
+        wide ``(3, 3, C, R)``, wide_bias ``(R,)``, narrow ``(1, 1, R, C)``, narrow_bias ``(C,)``.
+        Return two blocks x + conv1×1(ReLU(conv3×3(ReLU(x)))) in a row, padding 1 at the 3×3. With
+        ``layout="NCHW"`` images are ``(B, C, H, W)`` and kernels ``(C_out, C_in, kh, kw)``.
+    vjp : function
+        ``vjp(x, blocks, dout) -> (dx, dblocks)``: the gradients for that of the output, those of
+        the blocks as a list of two dictionaries with the same names and shapes.
+
+    Example
+    -------
+    >>> print(check_residual_blocks(*blocks_of()))
+    check_residual_blocks: all 10 comparisons pass
+    """
+    return _run(case, adapter, forward, vjp)

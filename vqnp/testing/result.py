@@ -1,7 +1,8 @@
-"""What a check finds: each comparison with its arrays, its errors and its bound, and the known mistakes whose answer it is.
+"""What a check finds: every comparison, its errors and its bound, and the probable mistakes.
 
-A number a passes for the expected e when |a − e| <= n · u · (|e| + scale): n roundings of the precision u (2.2e-16 in float64,
-1.2e-7 in float32) of a number, and of the largest number it may have been summed from. Each check states its n and why.
+A number a passes for the expected e when |a − e| <= n · u · (|e| + scale). That is n roundings of
+the precision u (2.2e-16 in float64, 1.2e-7 in float32) of the number and of the largest number it
+may be a sum of. Each check states its n, and why.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,12 +13,15 @@ import numpy as np
 
 from vqnp.validation import Array
 
-MOST_ALIKE = 3  # when more mistakes are wrong in the same places, the places say little
+MOST_ALIKE_NAMED = 3  # more candidates than this are not informative
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Allow ``roundings`` of the precision, of |expected| + ``scale``; ``scale`` is the largest |expected| unless given."""
+    """Allow ``roundings`` of the precision, of |expected| + ``scale``.
+
+    ``scale`` is the largest |expected| of the array unless given.
+    """
 
     roundings: float
     reason: str
@@ -32,17 +36,22 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class Mutant:
-    """A known mistake: ``functions`` stand where the checked ones do and make it; ``says`` tells what is probably wrong."""
+class KnownMistake:
+    """A known mistake: ``functions`` stand where the checked ones do and make it.
+
+    ``sentence`` tells what is probably wrong. A ``dialect`` is a variant under its own name. It
+    stands in the same list, because it is recognized in the same way.
+    """
 
     name: str
-    says: str
+    sentence: str
     functions: tuple[Callable[..., Any], ...]
+    dialect: bool = False
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One array of the answer beside the expected one. Errors are the largest ones; relative means relative to |expected|."""
+    """One array of the answer beside the expected one, with the largest errors."""
 
     where: str
     answer: Array
@@ -51,6 +60,7 @@ class Comparison:
     first_mismatch: tuple[int, ...] | None
     absolute_error: float
     relative_error: float
+    allowed: float
     passed: bool
 
     def describe(self) -> str:
@@ -59,16 +69,18 @@ class Comparison:
             return (
                 f"{self.where}: got shape {self.answer.shape}, expected shape {self.expected.shape}"
             )
-        allowed = (
-            f"{self.tolerance.roundings:g} roundings" if self.expected.dtype.kind == "f" else "none"
-        )
+        n = self.tolerance.roundings if self.allowed else 0
+        text = ""
         place = self.first_mismatch
-        text = "" if place is None else (
-            f"{self.where}{list(place) if place else ''}: got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n    "
-        )  # fmt: skip
+        if place is not None:
+            text = (
+                f"{self.where}{list(place) if place else ''}: "
+                f"got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n    "
+            )
         return (
-            f"{text}largest error: absolute {self.absolute_error:.3g}, relative {self.relative_error:.3g}\n"
-            f"    allowed: {allowed}, because {self.tolerance.reason}"
+            f"{text}largest error: absolute {self.absolute_error:.3g}, "
+            f"relative {self.relative_error:.3g}\n"
+            f"    allowed: {self.allowed:.2g}, {n:g} roundings, because {self.tolerance.reason}"
         )
 
 
@@ -77,32 +89,41 @@ def compare(
 ) -> Comparison:
     """Compare one array; NaN is never right."""
     if answer.shape != expected.shape:
-        return Comparison(where, answer, expected, tolerance, None, np.inf, np.inf, False)
+        return Comparison(where, answer, expected, tolerance, None, np.inf, np.inf, 0, False)
     with np.errstate(all="ignore"):
         error = np.asarray(np.abs(answer.astype(np.float64) - expected))
         error = np.where(np.isnan(error), np.inf, error)
         relative = np.where(error == 0, 0, error / np.abs(expected))
-        wrong = ~(error <= tolerance.bound(expected, dtype))
+        bound = tolerance.bound(expected, dtype)
+        wrong = ~(error <= bound)
     first = tuple(map(int, np.argwhere(wrong)[0])) if wrong.any() else None
-    largest, largest_relative = float(error.max(initial=0)), float(relative.max(initial=0))
-    return Comparison(
-        where, answer, expected, tolerance, first, largest, largest_relative, first is None
-    )
+    most, share, allowed = (float(array.max(initial=0)) for array in (error, relative, bound))
+    right = first is None
+    return Comparison(where, answer, expected, tolerance, first, most, share, allowed, right)
 
 
 @dataclass(frozen=True)
 class Result:
-    """All comparisons of one check. ``suspects`` are the mutants with this very answer; ``alike`` those wrong in the same places."""
+    """All comparisons of one check; ``print`` it to read what it found.
+
+    ``suspects`` are the known mistakes, and dialects, with this very answer. ``partly`` are those
+    with this answer in half of the failed comparisons. ``alike`` give other numbers and fail in
+    the same comparisons. ``problem`` says why nothing was compared. ``returns`` says what the
+    function must return.
+    """
 
     check: str
     comparisons: tuple[Comparison, ...]
-    suspects: tuple[Mutant, ...] = ()
-    alike: tuple[Mutant, ...] = ()
+    suspects: tuple[KnownMistake, ...] = ()
+    partly: tuple[KnownMistake, ...] = ()
+    alike: tuple[KnownMistake, ...] = ()
+    problem: str = ""
+    returns: str = ""
 
     @property
     def passed(self) -> bool:
         """Whether every comparison passed."""
-        return all(comparison.passed for comparison in self.comparisons)
+        return not self.problem and all(comparison.passed for comparison in self.comparisons)
 
     @property
     def failed(self) -> tuple[Comparison, ...]:
@@ -110,32 +131,49 @@ class Result:
         return tuple(comparison for comparison in self.comparisons if not comparison.passed)
 
     def __str__(self) -> str:
-        """What a person needs to act: the first mismatch, the probable mistake, what else differs."""
+        """Say what you need to act: the first mismatch, the probable mistake, what else differs."""
+        if self.problem:
+            return self.problem
+        count = len(self.comparisons)
         if self.passed:
-            return f"{self.check}: all {len(self.comparisons)} comparisons pass"
+            return f"{self.check}: all {count} comparisons pass"
         first, *rest = self.failed
+        misshapen = first.answer.shape != first.expected.shape
         lines = [
-            f"{self.check}: {len(self.failed)} of {len(self.comparisons)} comparisons fail; the first:"
+            f"{self.check}: {len(self.failed)} of {count} comparisons fail; the first:",
+            *([f"  {self.returns}"] if misshapen and self.returns else []),
+            f"  {first.describe()}",
+            *self._diagnosis(),
         ]
-        lines += [f"  {first.describe()}", *self._diagnosis()]
         if rest:
             lines.append("also wrong: " + _shortened([comparison.where for comparison in rest]))
         return "\n".join(lines)
 
     def _diagnosis(self) -> list[str]:
-        if self.suspects:
+        if self.suspects and self.suspects[0].dialect:
+            name = self.suspects[0].name
             return [
-                "this is the answer of a known mistake:",
-                *(f"  {m.name}: {m.says}" for m in self.suspects),
+                f"this is the dialect {name}, a variant and not a mistake: "
+                f"{self.suspects[0].sentence}",
+                f'  to check it, pass dialect="{name}"',
             ]
-        if 0 < len(self.alike) <= MOST_ALIKE:
-            return ["no known mistake gives this answer; these are wrong in the same places:"] + [
-                f"  {mutant.name}: {mutant.says}" for mutant in self.alike
-            ]
-        return ["no known mistake gives this answer"]
+        if self.suspects:
+            return ["this is the answer of a known mistake:", *map(_line, self.suspects)]
+        nothing = "no known mistake gives this answer"
+        for found, says in (
+            (self.partly, "  these give it in at least half of the comparisons that fail:"),
+            (
+                self.alike,
+                "  these fail in the same comparisons with other numbers, perhaps by chance:",
+            ),
+        ):
+            if 0 < len(found) <= MOST_ALIKE_NAMED:
+                return [nothing, says, *map(_line, found)]
+        return [nothing]
 
     def require(self) -> "Result":
         """Return the result itself; raises :class:`CheckFailed` unless everything passed."""
+        __tracebackhide__ = True
         if not self.passed:
             raise CheckFailed(self)
         return self
@@ -152,3 +190,7 @@ class CheckFailed(AssertionError):
 def _shortened(names: Sequence[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return "; ".join(names[:most]) + more
+
+
+def _line(mistake: KnownMistake) -> str:
+    return f"  {mistake.name}: {mistake.sentence}"

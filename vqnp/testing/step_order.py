@@ -1,85 +1,78 @@
-"""Checks of the order of things in a quantizer: search and look up, take the loss, and only then move the codebook.
+"""Checks of the order in a quantizer: search, look up, take the loss, and only then update.
 
-``check_quantizer_step``: ``step(state, embeddings, decay) -> (quantized, state)`` in training, in a dialect (embeddings
-``(N, D)``): ``quantized`` are the tokens from before the update. ``check_evaluation``: ``evaluate(state, embeddings) ->
-(quantized, state)``: nothing changes. The state is that of ``check_ema``.
+The state is that of ``check_ema``. ``quantized`` are the tokens from before the update.
 """
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
-from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update, require_dialect
+from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update_numpy
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.adapter import Arrays, Port, Precision
-from vqnp.testing.check import Check, Functions, judge, unpack
-from vqnp.testing.ema import READ, State, ema, start_of
-from vqnp.testing.golden import Case, cases, draw
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
+from vqnp.testing.ema import ARRAYS, State, book_of, dialects_beside, moved, start_of
 from vqnp.testing.nearest import squared_distances
-from vqnp.testing.result import Mutant, Result, Tolerance
 from vqnp.validation import Array
 
 ROUNDED = Tolerance(
     64,
-    "one step adds some sixteen embeddings of up to 4 each and divides them by small counts",
-    scale=4.0,
+    "one step adds some sixteen embeddings; the bound is relative to each array's largest number, "
+    "because the dialects differ by ε = 1e-5 in L",
 )
 UNCHANGED = Tolerance(0, "evaluation looks tokens up and changes no state: no number is computed")
 
 
-def check_quantizer_step(
-    step: Callable[..., Any],
-    *,
-    dialect: Dialect = "paper",
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check one training step: output by the old tokens, then the new state."""
-    require_dialect(dialect)
-    check = Check(
-        f"check_quantizer_step, dialect {dialect}",
-        _named(dialect),
-        _trained,
-        step_mutants(dialect),
-        ROUNDED,
-    )
-    return judge(check, (step,), Port(arrays, dtype), raises=raises)
+class QuantizerStep(Protocol):
+    """One training step of a quantizer."""
+
+    def __call__(self, state: State, embeddings: Any, decay: float, /) -> tuple[Any, State]:
+        """Return the quantized embeddings ``(N, D)`` and the new state."""
 
 
-def check_evaluation(
-    evaluate: Callable[..., Any],
-    *,
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check that evaluation quantizes and leaves the state alone."""
-    check = Check(
-        "check_evaluation", _named("evaluation"), _evaluated, EVALUATION_MUTANTS, UNCHANGED
-    )
-    return judge(check, (evaluate,), Port(arrays, dtype), raises=raises)
+class Evaluate(Protocol):
+    """A quantizer in evaluation."""
+
+    def __call__(self, state: State, embeddings: Any, /) -> tuple[Any, State]:
+        """Return the quantized embeddings ``(N, D)`` and the state."""
 
 
-def _named(name: str) -> tuple[Case, ...]:
-    return tuple(case for case in cases("quantizer_step") if case.name == name)
+def draw_cases(seed: int) -> tuple[Case, ...]:
+    """One step a dialect in training, and one in evaluation, from the same state."""
+    rng = np.random.default_rng(seed)
+    state = Codebook.start(draw(rng, 7, 3), rng.integers(1, 9, 7) / 2, rng=rng)
+    inputs = {name: getattr(state, name).copy() for name in ARRAYS}
+    inputs["embeddings"] = draw(rng, 24, 3)
+    codes, _ = nearest_numpy(inputs["embeddings"], state.tokens)
+    unchanged = {name: inputs[name] for name in ARRAYS}
+    made = [Case("evaluation", inputs, {"quantized": inputs["tokens"][codes]} | unchanged)]
+    made += [_case(dialect, dialect, inputs, codes) for dialect in DIALECTS]
+    return tuple(made)
 
 
-def _trained(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
-    return _called(case, functions, port, case.settings["decay"])
+def draw_faint_cases(seed: int) -> tuple[Case, ...]:
+    """One step a dialect from an L so small that ε shows in float32.
+
+    Six embeddings leave at least one of seven codes without hits. There, L is about 1e-4 and ε is
+    1e-5, so that the smoothed counts differ from L by more than float32 rounds.
+    """
+    rng = np.random.default_rng(seed)
+    tokens, counts = draw(rng, 7, 3), rng.integers(1, 9, 7) / 8192
+    inputs = {"tokens": tokens, "counts": counts, "sums": counts[:, None] * tokens}
+    inputs["embeddings"] = draw(rng, 6, 3)
+    codes, _ = nearest_numpy(inputs["embeddings"], tokens)
+    return tuple(_case(f"{name}, faint", name, inputs, codes) for name in DIALECTS)
 
 
-def _evaluated(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
-    return _called(case, functions, port)
-
-
-def _called(case: Case, functions: Functions, port: Port, *decay: float) -> dict[str, Any]:
-    answer = functions[0](port.give(start_of(case)), port.give(case.inputs["embeddings"]), *decay)
-    quantized, state = unpack(answer, "quantized, state")
-    return {"quantized": quantized} | {
-        name: state[name] for name in ("tokens", "counts", "sums") if name in state
-    }
+def _case(name: str, dialect: Dialect, inputs: dict[str, Array], codes: Array) -> Case:
+    """Return one step from ``inputs``."""
+    book = book_of(inputs)
+    ema_update_numpy(book, inputs["embeddings"], codes, 0.9, dialect)
+    right = {"quantized": inputs["tokens"][codes]}
+    right |= {array: getattr(book, array) for array in ARRAYS}
+    settings = {"decay": 0.9} | ({} if name == dialect else {"dialect": dialect})
+    return Case(name, inputs, right, settings)
 
 
 def search(state: State, embeddings: Array) -> Array:
@@ -100,7 +93,7 @@ def initialized_again(state: State, embeddings: Array) -> tuple[Array, State]:
 
 def steps_of(dialect: Dialect) -> dict[str, Callable[..., tuple[Array, State]]]:
     """Return every order in which a step of ``dialect`` can be taken, by name."""
-    update = ema(READ[dialect])
+    update = partial(moved, dialect=dialect)
 
     def ordered(give: Callable[..., tuple[Array, State]]) -> Callable[..., tuple[Array, State]]:
         def step(before: State, z: Array, decay: float = 0.9) -> tuple[Array, State]:
@@ -129,49 +122,100 @@ def steps_of(dialect: Dialect) -> dict[str, Callable[..., tuple[Array, State]]]:
 
 
 SAYS = {
-    "updated-before-lookup": "the output is looked up after the update: look up, take the loss, then update",
-    "updated-before-search": "the codebook moves before the search: search, take the loss, then update",
+    "updated-before-lookup": "the output is looked up after the update: look up first, update last",
+    "updated-before-search": "the codebook moves before the search: search first, update last",
     "not-updated": "the codebook does not move in training",
     "updated-twice": "the codebook moves twice in one step",
 }
 
 
-def step_mutants(dialect: Dialect) -> tuple[Mutant, ...]:
-    """Return what goes wrong with the order of a step."""
+def step_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
+    """Return the other dialects, and what goes wrong with the order of a step."""
     steps = steps_of(dialect)
-    return tuple(Mutant(name, says, (steps[name],)) for name, says in SAYS.items())
+    return (
+        *dialects_beside(dialect, lambda other: steps_of(other)["right"]),
+        *(KnownMistake(name, says, (steps[name],)) for name, says in SAYS.items()),
+    )
 
 
 _PAPER = steps_of("paper")
-EVALUATION_MUTANTS = (
-    Mutant("updates-in-evaluation", "the codebook moves in evaluation: freeze it there", (_PAPER["right"],)),
-    Mutant("updated-before-lookup", "the codebook moves in evaluation, and before the output is looked up",
-           (_PAPER["updated-before-lookup"],)),
-    Mutant("initialized-in-evaluation", "the codebook is placed on the embeddings of an evaluation", (initialized_again,)),
-)  # fmt: skip
+EVALUATION_MISTAKES = (
+    KnownMistake(
+        "updates-in-evaluation",
+        "the codebook moves in evaluation: freeze it there",
+        (_PAPER["right"],),
+    ),
+    KnownMistake(
+        "updated-before-lookup",
+        "the codebook moves in evaluation, and before the output is looked up",
+        (_PAPER["updated-before-lookup"],),
+    ),
+    KnownMistake(
+        "initialized-in-evaluation",
+        "the codebook is placed on the embeddings of an evaluation",
+        (initialized_again,),
+    ),
+)
 
 
-def make_cases() -> tuple[Case, ...]:
-    """One step a dialect in training, and one in evaluation, from the same state."""
-    rng = np.random.default_rng(7)
-    state = Codebook.start(draw(rng, 7, 3), rng.integers(1, 9, 7) / 2, rng=rng)
-    inputs = {name: getattr(state, name).copy() for name in ("tokens", "counts", "sums")}
-    inputs["embeddings"] = draw(rng, 24, 3)
-    codes, _ = nearest_numpy(inputs["embeddings"], state.tokens)
-    quantized = {"quantized": inputs["tokens"][codes]}
-    made = [
-        Case(
-            "evaluation",
-            inputs,
-            quantized | {name: inputs[name] for name in ("tokens", "counts", "sums")},
-        )
-    ]
-    for dialect in DIALECTS:
-        book = Codebook(inputs["tokens"].copy(), inputs["counts"].copy(), inputs["sums"].copy())
-        ema_update(book, inputs["embeddings"], codes, 0.9, dialect)
-        after = {"tokens": book.tokens, "counts": book.counts, "sums": book.sums}
-        made.append(Case(dialect, inputs, quantized | after, {"decay": 0.9}))
-    return tuple(made)
+def _answers(answer: Any) -> Answers:
+    quantized, state = unpack(answer, "quantized, state")
+    return {"quantized": quantized} | {name: state[name] for name in ARRAYS if name in state}
 
 
-MAKE = {"quantizer_step": make_cases}
+@check(
+    {"quantizer_step": draw_cases, "quantizer_step_faint": draw_faint_cases},
+    ROUNDED,
+    step_mistakes,
+)
+def check_quantizer_step(
+    case: Case, adapter: Adapter, step: QuantizerStep, *, dialect: Dialect = "paper"
+) -> Answers:
+    """Check one training step: the output by the old tokens, then the new state.
+
+    It catches a codebook that moves too early, twice or never. It recognizes other dialects.
+
+    Parameters
+    ----------
+    step : function
+        ``step(state, embeddings, decay) -> (quantized, state)``: the state as for ``check_ema``,
+        embeddings ``(N, D)``. Return the token of each embedding, ``(N, D)``, from before the
+        update, and the state after it: tokens ``(K, D)``, counts ``(K,)``, sums ``(K, D)``.
+    dialect : "paper", "counts-one", "smoothed-state" or "debiased"
+        The variant of the averages, see ``vqnp/quantize/ema.py``.
+
+    Example
+    -------
+    >>> print(check_quantizer_step(steps_of("paper")["right"]))
+    check_quantizer_step, dialect paper: all 8 comparisons pass
+    """
+    given = adapter.give(start_of(case)), adapter.give(case.inputs["embeddings"])
+    return _answers(step(*given, case.settings["decay"]))
+
+
+@check(
+    {"quantizer_step": draw_cases},
+    UNCHANGED,
+    EVALUATION_MISTAKES,
+    only=lambda case: case.name == "evaluation",
+)
+def check_evaluation(case: Case, adapter: Adapter, evaluate: Evaluate) -> Answers:
+    """Check that evaluation quantizes and leaves the state alone.
+
+    It catches a codebook that moves, or is placed anew, on the embeddings of an evaluation.
+
+    Parameters
+    ----------
+    evaluate : function
+        ``evaluate(state, embeddings) -> (quantized, state)``: the state as for ``check_ema``,
+        embeddings ``(N, D)``. Return the token of each embedding, ``(N, D)``, and the state as
+        it is: tokens ``(K, D)``, counts ``(K,)``, sums ``(K, D)``.
+
+    Example
+    -------
+    >>> def evaluate(state, embeddings):
+    ...     return state["tokens"][search(state, embeddings)], state
+    >>> print(check_evaluation(evaluate))
+    check_evaluation: all 4 comparisons pass
+    """
+    return _answers(evaluate(adapter.give(start_of(case)), adapter.give(case.inputs["embeddings"])))

@@ -1,52 +1,48 @@
-"""Check of the straight-through quantizer: ``forward(embeddings, tokens) -> quantized`` and
-``vjp(embeddings, tokens, dquantized) -> (dembeddings, dtokens)``.
+"""Check of the straight-through quantizer.
 
-Embeddings are the latents of images, ``(B, H, W, D)``, or ``(B, D, H, W)`` with ``layout="NCHW"``; tokens are ``(K, D)``. The gradient
-of the output is random and is passed to the embeddings as it is; the tokens get none: zeros, or None.
+The gradient of the output passes to the embeddings as it is. It is random, because all-ones would
+not notice a reversed batch. The tokens get no gradient.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.adapter import Arrays, Layout, Port, Precision
-from vqnp.testing.check import Check, Functions, judge, unpack
-from vqnp.testing.golden import Case, cases, draw
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.nearest import squared_distances
-from vqnp.testing.result import Mutant, Result, Tolerance
+from vqnp.testing.run import Functions, swap_axes
 from vqnp.validation import Array
 
 COPIED = Tolerance(4, "z + (token − z) rounds twice, a looked-up token not at all", scale=4.0)
 
 
-def check_straight_through(
-    forward: Callable[..., Any],
-    vjp: Callable[..., Any],
-    *,
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    layout: Layout = "NHWC",
-    raises: bool = True,
-) -> Result:
-    """Check output and gradients for a latent that is not square."""
-    check = Check("check_straight_through", cases("straight_through"), _run, MUTANTS, COPIED)
-    return judge(check, (forward, vjp), Port(arrays, dtype, layout), raises=raises)
+class Forward(Protocol):
+    """A straight-through quantizer."""
+
+    def __call__(self, embeddings: Any, tokens: Any, /) -> Any:
+        """Return the nearest tokens, shaped like the embeddings ``(B, H, W, D)``."""
 
 
-def _run(case: Case, functions: Functions, port: Port) -> dict[str, Any]:
-    forward, vjp = functions
-    z, tokens, dout = (case.inputs[name] for name in ("embeddings", "tokens", "dquantized"))
-    quantized = forward(port.image(z), port.give(tokens))
-    dz, dtokens = unpack(
-        vjp(port.image(z), port.give(tokens), port.image(dout)), "dembeddings, dtokens"
-    )
-    return {
-        "quantized": port.image_back(quantized),
-        "dembeddings": np.zeros(z.shape) if dz is None else port.image_back(dz),
-        "dtokens": np.zeros(tokens.shape) if dtokens is None else dtokens,
+class Vjp(Protocol):
+    """Its gradients."""
+
+    def __call__(self, embeddings: Any, tokens: Any, dquantized: Any, /) -> tuple[Any, Any]:
+        """Return the gradients of embeddings ``(B, H, W, D)`` and tokens ``(K, D)``."""
+
+
+def draw_cases(seed: int) -> tuple[Case, ...]:
+    """A latent of 2 images, 3 × 5 places and 4 channels; fewer tokens than places."""
+    rng = np.random.default_rng(seed)
+    z, tokens, dout = draw(rng, 2, 3, 5, 4), draw(rng, 6, 4), draw(rng, 2, 3, 5, 4)
+    codes, _ = nearest_numpy(z.reshape(-1, 4), tokens)
+    outputs = {
+        "quantized": tokens[codes].reshape(z.shape),
+        "dembeddings": dout,
+        "dtokens": np.zeros(tokens.shape),
     }
+    return (Case("3 × 5 places", {"embeddings": z, "tokens": tokens, "dquantized": dout}, outputs),)
 
 
 def codes_of(z: Array, tokens: Array) -> Array:
@@ -82,40 +78,78 @@ def to_tokens(z: Array, tokens: Array, dout: Array) -> Array:
     return dtokens
 
 
-def swap_axes(dout: Array) -> Array:
-    """Read the numbers of ``(B, H, W, D)`` as those of ``(B, W, H, D)``."""
-    b, h, w, d = dout.shape
-    return dout.reshape(b, w, h, d).swapaxes(1, 2)
+MISTAKES = (
+    KnownMistake(
+        "no-gradient",
+        "nothing passes the look-up: write z + stop_gradient(token − z)",
+        passes(np.zeros_like),
+    ),
+    KnownMistake(
+        "all-ones",
+        "the gradient of the output is ignored and ones are passed",
+        passes(np.ones_like),
+    ),
+    KnownMistake("axes-swapped", "H and W are swapped in the gradient", passes(swap_axes)),
+    KnownMistake(
+        "batch-reversed",
+        "the gradient comes back with the batch reversed",
+        passes(lambda dout: dout[::-1]),
+    ),
+    KnownMistake("sign", "the gradient points the wrong way", passes(np.negative)),
+    KnownMistake(
+        "averaged",
+        "the gradient is divided by the number of embeddings",
+        passes(lambda dout: dout / dout[..., 0].size),
+    ),
+    KnownMistake(
+        "gradient-to-tokens",
+        "the gradient goes to the tokens and not to the embeddings: a plain look-up",
+        (quantize, lambda z, tokens, dout: (None, to_tokens(z, tokens, dout))),
+    ),
+    KnownMistake(
+        "gradient-to-both",
+        "the tokens get a gradient as well; under EMA they get none",
+        (quantize, lambda z, tokens, dout: (dout, to_tokens(z, tokens, dout))),
+    ),
+    KnownMistake(
+        "not-quantized", "the output is z itself", (lambda z, tokens: z, passes(np.copy)[1])
+    ),
+    KnownMistake(
+        "channels-misread",
+        "channels-first latents are reshaped to (−1, D): move the channels last before",
+        (lambda z, tokens: written_back(quantize(read_as_rows(z), tokens)), passes(np.copy)[1]),
+    ),
+)
 
 
-MUTANTS = (
-    Mutant("no-gradient", "nothing passes the look-up: write z + stop_gradient(token − z)", passes(np.zeros_like)),
-    Mutant("all-ones", "the gradient of the output is ignored and ones are passed", passes(np.ones_like)),
-    Mutant("axes-swapped", "H and W are swapped in the gradient", passes(swap_axes)),
-    Mutant("batch-reversed", "the gradient comes back with the batch reversed", passes(lambda dout: dout[::-1])),
-    Mutant("sign", "the gradient points the wrong way", passes(np.negative)),
-    Mutant("averaged", "the gradient is divided by the number of embeddings", passes(lambda dout: dout / dout[..., 0].size)),
-    Mutant("gradient-to-tokens", "the gradient goes to the tokens and not to the embeddings: a plain look-up",
-           (quantize, lambda z, tokens, dout: (None, to_tokens(z, tokens, dout)))),
-    Mutant("gradient-to-both", "the tokens get a gradient as well; under EMA they get none",
-           (quantize, lambda z, tokens, dout: (dout, to_tokens(z, tokens, dout)))),
-    Mutant("not-quantized", "the output is z itself", (lambda z, tokens: z, passes(np.copy)[1])),
-    Mutant("channels-misread", "channels-first latents are reshaped to (−1, D): move the channels last before",
-           (lambda z, tokens: written_back(quantize(read_as_rows(z), tokens)), passes(np.copy)[1])),
-)  # fmt: skip
+@check({"straight_through": draw_cases}, COPIED, MISTAKES, images=True)
+def check_straight_through(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+    """Check output and gradients of the straight-through estimator, for latents not square.
 
+    It catches a gradient that stops, one that reaches the tokens, and misread channels.
 
-def make_cases() -> tuple[Case, ...]:
-    """A latent of 2 images, 3 × 5 places and 4 channels; fewer tokens than places."""
-    rng = np.random.default_rng(11)
-    z, tokens, dout = draw(rng, 2, 3, 5, 4), draw(rng, 6, 4), draw(rng, 2, 3, 5, 4)
-    codes, _ = nearest_numpy(z.reshape(-1, 4), tokens)
-    outputs = {
-        "quantized": tokens[codes].reshape(z.shape),
-        "dembeddings": dout,
-        "dtokens": np.zeros(tokens.shape),
+    Parameters
+    ----------
+    forward : function
+        ``forward(embeddings, tokens) -> quantized``: embeddings ``(B, H, W, D)``, or
+        ``(B, D, H, W)`` with ``layout="NCHW"``; tokens ``(K, D)``. Return the nearest tokens in
+        the shape of the embeddings.
+    vjp : function
+        ``vjp(embeddings, tokens, dquantized) -> (dembeddings, dtokens)``: the gradients for that
+        of the output. ``dtokens`` ``(K, D)`` is zero, and may be None. ``torch_vjp(forward)`` and
+        ``jax_vjp(forward)`` make this function by autograd.
+
+    Example
+    -------
+    >>> print(check_straight_through(quantize, lambda z, tokens, dquantized: (dquantized, None)))
+    check_straight_through: all 3 comparisons pass
+    """
+    z, tokens, dout = (case.inputs[name] for name in ("embeddings", "tokens", "dquantized"))
+    quantized = forward(adapter.image(z), adapter.give(tokens))
+    gradients = vjp(adapter.image(z), adapter.give(tokens), adapter.image(dout))
+    dz, dtokens = unpack(gradients, "dembeddings, dtokens")
+    return {
+        "quantized": adapter.image_back(quantized),
+        "dembeddings": np.zeros(z.shape) if dz is None else adapter.image_back(dz),
+        "dtokens": np.zeros(tokens.shape) if dtokens is None else dtokens,
     }
-    return (Case("3 × 5 places", {"embeddings": z, "tokens": tokens, "dquantized": dout}, outputs),)
-
-
-MAKE = {"straight_through": make_cases}

@@ -1,18 +1,14 @@
-"""Check of a VQ-VAE end to end: ten training steps of a small MLP or convolutional model from given parameters and tokens.
+"""Check of a VQ-VAE end to end: ten training steps from given parameters and tokens.
 
-``train(parameters, codebook, batches, settings)`` returns ten dictionaries, one a step: ``reconstruction`` and ``commitment``, plain
-means of squares, ``tokens``, and every parameter under its name, as they are after the step; ``counts``, ``sums`` and ``codes`` are
-compared where they are there. ``parameters`` and ``codebook`` (tokens, counts, sums) are dictionaries of arrays, ``batches`` is
-``(10, B, ...)``, images are channels-last and kernels ``(kh, kw, in, out)``, the transposed ones ``(kh, kw, out, in)``.
-
-A step is: loss ‖x − x̂‖² / variance + beta · commitment, its gradients, the optimizer, then eqs. 3 to 5 for the embeddings and codes
-of the same step. The layers are those of ``vqnp/models.py`` and ``vqnp/convolutional.py``, named by their places there; their sizes
-can be read off the parameters.
+The model is a small MLP or convolutional one. A step is: loss ‖x − x̂‖² / variance + beta ·
+commitment, its gradients, the optimizer, then eqs. 3 to 5 for the embeddings and codes of the same
+step. The layers are those of ``vqnp/networks.py``, named by their places there. You can read their
+sizes off the parameters.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -20,11 +16,11 @@ from vqnp import threads
 from vqnp.models import VQVAE
 from vqnp.networks import ConvSettings, MLPSettings, conv_vqvae, mlp_vqvae
 from vqnp.optim import Adam, AdamW
-from vqnp.quantize import EMA, Codebook
-from vqnp.testing.adapter import Arrays, Port, Precision, to_numpy
-from vqnp.testing.check import Check, Functions, judge
-from vqnp.testing.golden import Case, cases, draw
-from vqnp.testing.result import Mutant, Result, Tolerance
+from vqnp.quantize import EMA
+from vqnp.testing.adapter import to_numpy
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
+from vqnp.testing.ema import ARRAYS, book_of
+from vqnp.testing.run import Functions
 from vqnp.validation import Array
 
 Model = Literal["mlp", "conv"]
@@ -41,151 +37,22 @@ DEEP = Tolerance(
 )
 
 
-def check_training(
-    train: Callable[..., Any],
-    *,
-    model: Model = "mlp",
-    arrays: Arrays = "numpy",
-    dtype: Precision = "float64",
-    raises: bool = True,
-) -> Result:
-    """Check ten steps of ``model`` with every parameter."""
-    if model not in get_args(Model):
-        raise ValueError(f"model must be one of {', '.join(get_args(Model))}, got {model!r}")
-    chosen = tuple(case for case in cases("training") if case.name == model)
-    return judge(
-        Check(f"check_training, {model}", chosen, _run, MUTANTS, DEEP),
-        (train,),
-        Port(arrays, dtype),
-        raises=raises,
-    )
+class Train(Protocol):
+    """Ten steps of training."""
+
+    def __call__(
+        self,
+        parameters: dict[str, Any],
+        codebook: dict[str, Any],
+        batches: Any,
+        settings: dict[str, Any],
+        /,
+    ) -> list[dict[str, Any]]:
+        """Return a dictionary of losses and arrays for each of ten steps."""
 
 
-def parameters_of(case: Case) -> dict[str, Array]:
-    """Return the parameters at the start, by name."""
-    prefix = "parameters."
-    return {
-        name.removeprefix(prefix): array
-        for name, array in case.inputs.items()
-        if name.startswith(prefix)
-    }
-
-
-def _run(case: Case, functions: Functions, port: Port) -> dict[str, Array]:
-    codebook = {name: case.inputs[name] for name in ("tokens", "counts", "sums")}
-    given = (
-        port.give(parameters_of(case)),
-        port.give(codebook),
-        port.give(case.inputs["batches"]),
-        dict(case.settings),
-    )
-    steps = list(functions[0](*given))
-    if len(steps) != STEPS:
-        raise TypeError(f"train must return {STEPS} dictionaries, one a step, got {len(steps)}")
-    missing = [name for name in case.outputs if name not in steps[-1] and name not in OPTIONAL]
-    if missing:
-        raise TypeError(f"train must return {', '.join(missing)} for every step")
-    return {
-        name: np.stack([to_numpy(step[name]) for step in steps])
-        for name in case.outputs
-        if name in steps[-1]
-    }
-
-
-def trained(
-    parameters: dict[str, Array],
-    codebook: dict[str, Array],
-    batches: Array,
-    settings: dict[str, Any],
-    *,
-    update: str = "after",
-    passes: float = 1.0,
-) -> list[dict[str, Any]]:
-    """Train vqnp's own model, with what can go wrong: when the codebook moves, what passes straight through."""
-    model = build(parameters, codebook, settings)
-    optimizer, quantizer, seen = optimizer_for(model, settings), model.quantizer, []
-    straight = quantizer.backward
-    object.__setattr__(quantizer, "backward", lambda dv, cache: straight(passes * dv, cache))
-
-    def update_by(x: Array) -> None:
-        z = model.encode(x).reshape(-1, model.tokens.shape[1])
-        quantizer.update(z, quantizer.forward(z)[0])
-
-    with threads.limit(1):  # too little work to share
-        for x in batches:
-            if update == "before":
-                update_by(x)
-            step = model.loss_and_gradients(x)
-            optimizer.step(step.gradients)
-            if update == "after":
-                quantizer.update(step.embeddings, step.quantized)
-            if update == "anew":  # by the embeddings that the encoder has by now
-                update_by(x)
-            book = {name: quantizer.buffers[name] for name in ("tokens", "counts", "sums")}
-            seen.append(
-                step.losses
-                | {"codes": step.quantized.codes}
-                | {n: a.copy() for n, a in (model.params | book).items()}
-            )
-    return seen
-
-
-def build(
-    parameters: dict[str, Array], codebook: dict[str, Array], settings: dict[str, Any]
-) -> VQVAE:
-    """Return the model with these parameters and this codebook, in their precision."""
-    quantizer = EMA(len(codebook["tokens"]), settings["decay"], beta=settings["beta"])
-    kind = mlp_vqvae if settings["model"] == "mlp" else conv_vqvae
-    model = kind(SIZES[settings["model"]], quantizer, dtype=precision_of(parameters))
-    model.variance = settings["variance"]
-    for name, array in parameters.items():
-        model.params[name][:] = array
-    quantizer.use(
-        Codebook(codebook["tokens"].copy(), codebook["counts"].copy(), codebook["sums"].copy())
-    )
-    return model
-
-
-def precision_of(parameters: dict[str, Array]) -> Any:
-    """Return the precision of the parameters."""
-    return next(iter(parameters.values())).dtype
-
-
-def optimizer_for(model: VQVAE, settings: dict[str, Any]) -> Adam:
-    """Return the optimizer that the settings name."""
-    if settings["optimizer"] == "adamw":
-        return AdamW(model.params, settings["learning_rate"], weight_decay=settings["weight_decay"])
-    return Adam(model.params, settings["learning_rate"], amsgrad=settings["optimizer"] == "amsgrad")
-
-
-def with_settings(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Functions:
-    """Return a training with other settings than asked for."""
-    return (lambda p, codebook, x, settings: trained(p, codebook, x, settings | change(settings)),)
-
-
-def switched(**changes: Any) -> Functions:
-    """Return a training that does something wrong."""
-    return (partial(trained, **changes),)
-
-
-MUTANTS = (
-    Mutant("updated-first", "the codebook moves before the loss is taken: move it last", switched(update="before")),
-    Mutant("updated-anew", "the codebook moves by embeddings encoded after the optimizer's step: keep those of the loss",
-           switched(update="anew")),
-    Mutant("not-updated", "the codebook does not move", switched(update="never")),
-    Mutant("nothing-passes", "the decoder's gradient does not reach the encoder: z + stop_gradient(token − z)", switched(passes=0.0)),
-    Mutant("beta-forgotten", "the commitment is not weighed by beta", with_settings(lambda s: {"beta": 1.0})),
-    Mutant("commitment-forgotten", "the commitment is not in the loss", with_settings(lambda s: {"beta": 0.0})),
-    Mutant("beta-on-the-reconstruction", "beta weighs the reconstruction and not the commitment",
-           with_settings(lambda s: {"beta": 1.0, "variance": s["variance"] / s["beta"]})),
-    Mutant("decay-swapped", "γ weighs the new batch and 1 − γ the past", with_settings(lambda s: {"decay": 1 - s["decay"]})),
-    Mutant("variance-forgotten", "the reconstruction's error is not divided by the variance", with_settings(lambda s: {"variance": 1.0})),
-    Mutant("plain-adam", "the optimizer is Adam", with_settings(lambda s: {"optimizer": "adam"})),
-)  # fmt: skip
-
-
-def make_cases() -> tuple[Case, ...]:
-    """An MLP on points with AdamW, and the convolutional model on images of 8 × 12 pixels with AMSGrad."""
+def draw_cases(seed: int) -> tuple[Case, ...]:
+    """An MLP on points with AdamW, and convolutions on images of 8 × 12 pixels with AMSGrad."""
     common = {"decay": 0.9, "epsilon": 1e-8, "beta1": 0.9, "beta2": 0.999}
     mlp = {
         "model": "mlp",
@@ -203,7 +70,9 @@ def make_cases() -> tuple[Case, ...]:
         "beta": 0.25,
         "variance": 0.25,
     }
-    return _make_case(16, mlp | common, (16, 3), 6), _make_case(17, conv | common, (3, 8, 12, 3), 5)
+    return _make_case(seed, mlp | common, (16, 3), 6), _make_case(
+        seed + 1, conv | common, (3, 8, 12, 3), 5
+    )
 
 
 def _make_case(seed: int, settings: dict[str, Any], shape: tuple[int, ...], k: int) -> Case:
@@ -235,4 +104,166 @@ def _make_case(seed: int, settings: dict[str, Any], shape: tuple[int, ...], k: i
     )
 
 
-MAKE = {"training": make_cases}
+def trained(
+    parameters: dict[str, Array],
+    codebook: dict[str, Array],
+    batches: Array,
+    settings: dict[str, Any],
+    *,
+    update: str = "after",
+    passes: float = 1.0,
+) -> list[dict[str, Any]]:
+    """Train vqnp's own model; ``update`` and ``passes`` make it go wrong."""
+    model = build(parameters, codebook, settings)
+    optimizer, quantizer, seen = optimizer_for(model, settings), model.quantizer, []
+    straight = quantizer.backward
+    object.__setattr__(quantizer, "backward", lambda dv, cache: straight(passes * dv, cache))
+
+    def update_by(x: Array) -> None:
+        z = model.encode(x).reshape(-1, model.tokens.shape[1])
+        quantizer.update(z, quantizer.forward(z)[0])
+
+    with threads.limit(1):  # too little work to share
+        for x in batches:
+            if update == "before":
+                update_by(x)
+            step = model.loss_and_gradients(x)
+            optimizer.step(step.gradients)
+            if update == "after":
+                quantizer.update(step.embeddings, step.quantized)
+            if update == "anew":  # by the embeddings that the encoder has by now
+                update_by(x)
+            book = {name: quantizer.buffers[name] for name in ARRAYS}
+            seen.append(
+                step.losses
+                | {"codes": step.quantized.codes}
+                | {n: a.copy() for n, a in (model.params | book).items()}
+            )
+    return seen
+
+
+def build(
+    parameters: dict[str, Array], codebook: dict[str, Array], settings: dict[str, Any]
+) -> VQVAE:
+    """Return the model with these parameters and this codebook, in their precision."""
+    quantizer = EMA(len(codebook["tokens"]), settings["decay"], beta=settings["beta"])
+    kind = mlp_vqvae if settings["model"] == "mlp" else conv_vqvae
+    model = kind(SIZES[settings["model"]], quantizer, dtype=codebook["tokens"].dtype)
+    model.variance = settings["variance"]
+    for name, array in parameters.items():
+        model.params[name][:] = array
+    quantizer.use(book_of(codebook))
+    return model
+
+
+def optimizer_for(model: VQVAE, settings: dict[str, Any]) -> Adam:
+    """Return the optimizer that the settings name."""
+    if settings["optimizer"] == "adamw":
+        return AdamW(model.params, settings["learning_rate"], weight_decay=settings["weight_decay"])
+    return Adam(model.params, settings["learning_rate"], amsgrad=settings["optimizer"] == "amsgrad")
+
+
+def with_settings(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Functions:
+    """Return a training with other settings than asked for."""
+    return (lambda p, codebook, x, settings: trained(p, codebook, x, settings | change(settings)),)
+
+
+MISTAKES = (
+    KnownMistake(
+        "updated-first",
+        "the codebook moves before the loss is taken: move it last",
+        (partial(trained, update="before"),),
+    ),
+    KnownMistake(
+        "updated-anew",
+        "the codebook moves by embeddings encoded after the optimizer's step: keep the loss's",
+        (partial(trained, update="anew"),),
+    ),
+    KnownMistake("not-updated", "the codebook does not move", (partial(trained, update="never"),)),
+    KnownMistake(
+        "nothing-passes",
+        "the decoder's gradient does not reach the encoder: z + stop_gradient(token − z)",
+        (partial(trained, passes=0.0),),
+    ),
+    KnownMistake(
+        "beta-forgotten",
+        "the commitment is not weighed by beta",
+        with_settings(lambda s: {"beta": 1.0}),
+    ),
+    KnownMistake(
+        "commitment-forgotten",
+        "the commitment is not in the loss",
+        with_settings(lambda s: {"beta": 0.0}),
+    ),
+    KnownMistake(
+        "beta-on-the-reconstruction",
+        "beta weighs the reconstruction and not the commitment",
+        with_settings(lambda s: {"beta": 1.0, "variance": s["variance"] / s["beta"]}),
+    ),
+    KnownMistake(
+        "decay-swapped",
+        "γ weighs the new batch and 1 − γ the past",
+        with_settings(lambda s: {"decay": 1 - s["decay"]}),
+    ),
+    KnownMistake(
+        "variance-forgotten",
+        "the reconstruction's error is not divided by the variance",
+        with_settings(lambda s: {"variance": 1.0}),
+    ),
+    KnownMistake(
+        "plain-adam", "the optimizer is Adam", with_settings(lambda s: {"optimizer": "adam"})
+    ),
+)
+
+
+@check(
+    {"training": draw_cases},
+    DEEP,
+    MISTAKES,
+    names={f"training_{model}": {"model": model} for model in SIZES},
+)
+def check_training(case: Case, adapter: Adapter, train: Train, *, model: Model = "mlp") -> Answers:
+    """Check ten steps of a whole model, with every parameter.
+
+    It catches a wrong order of loss, optimizer and codebook, and misplaced weights of the losses.
+
+    Parameters
+    ----------
+    train : function
+        ``train(parameters, codebook, batches, settings) -> steps``: parameters is a dictionary of
+        arrays by name, ``cases("training")`` shows the names. Images are channels-last, kernels
+        ``(kh, kw, in, out)``, the transposed ones ``(kh, kw, out, in)``, matrices ``(in, out)``.
+        The codebook is a dictionary of tokens ``(K, D)``, counts ``(K,)`` and sums ``(K, D)``.
+        Batches are ``(10, B, ...)``. The settings are a dictionary of model, optimizer,
+        learning_rate, weight_decay, beta1, beta2, epsilon, beta, variance and decay. Return ten
+        dictionaries, as things are after each step: reconstruction and commitment, plain means of
+        squares; tokens ``(K, D)``; and every parameter under its name. Counts, sums and codes
+        ``(N,)`` are compared where they are there.
+    model : "mlp" or "conv"
+        The model, and with it the optimizer: AdamW for the MLP, AMSGrad for the convolutions.
+
+    Example
+    -------
+    >>> print(check_training(trained))
+    check_training, model mlp: all 18 comparisons pass
+    """
+    prefix = "parameters."
+    steps = list(
+        train(
+            {
+                n.removeprefix(prefix): adapter.give(a)
+                for n, a in case.inputs.items()
+                if prefix in n
+            },
+            {name: adapter.give(case.inputs[name]) for name in ARRAYS},
+            adapter.give(case.inputs["batches"]),
+            dict(case.settings),
+        )
+    )
+    if len(steps) != STEPS:
+        raise TypeError(f"train must return {STEPS} dictionaries, one a step, got {len(steps)}")
+    missing = [name for name in case.outputs if name not in steps[-1] and name not in OPTIONAL]
+    if missing:
+        raise TypeError(f"train must return {', '.join(missing)} for every step")
+    returned = [name for name in case.outputs if name in steps[-1]]
+    return {name: np.stack([to_numpy(step[name]) for step in steps]) for name in returned}

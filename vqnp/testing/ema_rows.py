@@ -1,0 +1,160 @@
+"""Two more checks of the moving averages: padded batches, and codes that get no hits for long.
+
+The state is that of ``check_ema``.
+"""
+
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from vqnp.quantize.ema import DIALECTS, Codebook, Dialect
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
+from vqnp.testing.ema import (
+    ROUNDED,
+    STEPS,
+    State,
+    Step,
+    begin,
+    draw_batches,
+    moved,
+    read_by,
+    run_steps,
+    taken,
+    zeroed,
+)
+
+FROZEN = Tolerance(0, "without hits M / L does not change: the token stays exactly where it is")
+
+
+class MaskedStep(Protocol):
+    """One step of the moving averages for a padded batch."""
+
+    def __call__(
+        self, state: State, embeddings: Any, codes: Any, decay: float, mask: Any, /
+    ) -> State:
+        """Return the state after a batch; where the mask ``(N,)`` is False, there is padding."""
+
+
+def draw_mask_cases(seed: int) -> tuple[Case, ...]:
+    """One case a dialect, with a third of each batch padded by something far away."""
+    rng = np.random.default_rng(seed)
+    tokens = draw(rng, 6, 2)
+    inputs = draw_batches(rng, tokens)
+    inputs["mask"] = np.stack([rng.permutation(16) >= 5 for _ in range(STEPS)])
+    inputs["embeddings"][~inputs["mask"]] += 8
+    made = []
+    for dialect in DIALECTS:
+        state = begin(dialect, tokens, np.full(6, 2.0), rng)
+        made.append(taken(dialect, dialect, state, inputs))
+    return tuple(made)
+
+
+def mask_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
+    """Return what goes wrong with padding."""
+    step = partial(moved, dialect=dialect)
+    return (
+        KnownMistake(
+            "padding-counted",
+            "padded embeddings are counted: leave out what the mask leaves out",
+            (step,),
+        ),
+        KnownMistake(
+            "mask-inverted",
+            "the mask is read the other way round: True marks embeddings, False padding",
+            (lambda state, z, codes, decay, mask: step(state, z[~mask], codes[~mask], decay),),
+        ),
+        KnownMistake(
+            "padding-zeroed",
+            "padded embeddings are set to zero, but still counted in L",
+            (lambda state, z, codes, decay, mask: step(state, z * mask[:, None], codes, decay),),
+        ),
+    )
+
+
+@check({"ema_mask": draw_mask_cases}, ROUNDED, mask_mistakes)
+def check_ema_mask(
+    case: Case, adapter: Adapter, step: MaskedStep, *, dialect: Dialect = "paper"
+) -> Answers:
+    """Check that padding does not move the averages.
+
+    It catches padding that is counted, zeroed padding, and an inverted mask.
+
+    Parameters
+    ----------
+    step : function
+        ``step(state, embeddings, codes, decay, mask) -> state``, as for ``check_ema``. The mask
+        ``(N,)`` of bool is False where an embedding ``(D,)`` and its code are only padding.
+    dialect : "paper", "counts-one", "smoothed-state" or "debiased"
+        The variant of the averages, see ``vqnp/quantize/ema.py``.
+
+    Example
+    -------
+    >>> (known,) = [m for m in mask_mistakes("paper") if m.name == "padding-zeroed"]
+    >>> print(check_ema_mask(*known.functions, raises=False).suspects[0].sentence)
+    padded embeddings are set to zero, but still counted in L
+    """
+    return run_steps(case, adapter, step)
+
+
+def draw_unused_cases(seed: int) -> tuple[Case, ...]:
+    """L starts at the smallest normal number, so that forty steps show what thousands would."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for dtype in np.float32, np.float64:
+        tokens, steps = draw(rng, 3, 2), 40
+        counts = np.array([2.0, *[float(np.finfo(dtype).tiny)] * 2])
+        state = Codebook.start(tokens, counts, rng=rng)
+        inputs = {
+            "embeddings": np.tile(tokens[0], (steps, 4, 1)),
+            "codes": np.zeros((steps, 4), np.int64),
+        }
+        case, right = (
+            taken(dtype.__name__, "paper", state, inputs),
+            {"tokens without hits": tokens[1:]},
+        )
+        made.append(Case(case.name, case.inputs, right, case.settings | {"dtype": case.name}))
+    return tuple(made)
+
+
+UNUSED_MISTAKES = (
+    KnownMistake(
+        "unused-divided",
+        "M / L is computed without hits, too, and both fade into denormal numbers: keep the old "
+        "token",
+        (read_by(lambda state, hits: state["sums"] / state["counts"][:, None]),),
+    ),
+    KnownMistake(
+        "counts-clamped",
+        "M / max(L, ε): once L is clamped below, M fades alone and the token goes to the origin",
+        (read_by(lambda state, hits: state["sums"] / np.maximum(state["counts"], 1e-5)[:, None]),),
+    ),
+    KnownMistake(
+        "unused-slides",
+        "smoothed counts let codes without hits slide to the origin",
+        (partial(moved, dialect="counts-one"),),
+    ),
+    KnownMistake("unused-zeroed", "codes without hits become 0", (read_by(zeroed),)),
+)
+
+
+@check({"ema_unused": draw_unused_cases}, FROZEN, UNUSED_MISTAKES)
+def check_ema_unused(case: Case, adapter: Adapter, step: Step) -> Answers:
+    """Check that a code keeps its token to the bit when L and M have faded (dialect `paper`).
+
+    It catches M / L of denormal numbers, a clamped L, and tokens that slide to the origin.
+
+    Parameters
+    ----------
+    step : function
+        ``step(state, embeddings, codes, decay) -> state``, as for ``check_ema``: tokens and sums
+        ``(K, D)``, counts ``(K,)``, embeddings ``(N, D)``, codes ``(N,)``. Some codes get no hits
+        for forty steps.
+
+    Example
+    -------
+    >>> known = UNUSED_MISTAKES[1].functions[0]  # M / max(L, ε)
+    >>> print(check_ema_unused(known, raises=False).suspects[0].name)
+    counts-clamped
+    """
+    return {"tokens without hits": run_steps(case, adapter, step)["tokens"][-1, 1:]}

@@ -1,0 +1,91 @@
+"""A PyTorch quantizer that keeps its own state, as the plain functions that the checks take."""
+
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any
+
+from vqnp.testing.ema import State
+
+Call = Callable[[Any, Any], tuple[Any, Any]]
+
+
+class torch_module:
+    """Give a stateful quantizer's state in and read it out, for every check that it fits.
+
+    Parameters
+    ----------
+    make : function
+        ``make(n_tokens, dim, decay) -> module``: a new module for K tokens ``(K, D)``.
+    state : dict
+        Where the module keeps tokens, counts and sums: names of attributes, with dots. Leave out
+        what it does not keep. An attribute that is computed is read and not set.
+    call : function, optional
+        ``call(module, embeddings) -> (quantized, codes)``, both in any shape. The default calls
+        the module with embeddings ``(1, N, D)`` and takes the first two things it returns.
+
+    Attributes
+    ----------
+    search, step, evaluate : function
+        What ``check_nearest``, ``check_quantizer_step`` and ``check_evaluation`` take, for
+        ``arrays="torch"``.
+
+    Example
+    -------
+    With `vector-quantize-pytorch` installed, these lines check its ``VectorQuantize``::
+
+        def make(n_tokens, dim, decay):
+            return VectorQuantize(dim, n_tokens, decay=decay)
+
+        names = {"tokens": "embed", "counts": "cluster_size", "sums": "embed_avg"}
+        mine = torch_module(make, {ours: f"_codebook.{name}" for ours, name in names.items()})
+        check_quantizer_step(mine.step, dialect="counts-one", arrays="torch", dtype="float32")
+
+    >>> mine = torch_module(lambda n_tokens, dim, decay: None, {"tokens": "embed"})
+    >>> sorted(mine.state)
+    ['tokens']
+    """
+
+    def __init__(
+        self,
+        make: Callable[[int, int, float], Any],
+        state: Mapping[str, str],
+        call: Call | None = None,
+    ) -> None:
+        self.make, self.state = make, dict(state)
+        self.call = call or (lambda module, z: tuple(module(z[None])[:2]))
+
+    def module(self, state: State, decay: float = 0.9) -> Any:
+        """Return a module in ``state``, in the precision of its tokens."""
+        n_tokens, dim = state["tokens"].shape
+        made = self.make(n_tokens, dim, decay).to(state["tokens"].dtype)
+        held = {name for name, _ in made.named_buffers()}
+        held |= {name for name, _ in made.named_parameters()}
+        for ours, theirs in self.state.items():
+            if ours in state and theirs in held:
+                array = attrgetter(theirs)(made)
+                array.data.copy_(state[ours].reshape(array.shape))
+        return made
+
+    def read(self, module: Any, state: State) -> State:
+        """Return the state of ``module``, in the shapes of ``state``, a step later."""
+        found = {ours: attrgetter(theirs)(module) for ours, theirs in self.state.items()}
+        shaped = {n: a.detach().clone().reshape(state[n].shape) for n, a in found.items()}
+        return shaped | {"steps": state["steps"] + 1}
+
+    def search(self, points: Any, tokens: Any) -> Any:
+        """Return codes ``(N,)``."""
+        counts = tokens.new_ones(len(tokens))  # M / L is the token, where a module computes it
+        state = {"tokens": tokens, "counts": counts, "sums": tokens}
+        return self.call(self.module(state).eval(), points)[1].reshape(-1)
+
+    def step(self, state: State, embeddings: Any, decay: float) -> tuple[Any, State]:
+        """Return the quantized embeddings and the state after one step in training."""
+        return self._called(self.module(state, decay).train(), state, embeddings)
+
+    def evaluate(self, state: State, embeddings: Any) -> tuple[Any, State]:
+        """Return the quantized embeddings and the state after an evaluation."""
+        return self._called(self.module(state).eval(), state, embeddings)
+
+    def _called(self, module: Any, state: State, embeddings: Any) -> tuple[Any, State]:
+        quantized = self.call(module, embeddings)[0].reshape(embeddings.shape)
+        return quantized.detach(), self.read(module, state)
