@@ -80,11 +80,11 @@ def test_bug_01_kmeans_sets_the_tokens_but_not_the_sums(monkeypatch):
         made.update(points, made.forward(points)[0])
         np.testing.assert_allclose(made.codebook.tokens, before, rtol=1e-12)
 
-    def place(self, codes, tokens, counts):
+    def set_tokens(self, codes, tokens, counts):
         self.tokens[codes], self.counts[codes], self.sums[codes] = tokens, counts, tokens
 
     check()
-    monkeypatch.setattr(Codebook, "place", place)
+    monkeypatch.setattr(Codebook, "set_tokens", set_tokens)
     fails(check)
 
 
@@ -280,7 +280,7 @@ def test_bug_11_a_revived_code_keeps_its_old_averages(monkeypatch):
     check()
     monkeypatch.setattr(
         Codebook,
-        "place",
+        "set_tokens",
         lambda self, codes, tokens, counts: self.tokens.__setitem__(codes, tokens),
     )
     monkeypatch.setattr(Codebook, "start", lambda *_, **__: Codebook(

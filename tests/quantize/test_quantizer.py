@@ -116,7 +116,7 @@ def test_one_token_serves_all(embeddings):
 
 
 def test_more_tokens_than_embeddings_warns_and_works(embeddings):
-    with pytest.warns(UserWarning, match="k = 50 tokens for 40 points"):
+    with pytest.warns(UserWarning, match="n_tokens is 50 for 40 points"):
         made = quantizer(embeddings, n_tokens=50)
     np.testing.assert_array_equal(made.forward(embeddings)[0].vectors, embeddings)
 
