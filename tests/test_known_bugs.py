@@ -139,8 +139,9 @@ def test_bug_05_unused_codes_underflow(monkeypatch):
     ema_module = sys.modules["vqnp.quantize.ema"]
     move = ema_module.move[0]
 
-    def always(tokens, counts, sums, *others):
-        move(tokens, counts, sums, *others)
+    def always(state, *others):
+        move(state, *others)
+        tokens, counts, sums = state
         tokens[:] = sums / counts[:, None]
 
     monkeypatch.setattr(ema_module, "move", (always, always))

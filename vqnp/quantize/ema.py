@@ -161,12 +161,12 @@ def ema_update(
         # A NaN in the embeddings shows in `sums`, usually the smaller array to scan.
         if not np.isfinite(sums).all():
             require_finite(embeddings, "embeddings")
-        move[sums.size >= PARALLEL_COORDINATES](*state, hits, sums, decay, paper)
+        move[sums.size >= PARALLEL_COORDINATES](state, hits, sums, decay, paper)
     else:
         require_finite(embeddings, "embeddings")
         starts, rows = rows_by_code(codes, k)
         hits = np.diff(starts).astype(np.float64)
-        sum_and_move(*state, embeddings, starts, rows, decay, paper)
+        sum_and_move(state, embeddings, starts, rows, decay, paper)
     codebook.steps += 1
     if not paper:
         _divide_by_smoothed(codebook, decay, dialect)
