@@ -659,7 +659,7 @@ print(compiled)
 # 2. Write `breakpoint()` into `_move_codes` of `vqnp/fast/averages.py`, run with the variable set, and follow $L$ of one
 #    code through three calls of `ema_update`; compare with your own arithmetic. Which code's $L$ changes although
 #    nothing chose it?
-# 3. Give unused codes another chance: `Codebook.place` puts codes at new places with weights of your choice. Find a
+# 3. Give unused codes another chance: `Codebook.set_tokens` puts codes at new places with weights of your choice. Find a
 #    rule (when is a code dead? where should it go? with which weight?), build a case in which it helps, and one in
 #    which it does harm.
 #

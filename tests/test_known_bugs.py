@@ -80,11 +80,11 @@ def test_bug_01_kmeans_sets_the_tokens_but_not_the_sums(monkeypatch):
         made.update(points, made.forward(points)[0])
         np.testing.assert_allclose(made.codebook.tokens, before, rtol=1e-12)
 
-    def place(self, codes, tokens, counts):
+    def set_tokens(self, codes, tokens, counts):
         self.tokens[codes], self.counts[codes], self.sums[codes] = tokens, counts, tokens
 
     check()
-    monkeypatch.setattr(Codebook, "place", place)
+    monkeypatch.setattr(Codebook, "set_tokens", set_tokens)
     fails(check)
 
 
@@ -139,8 +139,9 @@ def test_bug_05_unused_codes_underflow(monkeypatch):
     ema_module = sys.modules["vqnp.quantize.ema"]
     move = ema_module.move[0]
 
-    def always(tokens, counts, sums, *others):
-        move(tokens, counts, sums, *others)
+    def always(state, *others):
+        move(state, *others)
+        tokens, counts, sums = state
         tokens[:] = sums / counts[:, None]
 
     monkeypatch.setattr(ema_module, "move", (always, always))
@@ -280,7 +281,7 @@ def test_bug_11_a_revived_code_keeps_its_old_averages(monkeypatch):
     check()
     monkeypatch.setattr(
         Codebook,
-        "place",
+        "set_tokens",
         lambda self, codes, tokens, counts: self.tokens.__setitem__(codes, tokens),
     )
     monkeypatch.setattr(Codebook, "start", lambda *_, **__: Codebook(

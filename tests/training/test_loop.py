@@ -241,7 +241,7 @@ def test_training_lowers_the_loss():
 
 def test_one_token_works_and_more_tokens_than_data_warn():
     assert small_train(model=small_model(n_tokens=1)).history[-1].perplexity == 1
-    with pytest.warns(UserWarning, match="k = 50 tokens for 40 points: 10 tokens are copies"):
+    with pytest.warns(UserWarning, match="n_tokens is 50 for 40 points: 10 tokens are copies"):
         assert small_train(model=small_model(n_tokens=50)).history[-1].codes_used <= 50
 
 

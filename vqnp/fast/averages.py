@@ -14,42 +14,28 @@ from vqnp.jit import both, kernel, parallel_kernel
 from vqnp.validation import Array
 
 BLOCK_COORDINATES = 1 << 12  # numbers per block, so that a block's sums fit in cache
+State = tuple[Array, Array, Array]  # tokens, L and M
 
 
 @both
-def move(
-    tokens: Array,
-    counts: Array,
-    sums: Array,
-    hits: Array,
-    batch_sums: Array,
-    decay: float,
-    paper: bool,
-) -> None:
+def move(state: State, hits: Array, batch_sums: Array, decay: float, paper: bool) -> None:
     """Move every code by the batch's sums ``(K, D)``."""
+    tokens, counts, sums = state
     size = max(1, BLOCK_COORDINATES // tokens.shape[1])
     for block in prange(-(-len(counts) // size)):
         rows = slice(block * size, (block + 1) * size)
-        _move_codes(
-            tokens[rows], counts[rows], sums[rows], hits[rows], batch_sums[rows], decay, paper
-        )
+        part = tokens[rows], counts[rows], sums[rows]
+        _move_codes(part, hits[rows], batch_sums[rows], decay, paper)
 
 
 @kernel
-def _move_codes(
-    tokens: Array,
-    counts: Array,
-    sums: Array,
-    hits: Array,
-    batch_sums: Array,
-    decay: float,
-    paper: bool,
-) -> None:
+def _move_codes(part: State, hits: Array, batch_sums: Array, decay: float, paper: bool) -> None:
     """Apply eqs. 3 and 4 in place, and the paper's eq. 5 to the codes that were hit.
 
     Without hits, eq. 5 leaves a token where it is. The computed M / L would drift, because both
     fade into denormal numbers.
     """
+    tokens, counts, sums = part
     average, of_batch = sums.reshape(-1), batch_sums.reshape(-1)  # one long loop vectorizes
     for i in range(len(average)):
         average[i] = decay * average[i] + (1 - decay) * of_batch[i]  # eq. 3
@@ -63,26 +49,19 @@ def _move_codes(
 
 @parallel_kernel
 def sum_and_move(
-    tokens: Array,
-    counts: Array,
-    sums: Array,
-    embeddings: Array,
-    starts: Array,
-    rows: Array,
-    decay: float,
-    paper: bool,
+    state: State, embeddings: Array, starts: Array, rows: Array, decay: float, paper: bool
 ) -> None:
     """Do the same for rows sorted by code, and sum a block of codes at a time.
 
     The sums of all codes would need as much room as the codebook.
     """
+    tokens, counts, sums = state
     size = max(1, BLOCK_COORDINATES // tokens.shape[1])
     for block in prange(-(-len(counts) // size)):
         first, last = block * size, min((block + 1) * size, len(counts))
         hits, batch_sums = _statistics_of(first, last, embeddings, starts, rows)
-        _move_codes(
-            tokens[first:last], counts[first:last], sums[first:last], hits, batch_sums, decay, paper
-        )
+        part = tokens[first:last], counts[first:last], sums[first:last]
+        _move_codes(part, hits, batch_sums, decay, paper)
 
 
 @kernel

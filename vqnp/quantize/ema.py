@@ -28,12 +28,17 @@ Shapes: embeddings ``(N, D)``, codes ``(N,)``, tokens, m and M ``(K, D)``, l and
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from vqnp.fast.averages import move, rows_by_code, sum_and_move
 from vqnp.losses import commitment
+from vqnp.quantize.codebook import DIALECTS as DIALECTS
+from vqnp.quantize.codebook import Codebook as Codebook
+from vqnp.quantize.codebook import Dialect as Dialect
+from vqnp.quantize.codebook import require_dialect as require_dialect
+from vqnp.quantize.codebook import smoothed as smoothed
 from vqnp.quantize.lloyd import (
     batch_statistics,
     batch_statistics_loop,
@@ -52,90 +57,8 @@ from vqnp.validation import (
     require_share,
 )
 
-Dialect = Literal["paper", "counts-one", "smoothed-state", "debiased"]
-DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
-EPSILON = 1e-5
 PARALLEL_COORDINATES = 1 << 14  # of the codebook; fewer have moved before a second thread wakes
 SORT_COORDINATES = 1 << 18  # from this size, sort rows by code instead of allocating (K, D) sums
-
-
-@dataclass
-class Codebook:
-    """The tokens and the moving averages behind them, changed in place by ``ema_update``.
-
-    Parameters
-    ----------
-    tokens : array (K, D), float32 or float64
-        The codebook.
-    counts : array (K,)
-        L, the moving average of each code's hits.
-    sums : array (K, D)
-        M, the moving average of the sum of each code's embeddings.
-    steps : int, or int64 array ()
-        Updates so far.
-
-    Example
-    -------
-    >>> import numpy as np
-    >>> codebook = Codebook.start(np.array([[1.0], [4.0]]), np.array([2.0, 3.0]))
-    >>> codebook.sums.tolist()
-    [[2.0], [12.0]]
-    """
-
-    tokens: Array
-    counts: Array
-    sums: Array
-    steps: int | Array = 0
-
-    @classmethod
-    def start(
-        cls,
-        tokens: Array,
-        counts: Array,
-        dialect: Dialect = "paper",
-        *,
-        rng: int | np.random.Generator = 0,
-    ) -> "Codebook":
-        """Begin with ``tokens`` ``(K, D)`` in the state that ``dialect`` begins with.
-
-        Only `paper` uses ``counts`` ``(K,)``, the expected hits of a batch: L = counts,
-        M = L · token. Only `smoothed-state` draws from ``rng``. Raises ``ValueError`` for an
-        unknown dialect or counts of another shape.
-        """
-        require_dialect(dialect)
-        tokens = require_points(tokens, "tokens").copy()
-        if np.shape(counts) != (len(tokens),):
-            raise ValueError(f"counts must have shape ({len(tokens)},), got {np.shape(counts)}")
-        codebook = cls(tokens, np.zeros(len(tokens), tokens.dtype), np.zeros_like(tokens))
-        if dialect == "paper":
-            codebook.set_tokens(np.arange(len(tokens)), tokens, counts)
-        elif dialect == "counts-one":
-            codebook.set_tokens(np.arange(len(tokens)), tokens, np.ones(len(tokens)))
-        elif dialect == "smoothed-state":
-            codebook.sums[:] = np.random.default_rng(rng).standard_normal(tokens.shape)
-        return codebook
-
-    def set_tokens(self, codes: Array, tokens: Array, counts: Array) -> None:
-        """Put ``codes`` at ``tokens`` with weight ``counts``: token, L, and M = L · token.
-
-        The three move together: the old M would pull a token moved alone back at the next update.
-        """
-        self.tokens[codes] = tokens
-        self.counts[codes] = counts
-        self.sums[codes] = self.counts[codes, None] * self.tokens[codes]
-
-
-def require_dialect(dialect: str) -> None:
-    """Raise ``ValueError`` unless ``dialect`` is one of ``DIALECTS``."""
-    if dialect not in DIALECTS:
-        raise ValueError(f"dialect must be one of {', '.join(DIALECTS)}, got {dialect!r}")
-
-
-def smoothed(counts: Array) -> Array:
-    """Return S ``(K,)`` float64: a little of the total of ``counts`` moves to codes with none."""
-    counts = counts.astype(np.float64)
-    total = counts.sum()
-    return (counts + EPSILON) / (total + len(counts) * EPSILON) * total
 
 
 def ema_update_loop(
@@ -238,12 +161,12 @@ def ema_update(
         # A NaN in the embeddings shows in `sums`, usually the smaller array to scan.
         if not np.isfinite(sums).all():
             require_finite(embeddings, "embeddings")
-        move[sums.size >= PARALLEL_COORDINATES](*state, hits, sums, decay, paper)
+        move[sums.size >= PARALLEL_COORDINATES](state, hits, sums, decay, paper)
     else:
         require_finite(embeddings, "embeddings")
         starts, rows = rows_by_code(codes, k)
         hits = np.diff(starts).astype(np.float64)
-        sum_and_move(*state, embeddings, starts, rows, decay, paper)
+        sum_and_move(state, embeddings, starts, rows, decay, paper)
     codebook.steps += 1
     if not paper:
         _divide_by_smoothed(codebook, decay, dialect)
