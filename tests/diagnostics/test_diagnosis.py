@@ -233,7 +233,7 @@ def test_memory_is_that_of_a_block_and_not_of_the_embeddings(tmp_path, monkeypat
     stored.flush()
     embeddings = np.load(tmp_path / "embeddings.npy", mmap_mode="r")
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 4096)
-    monkeypatch.setattr("vqnp.validation.BLOCK", 4096)
+    monkeypatch.setattr("vqnp.validation.VALUES_A_BLOCK", 4096)
     monkeypatch.setattr(
         "vqnp.diagnostics.diagnosis.count_modes", lambda points, seed: 1
     )  # a fixed sample of 5,000
