@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vqnp import train
-from vqnp.data import scale, variance
+from vqnp.data import pixel_variance, pixels_to_float
 from vqnp.diagnostics import perplexity
 from vqnp.experiments import image_run
 from vqnp.experiments.image_run import evaluate, execute_images, load_image_result, pretrain
@@ -54,7 +54,7 @@ def outcome(directory):
 def test_shared_pretraining_gives_the_bits_of_one_run_in_one_go(image_plan, tmp_path):
     setting = arm(image_plan, 4, 1, pretrained=True)
     images = setting.data.load()
-    model = setting.build(variance(images.train))
+    model = setting.build(pixel_variance(images.train))
     history = train(model, images.train, setting.schedule, setting.train, seed=setting.seed)
     numbers, arrays = evaluate(model, images.test)
 
@@ -76,14 +76,14 @@ def test_numbers_are_of_the_whole_test_set(image_plan, monkeypatch):
     """One image at a time or all at once: codes are counted before any perplexity is taken, and errors are plain."""
     setting = arm(image_plan, 8, 0, pretrained=False)
     images = setting.data.load()
-    model = setting.build(variance(images.train))
-    points = model.encode(scale(images.train)).reshape(-1, 32)
+    model = setting.build(pixel_variance(images.train))
+    points = model.encode(pixels_to_float(images.train)).reshape(-1, 32)
     model.quantizer.initialize(points, len(points), np.random.default_rng(0))
     together, arrays = evaluate(model, images.test)
     monkeypatch.setattr(image_run, "BATCH", 1)
     apart, same = evaluate(model, images.test)
     np.testing.assert_array_equal(arrays["counts"], same["counts"])
-    x = scale(images.test)
+    x = pixels_to_float(images.test)
     codes = model.quantize(x)[1]
     assert arrays["counts"].sum() == len(codes) == 64 * len(x)
     assert together["perplexity"] == apart["perplexity"] == pytest.approx(perplexity(codes, 8))
@@ -106,13 +106,13 @@ def test_no_more_images_are_kept_than_are_shown(image_plan, monkeypatch):
     images = setting.data.load()
     model = setting.build(1.0)
     model.quantizer.initialize(
-        model.encode(scale(images.train)).reshape(-1, 32), 9, np.random.default_rng(0)
+        model.encode(pixels_to_float(images.train)).reshape(-1, 32), 9, np.random.default_rng(0)
     )
     monkeypatch.setattr(image_run, "SHOWN", 3)
     monkeypatch.setattr(image_run, "BATCH", 2)
     _, arrays = evaluate(model, images.test)
     assert len(arrays["originals"]) == len(arrays["reconstructions"]) == 3
-    whole = model.reconstruct(scale(images.test[:3]))
+    whole = model.reconstruct(pixels_to_float(images.test[:3]))
     np.testing.assert_allclose(
         arrays["reconstructions"] / 255 - 0.5, np.clip(whole, -0.5, 0.5), atol=0.51 / 255
     )

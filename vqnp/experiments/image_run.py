@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vqnp import threads
-from vqnp.data import scale, variance
+from vqnp.data import pixel_variance, pixels_to_float
 from vqnp.diagnostics import diagnose
 from vqnp.diagnostics.assignment import Assignment
 from vqnp.experiments.image_setting import ImageSetting, Pretraining
@@ -53,7 +53,7 @@ def pretrain(setting: Pretraining, directory: Path, resume: bool = False) -> Non
     images = setting.data.load()
     if resume and is_finished(path, setting, images):
         return
-    model = conv_vqvae(setting.sizes, variance=variance(images.train), rng=setting.seed)
+    model = conv_vqvae(setting.sizes, variance=pixel_variance(images.train), rng=setting.seed)
     begun = time.perf_counter()
     checkpoint = path.with_suffix(".checkpoint.npz")
     history = train(
@@ -79,7 +79,7 @@ def execute_images(setting: ImageSetting, directory: Path, resume: bool = False)
     images = setting.data.load()
     if resume and is_finished(path, setting, images):
         return
-    model = setting.build(variance(images.train))
+    model = setting.build(pixel_variance(images.train))
     before = (
         []
         if setting.pretraining is None
@@ -123,7 +123,7 @@ def evaluate(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str, Array
     error = quantization = 0.0
     clouds, shown = [], []
     for start in range(0, len(test), BATCH):
-        x = scale(test[start : start + BATCH])
+        x = pixels_to_float(test[start : start + BATCH])
         z = model.encode(x)
         points = z.reshape(-1, z.shape[-1])  # (B·H/4·W/4, D)
         quantized, codes, _ = model.quantizer.forward(points)[0]
