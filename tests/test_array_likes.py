@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
+from vqnp import diagnostics
 from vqnp.validation import NotFiniteError, as_array, as_labels, as_points
 
 POINTS = np.arange(24.0).reshape(2, 3, 4)  # two pictures' rows of three latents, D = 4
@@ -182,3 +183,68 @@ def test_labels_come_in_any_shape(make):
 def test_labels_must_be_integers_one_each(labels, error, message):
     with pytest.raises(error, match=message):
         as_labels(labels, "y", 4)
+
+
+RNG = np.random.default_rng(0)
+EMBEDDINGS = RNG.integers(-40, 40, (3, 10, 4)) / 8  # exact in float16
+TOKENS = EMBEDDINGS.reshape(30, 4)[::5] + 0.125
+LABELS = np.arange(30) % 3
+MEASURES = {
+    "class_divergence": (TOKENS, EMBEDDINGS, LABELS),
+    "class_spread_ratio": (EMBEDDINGS / 2, EMBEDDINGS, LABELS),
+    "codes_used": (LABELS, 5),
+    "count_modes": (EMBEDDINGS,),
+    "diagnose": (EMBEDDINGS, TOKENS, LABELS),
+    "effective_dimension": (EMBEDDINGS,),
+    "effective_rank": (EMBEDDINGS,),
+    "energy_distance": (EMBEDDINGS, TOKENS),
+    "outside": (TOKENS, EMBEDDINGS),
+    "perplexity": (LABELS, 5),
+    "perplexity_of_counts": (LABELS,),
+    "quantization_error": (EMBEDDINGS, TOKENS),
+    "share_outside": (TOKENS, EMBEDDINGS),
+    "spread_ratio": (TOKENS, EMBEDDINGS),
+}
+OF_A_DIAGNOSIS = {"Comparison", "Diagnosis", "readings", "side_by_side", "verdict"}
+
+
+def flat(value):
+    return value.reshape(-1, value.shape[-1]) if np.ndim(value) == 3 else value
+
+
+def test_every_measure_is_here():
+    assert set(MEASURES) | OF_A_DIAGNOSIS == set(diagnostics.__all__)
+
+
+@pytest.mark.parametrize("form", ["lists", "tensor", "read-only", "DLPack", "Fortran order"])
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_takes_every_form(name, form):
+    measure, arguments = getattr(diagnostics, name), MEASURES[name]
+    expected = measure(*map(flat, arguments))
+    made = [FORMS[form][0](x) if isinstance(x, np.ndarray) else x for x in arguments]
+    np.testing.assert_equal(measure(*made), expected)
+
+
+@pytest.mark.parametrize("form", ["float16", "big-endian float32", "tensor with gradient"])
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_takes_points_of_every_precision(name, form):
+    """The values are exact in each of them, and the statistics are computed in float64."""
+    measure, arguments = getattr(diagnostics, name), MEASURES[name]
+    make = [x.dtype.kind == "f" if isinstance(x, np.ndarray) else False for x in arguments]
+    made = [FORMS[form][0](x) if of else x for x, of in zip(arguments, make, strict=True)]
+    expected, measured = measure(*map(flat, arguments)), measure(*made)
+    if name == "diagnose":
+        expected, measured = (list(vars(one).values()) for one in (expected, measured))
+    for a, b in zip(np.atleast_1d(measured), np.atleast_1d(expected), strict=True):
+        assert a == b or a == pytest.approx(b, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_no_measure_takes_masked_or_complex_arrays(name):
+    for spoil, given in ((np.ma.array, "masked array"), (np.complex128, "complex128")):
+        for i, argument in enumerate(MEASURES[name]):
+            if isinstance(argument, np.ndarray):
+                arguments = [*MEASURES[name]]
+                arguments[i] = spoil(argument)
+                with pytest.raises(TypeError, match=given):
+                    getattr(diagnostics, name)(*arguments)

@@ -252,6 +252,17 @@ def require_integer(value: Any, name: str, *, least: int) -> int:
     return int(value)
 
 
+def as_seed(rng: int | np.random.Generator, name: str = "rng") -> int:
+    """Return an int seed of at least 0 as it is, and from a generator a seed drawn.
+
+    For functions that start several random streams from one seed.
+    Raises ``TypeError`` or ``ValueError``.
+    """
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(1 << 32))
+    return require_integer(rng, name, least=0)
+
+
 def require_share(value: float, name: str) -> float:
     """Return ``value`` once it is known to lie in ``[0, 1)``; raises ``ValueError``."""
     if not 0 <= value < 1:

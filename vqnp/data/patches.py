@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from vqnp.data.dataset import Source
 from vqnp.data.images import Images
-from vqnp.validation import Array, require_integer
+from vqnp.validation import Array, as_seed, require_integer
 
 SIDE = 32  # pixels
 
@@ -62,7 +62,7 @@ def load_patches(
     """
     from sklearn.datasets import load_sample_images
 
-    seed = int(rng.integers(1 << 32)) if isinstance(rng, np.random.Generator) else rng
+    seed = as_seed(rng)
     pictures = np.stack(load_sample_images().images)  # (2, 427, 640, 3), the temple first
     patches = cut_patches(pictures, train, test, seed)
     counts = f"{train:,} training and {test:,} test patches"
@@ -79,7 +79,6 @@ def cut_patches(
     """
     require_integer(train, "train", least=1)
     require_integer(test, "test", least=1)
-    require_integer(seed, "rng", least=0)
     width = pictures.shape[2]
     left, right = 2 * width // 5, 3 * width // 5  # the test strip
     edge = np.arange(width - SIDE + 1)  # where a patch's left edge may lie
