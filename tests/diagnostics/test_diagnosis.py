@@ -172,7 +172,7 @@ def test_the_verdict_answers_the_question(healthy):
 
 
 def test_few_tokens_in_many_dimensions_are_not_called_crowded(healthy):
-    """512 ideal tokens of a round Gaussian in 64-D keep 0.42 of its deviation: √(1 − 512^(−1/32))."""
+    """512 ideal tokens of a round Gaussian in 64-D keep √(1 − 512^(−1/32)) of its deviation."""
     assert expected_spread(replace(healthy, n_tokens=512, embedding_rank=64.0)) == pytest.approx(
         0.42, abs=0.005
     )
