@@ -14,9 +14,9 @@ from vqnp import threads
 from vqnp.experiments.run import load_result
 from vqnp.experiments.spec import Setting
 from vqnp.files import load_arrays, save_arrays
+from vqnp.plots.style import SHOWN, distinct, tsne
 from vqnp.validation import Array
 
-SHOWN = 2000  # points of a cloud; more only darken the page
 PLACED = 700  # points of a cloud that t-SNE is given
 
 
@@ -91,24 +91,3 @@ def load_view(baseline: Setting, directory: Path) -> RowView:
 def view_path(baseline: Setting, directory: Path) -> Path:
     """Return where the view of the row with this baseline is kept."""
     return directory / f"{baseline.slug}.view.npz"
-
-
-def distinct(points: Array) -> tuple[Array, Array]:
-    """Return the distinct rows of ``points`` and each one's share: a reconstruction from K tokens has at most K of them."""
-    rows, counts = np.unique(points, axis=0, return_counts=True)
-    return rows, counts / len(points)
-
-
-def tsne(clouds: list[Array], seed: int) -> list[Array]:
-    """Lay all ``clouds`` out together in the plane by t-SNE and return them one by one, each ``(n, 2)``."""
-    from sklearn.manifold import TSNE
-
-    together = np.concatenate(clouds)
-    perplexity = min(
-        30.0, (len(together) - 1) / 3
-    )  # the usual 30 neighbors, fewer for a handful of points
-    with threads.limit():
-        placed = TSNE(
-            perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed
-        ).fit_transform(together)
-    return np.split(placed, np.cumsum([len(cloud) for cloud in clouds])[:-1])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from vqnp.experiments.views import SHOWN
+from vqnp.plots.style import SHOWN
 from vqnp.plots import fig5, style
 from vqnp.validation import Array
 

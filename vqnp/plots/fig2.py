@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from vqnp.diagnostics.modes import bandwidth, peaks_on_line
-from vqnp.experiments.views import SHOWN
 from vqnp.plots import style
 from vqnp.validation import Array
 
@@ -21,7 +20,7 @@ def draw(
         f"The untrained encoder squeezes the data into {small['range'] / large['range']:.0%} of the trained one's range"
     )
     scatter, left, right = axes[0]
-    style.cloud(scatter, data[:: max(1, len(data) // SHOWN)], style.DATA, "data")
+    style.cloud(scatter, data[:: max(1, len(data) // style.SHOWN)], style.DATA, "data")
     scatter.set(
         title=f"(data) ten clusters: {numbers['data_modes']} peaks",
         xlabel="coordinate 1",

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.experiments.views import SHOWN, ArmView, RowView
+from vqnp.experiments.views import ArmView, RowView
 from vqnp.plots import style
 
 
@@ -105,7 +105,7 @@ def quantized(axes: Any, view: RowView, arm: ArmView) -> None:
     if arm.tokens.shape[1] == 1:
         style.along_a_line(axes, arm.embeddings, arm.tokens)
         return
-    style.cloud(axes, arm.embeddings[:SHOWN], style.EMBEDDING, "embeddings", alpha=0.35)
+    style.cloud(axes, arm.embeddings[:style.SHOWN], style.EMBEDDING, "embeddings", alpha=0.35)
     used = arm.token_share > 0
     style.cloud(
         axes,

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from vqnp.experiments.run import Result
-from vqnp.experiments.views import SHOWN, distinct
 from vqnp.plots import style
 from vqnp.validation import Array
 
@@ -42,13 +41,13 @@ def draw(panels: list[tuple[str, Array, Result, Array]], table: list[dict[str, A
 
 def decoded(axes: Any, data: Array, reconstruction: Array, outside: Array) -> None:
     """Draw the data, the distinct reconstructions, and those of them that are ``outside`` ``(N,)`` the data."""
-    style.cloud(axes, data[:: max(1, len(data) // SHOWN)], style.DATA, "data", alpha=0.35)
+    style.cloud(axes, data[:: max(1, len(data) // style.SHOWN)], style.DATA, "data", alpha=0.35)
     for rows, color, label in (
         (~outside, style.RECONSTRUCTION, "reconstruction"),
         (outside, style.OUTSIDE, "outside the data"),
     ):
         if rows.any():
-            points, share = distinct(reconstruction[rows])
+            points, share = style.distinct(reconstruction[rows])
             areas = np.clip(
                 2000 * share * rows.mean(), 8 if color == style.RECONSTRUCTION else 30, 80
             )
