@@ -178,3 +178,10 @@ def tsne(clouds: Sequence[Array], seed: int) -> list[Array]:
             perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed
         ).fit_transform(together)
     return np.split(flat, np.cumsum([len(cloud) for cloud in clouds])[:-1])
+
+
+def legend_mark(color: str, label: str) -> Any:
+    """Return a legend's entry for one kind of cloud."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="", marker="o", color=color, label=label)
