@@ -6,7 +6,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 from vqnp.lessons import images
-from vqnp.plots import fig4, mosaic, style
+from vqnp.experiments import fig4
+from vqnp.plots import mosaic, style
 from vqnp.training import EpochRecord
 
 
