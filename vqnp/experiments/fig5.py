@@ -192,7 +192,9 @@ def sweep(axes: Any, table: Table, quantity: str, name: str, chance: float | Non
     plain = select(table, extra=None)
     widths = sorted({row["hidden"] for row in plain})
     seeds = {"color": style.EMBEDDING, "alpha": 0.8, "markersize": 5}
-    axes.plot([row["hidden"] for row in plain], [row[quantity] for row in plain], "o", **seeds)
+    for width in widths:
+        values = column(plain, quantity, hidden=width)
+        axes.plot([width] * len(values), values, "o", **seeds)
     medians = [median(plain, quantity, hidden=width) for width in widths]
     axes.plot(widths, medians, color=style.RECONSTRUCTION, label="median; dots: seeds")
     extras = sorted({(row["hidden"], row["extra"]) for row in table if row["extra"] is not None})
