@@ -1,6 +1,7 @@
 """Runs: shared pretrainings, the numbers on the test set, and the files after an interruption."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -227,6 +228,7 @@ def test_a_result_of_another_setting_or_other_data_is_not_taken_up(image_plan, t
     execute(one, tmp_path)
     images = one.data.load(0)
     assert is_finished(one, images, tmp_path)
+    shutil.copy(tmp_path / f"{one.slug}.npz", tmp_path / f"{other.slug}.npz")
     assert not is_finished(other, images, tmp_path)
     assert not is_finished(one, images.first(12, 4), tmp_path)
     assert not is_finished(one, images, tmp_path / "nowhere")
