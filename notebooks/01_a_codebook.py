@@ -107,7 +107,7 @@ def nearest_token(points, tokens):
 # hardly touch. The points are standardized: each coordinate has mean 0 and variance 1.
 
 # %%
-data = vqnp.clusters(dim=2, seed=41, per_class=60 if FAST else 300, spread=0.6)
+data = vqnp.clusters(dim=2, rng=41, per_class=60 if FAST else 300, spread=0.6)
 points, labels = data.points.astype(np.float64), data.labels
 rng = np.random.default_rng(3)
 tokens = rng.choice(points, size=10, replace=False)

@@ -441,7 +441,7 @@ plots.along_the_gradient(
 # plane? What will it do about ten clusters?
 
 # %%
-data = clusters(dim=2, seed=0).points  # (10000, 2) float32, ten clusters
+data = clusters(dim=2, rng=0).points  # (10000, 2) float32, ten clusters
 model = Autoencoder.mlp(MLPSettings(data_dim=2, token_dim=1), np.random.default_rng(2))
 optimizer = Adam(model.params, learning_rate=3e-3)
 

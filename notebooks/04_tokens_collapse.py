@@ -59,7 +59,7 @@ EPOCHS = 4 if FAST else 200
 # far, ten times farther, or a tenth of it?
 
 # %%
-data = vqnp.clusters(dim=2, seed=0)
+data = vqnp.clusters(dim=2, rng=0)
 
 
 def untrained_encoder(points, sizes, rng):
@@ -219,7 +219,7 @@ assert np.ptp(tokens) < np.ptp(embeddings)
 # %% tags=["thumbnail"]
 def watch(dim, token_dim):
     """Train without pretraining; return the data, the model and, after each epoch, its embeddings and tokens."""
-    data, moments = vqnp.clusters(dim, seed=0), []
+    data, moments = vqnp.clusters(dim, rng=0), []
     model = vqnp.VQVAE.mlp(vqnp.MLPSettings(dim, token_dim), seed=0)
 
     def keep(run):

@@ -81,7 +81,7 @@ def by_hand(model, points, pretrain, finetune, seed=0, batch=256):
 # %%
 print(vqnp.ae_then_vq(pretrain=100, finetune=100))
 
-points = vqnp.clusters(dim=4, seed=0).points
+points = vqnp.clusters(dim=4, rng=0).points
 mine, theirs = (vqnp.VQVAE.mlp(vqnp.MLPSettings(data_dim=4, token_dim=2), seed=0) for _ in range(2))
 with threads.limit():  # products on one thread, as train does it
     by_hand(mine, points, pretrain=2, finetune=2)
@@ -100,7 +100,7 @@ assert all(np.array_equal(mine.params[name], theirs.params[name]) for name in mi
 # %%
 def run(dim, token_dim, seed, pretrained, on_epoch=None):
     """Return the data, the trained model and its history; half of the epochs are pretraining, or none."""
-    data = vqnp.clusters(dim, seed)
+    data = vqnp.clusters(dim, rng=seed)
     model = vqnp.VQVAE.mlp(vqnp.MLPSettings(dim, token_dim), seed=seed)
     pretrain = EPOCHS // 2 if pretrained else 0
     schedule = vqnp.ae_then_vq(pretrain, EPOCHS - pretrain)

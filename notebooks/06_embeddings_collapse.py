@@ -54,7 +54,7 @@ WIDTHS = (2, 4, 32) if FAST else (2, 4, 8, 32)
 # %%
 def train(hidden, seed, extra=None):
     """Return the data and a VQ-VAE with an encoder of ``hidden`` units, perhaps with one more layer of ``extra``."""
-    data = vqnp.clusters(dim=2, seed=seed)
+    data = vqnp.clusters(dim=2, rng=seed)
     model = vqnp.VQVAE.mlp(vqnp.MLPSettings(2, 1, encoder_hidden=hidden, extra=extra), seed=seed)
     vqnp.train(model, data.points, vqnp.ae_then_vq(pretrain=0, finetune=EPOCHS), seed=seed)
     return data, model

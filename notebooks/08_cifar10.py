@@ -44,7 +44,7 @@ from IPython.display import Markdown
 from PIL import Image
 
 from vqnp import VQVAE, ConvSettings, QuantizerSettings, TrainSettings, ae_then_vq, train
-from vqnp.data import load_patches, scale, variance
+from vqnp.data import load_patches, pixel_variance, pixels_to_float
 from vqnp.diagnostics.usage import perplexity
 from vqnp.experiments.image_run import as_pixels, evaluate
 from vqnp.lessons import images as plot
@@ -357,7 +357,7 @@ def untrained():
     """Return the model both arms start from."""
     channels = ConvSettings(16, width, width, width // 2, width // 2)
     quantizer = QuantizerSettings(tokens, decay=0.99)
-    return VQVAE.conv(channels, quantizer, variance=variance(photographs.train), seed=0)
+    return VQVAE.conv(channels, quantizer, variance=pixel_variance(photographs.train), seed=0)
 
 
 models, histories, numbers = {}, {}, {}
@@ -372,7 +372,7 @@ for arm in (False, True):
 # `evaluate` gives the numbers of the kept results. By hand, they are these:
 
 # %%
-x = scale(photographs.test)  # (256, 32, 32, 3), float32 in [-0.5, 0.5]
+x = pixels_to_float(photographs.test)  # (256, 32, 32, 3), float32 in [-0.5, 0.5]
 for arm, model in models.items():
     quantized, codes = model.quantize(x)  # (256, 8, 8, 16), (16384,)
     error = np.mean((model.autoencoder.decode(quantized) - x) ** 2, dtype=np.float64)

@@ -4,13 +4,13 @@ import numba
 import pytest
 from hypothesis import settings
 
-from vqnp.experiments.image_setting import Patches
-from vqnp.experiments.images import ImagePlan
-from vqnp.experiments.plans import Plan
+from vqnp.data import Patches
+from vqnp.experiments.plans import ImagesPlan, PointsPlan
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)
 
-# The same examples on every run; interpreted kernels are a hundred times slower, so they see fewer of them.
+# The same examples on every run. Interpreted kernels see fewer, because they are a hundred times
+# slower.
 settings.register_profile(
     "vqnp", derandomize=True, deadline=None, database=None, max_examples=20 if INTERPRETED else 100
 )
@@ -26,15 +26,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def plan() -> Plan:
-    """A plan small enough to run in a second: its figures mean nothing, but every part of them is made."""
-    return Plan(seeds=(0, 1), epochs=2, per_class=12, tokens=6, widths=(2, 4, 32))
+def plan() -> PointsPlan:
+    """A plan that runs in a second: its figures mean nothing, but every part of them is made."""
+    return PointsPlan(seeds=(0, 1), epochs=2, per_class=12, n_tokens=6, widths=(2, 4, 32))
 
 
 @pytest.fixture(scope="session")
-def image_plan() -> ImagePlan:
+def image_plan() -> ImagesPlan:
     """The same for the figures on images."""
-    return ImagePlan(
-        Patches(12, 5), (0, 1), width=4, epochs=2, batch_size=5, sample=1, tokens=(2, 4, 8), ends=(2, 4, 8),
-        confounds=(4,), confound_seeds=(0,), many=2, channels=(4, 2), encoder_seeds=(0, 1), encoder_epochs=2, encoder_tokens=4,
-    )  # fmt: skip
+    return ImagesPlan(
+        Patches(12, 5),
+        (0, 1),
+        width=4,
+        epochs=2,
+        batch_size=5,
+        sample=1,
+        n_tokens=(2, 4, 8),
+        n_tokens_all_seeds=(2, 4, 8),
+        n_tokens_fig4b=(4,),
+        seeds_fig4b=(0,),
+        sample_fig4b=2,
+        channels=(4, 2),
+        seeds_fig6=(0, 1),
+        epochs_fig6=2,
+        n_tokens_fig6=4,
+    )

@@ -1,10 +1,19 @@
 import json
 import os
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
-from vqnp.files import load_arrays, save_arrays, save_json, save_text, whole, writable_directory
+from vqnp.files import (
+    as_json,
+    load_arrays,
+    save_arrays,
+    save_json,
+    save_text,
+    whole,
+    writable_directory,
+)
 
 
 def test_arrays_come_back_to_the_last_bit(tmp_path):
@@ -102,3 +111,28 @@ def test_directory_that_cannot_be_is_named(tmp_path, place):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=f"cannot write to the directory {tmp_path / place}: "):
         writable_directory(tmp_path / place)
+
+
+@dataclass(frozen=True)
+class Part:
+    width: int
+    folder: str = field(default="/home/me", compare=False)
+
+    def to_json(self):
+        return as_json(self, kind="Part")
+
+
+@dataclass(frozen=True)
+class Whole:
+    part: Part
+    parts: tuple[Part, ...]
+    rate: float
+    folder: str = field(default="/home/me", compare=False)
+
+
+def test_a_dataclass_in_json_is_what_enters_a_comparison():
+    part = {"kind": "Part", "width": 2}
+    whole = as_json(Whole(Part(2), (Part(2), Part(2)), 0.5))
+    assert whole == {"part": part, "parts": [part, part], "rate": 0.5}
+    assert json.loads(json.dumps(whole)) == whole
+    assert as_json({"a": Part(2), "b": np.float32(0.5)}) == {"a": part, "b": 0.5}

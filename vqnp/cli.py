@@ -1,30 +1,31 @@
-"""The command line: ``vqnp reproduce`` makes the paper's figures, ``vqnp diagnose`` looks at anyone's codebook, ``vqnp data``
-fetches images.
+"""The command line: ``vqnp reproduce``, ``vqnp diagnose`` and ``vqnp data``.
 
-What a command needs is imported when it runs, so that ``vqnp --help`` answers at once.
+Each command imports its modules when it runs, so that ``vqnp --help`` answers at once.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-FIGURES = ("fig2", "fig3", "fig4", "fig5", "fig6")
-BEYOND = ("fig4b",)  # beyond the paper: made when they are named
+from vqnp.experiments import FIGURES
+
 SCALES = ("quick", "laptop", "paper")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 done, 1 what was asked cannot be done, 2 it cannot be understood, 130 Ctrl-C."""
+    """Run a command and return its exit status.
+
+    0 is success, 1 bad input, 2 a usage error, 130 an interruption by Ctrl-C.
+    """
     options = parser().parse_args(arguments)
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
-        print(
-            "\nStopped. What is done is kept: the same command with --resume goes on from there.",
-            file=sys.stderr,
-        )
+        message = "\nStopped. Finished runs are kept: give the same command with --resume."
+        print(message, file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError) as error:
         print(f"vqnp: {error}", file=sys.stderr)
@@ -32,108 +33,102 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+    """Return the parser of all commands; without a command it prints the help."""
     top = argparse.ArgumentParser(
         prog="vqnp",
         description="Vector quantization and its representation collapses, in NumPy and Numba.",
+        epilog="Exit status: 0 success, 1 bad input, 2 usage error, 130 interrupted.",
     )
-    commands = top.add_subparsers(required=True, metavar="command")
-    add_reproduce(
-        commands.add_parser(
-            "reproduce",
-            help="make the paper's figures, their numbers and claims, and one page that shows them",
-        )
-    )
-    add_diagnose(
-        commands.add_parser(
-            "diagnose", help="tell whether a codebook is collapsing, from its embeddings and tokens"
-        )
-    )
-    add_data(commands.add_parser("data", help="fetch CIFAR-10, 170 MB, for figures 4 and 6"))
+    top.add_argument("--version", action="version", version=version("vqnp"))
+    top.set_defaults(run=lambda options: print(top.format_help(), end="") or 0)
+    commands = top.add_subparsers(metavar="command")
+    for name, add_options, what in (
+        ("reproduce", add_reproduce, "make the paper's figures, and a page with their claims"),
+        ("diagnose", add_diagnose, "check a codebook for collapse, from embeddings and tokens"),
+        ("data", add_data, "fetch CIFAR-10, 170 MB, for figures 4 and 6"),
+    ):
+        add_options(commands.add_parser(name, help=what))
     return top
+
+
+def named(beyond_paper: bool) -> list[str]:
+    """Return the figures of the paper, or those beyond it."""
+    return [name for name, figure in FIGURES.items() if figure.beyond_paper == beyond_paper]
+
+
+def on_images() -> str:
+    """Return the numbers of the figures on images, as a sentence has them."""
+    names = [
+        name.removeprefix("fig") for name, figure in FIGURES.items() if figure.plan == "images"
+    ]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def add_reproduce(command: argparse.ArgumentParser) -> None:
     """Declare the options of ``vqnp reproduce``."""
-    command.add_argument(
-        "figures",
-        nargs="*",
-        metavar="figure",
-        help=f"which figures: {', '.join(FIGURES)} (none means all of these), {', '.join(BEYOND)}",
-    )
-    command.add_argument(
+    option = command.add_argument
+    offered = f"{', '.join(named(False))}; these are the default. Beyond the paper: "
+    option("figures", nargs="*", metavar="figure", help=offered + ", ".join(named(True)))
+    option(
         "--seeds",
         type=positive,
         default=3,
         metavar="N",
-        help="how many seeds, from 0 (default 3, the paper's)",
+        help="the number of seeds, from 0 (default 3, as in the paper)",
     )
-    command.add_argument(
+    option(
         "--scale",
         choices=SCALES,
         default="quick",
-        help="how much work on images (minutes, hours, days); the synthetic figures are the paper's own at every scale",
+        help="the work on images: minutes, hours or days; figures on points always have the "
+        "paper's settings",
     )
-    command.add_argument(
+    option(
         "--jobs",
         type=positive,
-        default=None,
         metavar="N",
-        help="processes at once (default: one a core)",
+        help="processes at a time (default: one for each core)",
     )
-    command.add_argument(
-        "--out",
-        type=Path,
-        default=Path("reproduction"),
-        metavar="DIR",
-        help="where to write (default: reproduction)",
+    add_directory(option, "--out", "where to write (default: reproduction)", "reproduction")
+    option(
+        "--resume", action="store_true", help="keep the runs that are in DIR, and finish the others"
     )
-    command.add_argument(
-        "--resume",
-        action="store_true",
-        help="keep the runs that are already in DIR, and finish the others",
-    )
-    command.add_argument(
+    option(
         "--data",
         metavar="FILE.npy|cifar10",
-        help="your own points (N, D): one more row of Figure 3; or the word cifar10: figures 4, 4b and 6 on CIFAR-10, "
-        "instead of on patches of two photographs",
+        help="your own points (N, D), as one more row of Figure 3; or the word cifar10, to make "
+        f"figures {on_images()} on CIFAR-10 and not on patches of two photographs",
     )
-    command.add_argument(
-        "--data-dir",
-        type=Path,
-        metavar="DIR",
-        help="where CIFAR-10 is (default: where `vqnp data cifar10` puts it)",
-    )
-    command.add_argument(
-        "--data-name", metavar="NAME", help="what the report shall call your copy of CIFAR-10"
-    )
-    command.add_argument(
-        "--labels", type=Path, metavar="FILE.npy", help="integer labels (N,) of your own points"
-    )
-    command.add_argument(
-        "--token-size",
-        type=positive,
-        metavar="D",
-        help="dimensions of the tokens for your own points",
+    add_directory(option, "--data-dir", "where CIFAR-10 is (default: your cache folder)")
+    option("--data-name", metavar="NAME", help="the name of your copy of CIFAR-10 in the report")
+    option("--labels", type=Path, metavar="FILE.npy", help="integer labels (N,) of your own points")
+    option(
+        "--token-size", type=positive, metavar="D", help="dimensions of a token for your own points"
     )
     command.set_defaults(run=run_reproduce)
+
+
+def add_directory(option: Any, name: str, text: str, default: str | None = None) -> None:
+    """Declare an option that takes a directory."""
+    start = None if default is None else Path(default)
+    option(name, type=Path, default=start, metavar="DIR", help=text)
 
 
 def run_reproduce(options: argparse.Namespace) -> int:
     """Make the figures, print the claims as a table and say where the page is."""
     import joblib
 
-    from vqnp.experiments.plans import Plan
+    from vqnp.experiments.plans import PointsPlan
     from vqnp.experiments.reproduce import reproduce
 
-    figures = list(dict.fromkeys(options.figures)) or list(FIGURES)
+    figures = list(dict.fromkeys(options.figures)) or named(beyond_paper=False)
     seeds = tuple(range(options.seeds))
+    user_points = own_points(options, figures)
     made = reproduce(
         figures,
-        Plan(seeds=seeds, own=own_points(options, figures), own_token_dim=options.token_size),
         options.out,
-        images=image_plan(options, figures, seeds),
+        points=PointsPlan(seeds, user_points=user_points, user_token_dim=options.token_size),
+        images=images_plan(options, figures, seeds),
         scale=options.scale,
         jobs=options.jobs or joblib.cpu_count(),
         resume=options.resume,
@@ -141,44 +136,37 @@ def run_reproduce(options: argparse.Namespace) -> int:
     )
     print(claims_table(made.claims))
     held = sum(claim.holds for claim in made.claims)
-    print(
-        f"\n{held} of {len(made.claims)} claims hold for every seed they were tried with. The page: {made.report}"
-    )
+    print(f"\n{held} of {len(made.claims)} claims hold for every seed. The page: {made.report}")
     return 0
 
 
 def own_points(options: argparse.Namespace, figures: Sequence[str]) -> Any:
-    """Return the user's own points, or ``None``; raises ``ValueError`` for options that make no sense together."""
-    from vqnp.experiments.spec import Own
+    """Return the user's own points, or ``None``; raises ``ValueError`` for options that clash."""
+    from vqnp.data import OwnPoints
 
-    own = None if options.data == "cifar10" else options.data
-    if own is None and (options.labels or options.token_size):
-        raise ValueError(
-            "--labels and --token-size describe your own points: give them with --data FILE.npy"
-        )
-    if own is not None and "fig3" not in figures:
+    if options.data in (None, "cifar10"):
+        if options.labels or options.token_size:
+            raise ValueError("--labels and --token-size describe your points: give --data FILE.npy")
+        return None
+    if "fig3" not in figures:
         raise ValueError("--data FILE.npy adds a row to Figure 3: name fig3 among the figures")
-    return (
-        None if own is None else Own(own, None if options.labels is None else str(options.labels))
-    )
+    return OwnPoints(options.data, None if options.labels is None else str(options.labels))
 
 
-def image_plan(options: argparse.Namespace, figures: Sequence[str], seeds: tuple[int, ...]) -> Any:
-    """Return what is run on which images; raises ``ValueError`` for options that make no sense together."""
-    from vqnp.experiments.image_setting import Cifar10, Patches
-    from vqnp.experiments.images import SIZES, ImagePlan
+def images_plan(options: argparse.Namespace, figures: Sequence[str], seeds: tuple[int, ...]) -> Any:
+    """Return the plan of the runs on images; raises ``ValueError`` for options that clash."""
+    from vqnp.data import Cifar10, Patches
+    from vqnp.experiments.plans import SIZES, ImagesPlan
 
     sizes = SIZES[options.scale]
     if options.data != "cifar10":
         if options.data_dir or options.data_name:
-            raise ValueError(
-                "--data-dir and --data-name describe CIFAR-10: give them with --data cifar10"
-            )
-        return ImagePlan.at_scale(options.scale, Patches(*sizes), seeds)
-    if not {"fig4", "fig4b", "fig6"} & set(figures):
-        raise ValueError("--data cifar10 is for figures 4, 4b and 6: name one of them")
+            raise ValueError("--data-dir and --data-name describe CIFAR-10: give --data cifar10")
+        return ImagesPlan.at_scale(options.scale, Patches(*sizes), seeds)
+    if all(FIGURES[name].plan != "images" for name in figures if name in FIGURES):
+        raise ValueError(f"--data cifar10 is for figures {on_images()}: name one of them")
     directory = None if options.data_dir is None else str(options.data_dir)
-    return ImagePlan.at_scale(options.scale, Cifar10(*sizes, options.data_name, directory), seeds)
+    return ImagesPlan.at_scale(options.scale, Cifar10(*sizes, options.data_name, directory), seeds)
 
 
 def claims_table(claims: Sequence) -> str:
@@ -189,27 +177,20 @@ def claims_table(claims: Sequence) -> str:
         ("holds" if c.holds else "not shown", f"{c.agreeing}/{len(c.seeds)}", c.id, c.statement)
         for c in claims
     ]
-    return str(
-        tabulate(
-            rows, headers=["", "seeds", "claim", "statement"], maxcolwidths=[None, None, None, 78]
-        )
-    )
+    widths = [None, None, None, 78]
+    return str(tabulate(rows, ["", "seeds", "claim", "statement"], maxcolwidths=widths))
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
     """Declare the options of ``vqnp data``."""
-    command.add_argument("name", choices=["cifar10"], help="which data")
-    command.add_argument(
-        "--data-dir",
-        type=Path,
-        metavar="DIR",
-        help="where to put it (default: your cache folder for vqnp)",
-    )
-    command.add_argument(
+    option = command.add_argument
+    option("name", choices=["cifar10"], help="the data set")
+    add_directory(option, "--data-dir", "where to put it (default: your cache folder for vqnp)")
+    option(
         "--layout",
         choices=["python", "binary"],
         default="python",
-        help="which of the two published archives",
+        help="one of the two published archives",
     )
     command.set_defaults(run=run_data)
 
@@ -224,30 +205,14 @@ def run_data(options: argparse.Namespace) -> int:
 
 def add_diagnose(command: argparse.ArgumentParser) -> None:
     """Declare the options of ``vqnp diagnose``."""
-    command.add_argument(
-        "--embeddings",
-        type=Path,
-        required=True,
-        metavar="E.npy",
-        help="encoder outputs (N, D), float32 or float64",
-    )
-    command.add_argument(
-        "--tokens",
-        type=Path,
-        required=True,
-        metavar="T.npy",
-        help="codebook (K, D), float32 or float64",
-    )
-    command.add_argument(
-        "--labels", type=Path, metavar="L.npy", help="integer class (N,) of each embedding"
-    )
-    command.add_argument(
-        "--out",
-        type=Path,
-        default=Path("diagnosis"),
-        metavar="DIR",
-        help="where to write (default: diagnosis)",
-    )
+    option = command.add_argument
+    for name, file, text, required in (
+        ("--embeddings", "E.npy", "outputs of the encoder (N, D)", True),
+        ("--tokens", "T.npy", "codebook (K, D)", True),
+        ("--labels", "L.npy", "integer class (N,) of each embedding", False),
+    ):
+        option(name, type=Path, required=required, metavar=file, help=text)
+    add_directory(option, "--out", "where to write (default: diagnosis)", "diagnosis")
     command.set_defaults(run=run_diagnose)
 
 

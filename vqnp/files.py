@@ -1,4 +1,7 @@
-"""Files are written whole or not at all: under a temporary name beside the target, flushed to disk, then renamed."""
+"""Files that are written whole or not at all.
+
+The content goes to a temporary name beside the target, is flushed to disk, and is then renamed.
+"""
 
 import json
 import os
@@ -6,6 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,7 +20,10 @@ from vqnp.validation import Array
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that appears at ``path`` when the ``with`` ends well, and leaves what was there untouched when it does not."""
+    """Open a file that appears at ``path`` when the ``with`` block ends without an exception.
+
+    After an exception the old file is still there, untouched.
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -37,7 +44,10 @@ def _umask() -> int:
 
 
 def writable_directory(path: Path) -> Path:
-    """Make the directory ``path`` and prove that files can be written there; raises ``OSError`` naming it when they cannot."""
+    """Make the directory ``path`` and prove that files can be written there.
+
+    Raises ``OSError`` naming the directory when they cannot.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -52,8 +62,32 @@ def save_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def as_json(value: Any, **more: Any) -> Any:
+    """Return ``value`` as values that JSON has.
+
+    A dataclass becomes a dictionary of ``more`` and of its fields; those with ``compare=False`` are
+    left out. A part of it with a method ``to_json`` is asked for its own. Tuples become lists.
+
+    >>> from vqnp.data import Clusters
+    >>> as_json((Clusters(2), 0.5))
+    [{'kind': 'Clusters', 'dim': 2, 'per_class': 1000}, 0.5]
+    """
+
+    def of_part(part: Any) -> Any:
+        return part.to_json() if hasattr(part, "to_json") else as_json(part)
+
+    if is_dataclass(value):
+        named = {spec.name: getattr(value, spec.name) for spec in fields(value) if spec.compare}
+        return more | {name: of_part(part) for name, part in named.items()}
+    if isinstance(value, dict):
+        return {name: of_part(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [of_part(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def save_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON; raises ``ValueError`` for NaN or infinity, which JSON does not have."""
+    """Write ``value`` as indented JSON; raises ``ValueError`` for NaN and infinity."""
     save_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -64,7 +98,10 @@ def save_arrays(path: Path, arrays: dict[str, Array]) -> None:
 
 
 def load_arrays(path: Path) -> dict[str, Array]:
-    """Read what ``save_arrays`` wrote; raises ``ValueError`` naming the file when it is truncated or not such a file."""
+    """Read the arrays that ``save_arrays`` wrote.
+
+    Raises ``ValueError`` naming the file when it is truncated or no such file.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

@@ -1,26 +1,175 @@
-"""Errors that speak the user's language: which argument, what was given, what was expected."""
+"""Arrays at the door: array-likes are converted once, then each argument is checked and named.
 
+A public function calls :func:`as_points`, :func:`as_labels` or :func:`as_array`.
+The ``require_`` functions check arrays that are already NumPy's.
+An error names the argument, the expected value and the given one.
+
+The types at the top state the shapes of public functions: N points of D dimensions, K tokens.
+A parameter of a type that ends in ``Like`` accepts any array-like of this shape.
+"""
+
+import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Int64, Shaped, UInt8
+from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
 
-BLOCK = 1 << 20  # elements looked at together, so that an array larger than memory can be checked
+Points = Float[np.ndarray, "N D"]
+PointsLike = Float[Any, "N D"]
+Tokens = Float[np.ndarray, "K D"]
+TokensLike = Float[Any, "K D"]
+Codes = Int64[np.ndarray, "N"]
+CodesLike = Shaped[Any, "N"]
+Counts = Int64[np.ndarray, "K"]
+CountsLike = Shaped[Any, "K"]
+Distances = Float[np.ndarray, "N"]
+Mask = Bool[np.ndarray, "N"]
+Pixels = UInt8[np.ndarray, "N H W 3"]
+PixelFloats = Float[np.ndarray, "N H W 3"]
+
+VALUES_A_BLOCK = 1 << 20  # looked at together, so that an array larger than memory can be checked
 
 
 class NotFiniteError(ValueError):
     """Numbers that are NaN or infinite."""
 
 
+def as_array(value: Any, name: str = "value") -> Array:
+    """Return an array-like as a NumPy array, without a copy where possible.
+
+    Parameters
+    ----------
+    value : array-like
+        Nested lists or tuples of numbers, a NumPy array, an object with ``__array__``, or a tensor
+        that speaks DLPack (PyTorch, JAX). A tensor is detached from its graph and moved to the CPU.
+    name : str
+        The argument that an error names.
+
+    Returns
+    -------
+    ndarray
+        Floats, integers or bools, of any shape and of the precision given.
+
+    Raises
+    ------
+    TypeError
+        For masked arrays and for anything that is no array of real numbers.
+    ValueError
+        For nested lists of different lengths.
+
+    Examples
+    --------
+    >>> as_array([[1, 2], [3, 4]])
+    array([[1, 2],
+           [3, 4]])
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} must have no mask, got a masked array: fill or drop its gaps first"
+        )
+    given = type(value).__name__
+    for method in ("detach", "cpu"):  # PyTorch shares neither a graph's nor a GPU's tensors
+        value = getattr(value, method)() if callable(getattr(value, method, None)) else value
+    try:
+        array = _through_dlpack(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array, got {given}: {error}") from error
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(f"{name} must be an array of real numbers, got {given}: {error}") from error
+    if array.dtype.kind not in "fiub":
+        given = given if array.dtype == object else str(array.dtype)
+        raise TypeError(f"{name} must be an array of real numbers, got {given}")
+    return array
+
+
+def _through_dlpack(value: Any) -> Array:
+    if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | np.generic):
+        try:
+            return np.from_dlpack(value)
+        except (BufferError, TypeError, RuntimeError, ValueError):  # a dtype that DLPack lacks
+            pass
+    return np.asarray(value)
+
+
+def as_points(
+    x: Any,
+    name: str = "points",
+    *,
+    dim: int | None = None,
+    finite: bool = True,
+    dtype: DTypeLike | None = None,
+) -> Points:
+    """Return an array-like as points: C-contiguous, native-endian float32 or float64 ``(N, D)``.
+
+    Parameters
+    ----------
+    x : array-like (..., D)
+        All axes but the last are flattened into one of N points. Float16 becomes float32.
+        Python's integers in lists become float64. Arrays of integers are refused, because they are
+        more often codes or pixels than points.
+    name : str
+        The argument that an error names.
+    dim : int, optional
+        The D that is expected.
+    finite : bool
+        ``False`` skips the search for NaN, for callers that can make it on a smaller result.
+    dtype : float32 or float64, optional
+        The precision to return. By default the one that was given.
+
+    Returns
+    -------
+    ndarray (N, D)
+        The memory of ``x`` itself where no conversion is needed. Treat it as read-only.
+
+    Raises
+    ------
+    TypeError
+        For anything that is no array of floating-point numbers; masked arrays are refused as well.
+    ValueError
+        For no or one axis, for an empty array, for another D, and for NaN or infinity.
+
+    Examples
+    --------
+    >>> as_points([[1, 2], [3, 4]]).dtype
+    dtype('float64')
+    >>> as_points(np.zeros((8, 4, 4, 64), np.float16), "latents").shape
+    (128, 64)
+    """
+    array = as_array(x, name)
+    if array.dtype.kind in "iu" and isinstance(x, list | tuple):
+        array = array.astype(np.float64)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    require_float(array, name)
+    if array.ndim > 2:
+        array = array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+    if dtype is not None:
+        with np.errstate(over="ignore"):  # infinities are named below
+            array = array.astype(dtype, copy=False)
+    return require_points(array, name, dim=dim, finite=finite)
+
+
+def as_labels(labels: Any, name: str, count: int) -> Array:
+    """Return an array-like of ``count`` integers, of any shape, as ``(count,)``.
+
+    Raises ``TypeError`` for other dtypes and ``ValueError`` for another number of them.
+    """
+    array = as_array(labels, name)
+    return require_labels(array.reshape(-1) if array.size == count else array, name, count)
+
+
 def require_points(
     array: Array, name: str, *, dim: int | None = None, finite: bool = True
-) -> Array:
-    """Return ``array`` C-contiguous once it is known to be a non-empty, finite float ``(N, D)`` array.
+) -> Points:
+    """Return ``array`` C-contiguous once it is known to be finite floats ``(N, D)``, not empty.
 
-    Raises ``TypeError`` for another type or dtype, ``ValueError`` for another shape, for ``D != dim``, and for NaN or infinity;
-    where these show in a result that is smaller, ``finite=False`` leaves looking for them to the caller.
+    ``finite=False`` skips the NaN check, for callers that can make it on a smaller result.
+    Raises ``TypeError`` for another type or dtype.
+    Raises ``ValueError`` for another shape, for ``D != dim``, and for NaN or infinity.
     """
     require_float(array, name)
     if array.ndim != 2:
@@ -43,23 +192,23 @@ def require_float(array: Array, name: str) -> None:
 
 
 def require_finite(array: Array, name: str) -> None:
-    """Raise ``NotFiniteError``, a ``ValueError``, naming the first place that holds NaN or infinity; a block of rows at a time."""
-    rows = max(1, BLOCK * len(array) // max(1, array.size))
+    """Raise ``NotFiniteError``, a ``ValueError``, naming the first index of NaN or infinity."""
+    rows = max(1, VALUES_A_BLOCK * len(array) // max(1, array.size))
     for start in range(0, len(array), rows):
         finite = np.isfinite(array[start : start + rows])
         if not finite.all():
-            row, *place = map(int, np.argwhere(~finite)[0])
+            row, *rest = map(int, np.argwhere(~finite)[0])
             raise NotFiniteError(
-                f"{name} holds NaN or infinity, first at index {(start + row, *place)}"
+                f"{name} holds NaN or infinity, first at index {(start + row, *rest)}"
             )
 
 
 def require_labels(labels: Array, name: str, count: int) -> Array:
-    """Return ``labels`` once they are known to be ``count`` integers in one dimension; raises ``ValueError`` or ``TypeError``."""
-    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
-        raise TypeError(
-            f"{name} must be a NumPy array of integers, got {getattr(labels, 'dtype', type(labels).__name__)}"
-        )
+    """Return ``labels`` once they are known to be ``count`` integers on one axis.
+
+    Raises ``TypeError`` or ``ValueError``.
+    """
+    _require_kind(labels, name, "iu", "integers")
     if labels.shape != (count,):
         raise ValueError(f"{name} must have shape ({count},), got {labels.shape}")
     return labels
@@ -67,16 +216,22 @@ def require_labels(labels: Array, name: str, count: int) -> Array:
 
 def require_mask(mask: Array, name: str, count: int) -> None:
     """Raise ``TypeError`` or ``ValueError`` unless ``mask`` is an array of ``count`` bools."""
-    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
-        raise TypeError(
-            f"{name} must be a NumPy array of bool, got {getattr(mask, 'dtype', type(mask).__name__)}"
-        )
+    _require_kind(mask, name, "b", "bool")
     if mask.shape != (count,):
         raise ValueError(f"{name} must have shape ({count},), got {mask.shape}")
 
 
+def _require_kind(array: Array, name: str, kinds: str, said: str) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
+        given = getattr(array, "dtype", type(array).__name__)
+        raise TypeError(f"{name} must be a NumPy array of {said}, got {given}")
+
+
 def require_codes(codes: Array, name: str, n_tokens: int, count: int | None = None) -> Array:
-    """Return ``codes`` once they are known to be integers in ``[0, n_tokens)``, ``count`` of them; raises like the others."""
+    """Return ``codes`` once they are known to be ``count`` integers in ``[0, n_tokens)``.
+
+    Raises ``TypeError`` or ``ValueError``.
+    """
     if not isinstance(codes, np.ndarray) or codes.ndim != 1:
         raise ValueError(f"{name} must be a NumPy array of shape (N,), got shape {np.shape(codes)}")
     require_labels(codes, name, len(codes) if count is None else count)
@@ -86,12 +241,26 @@ def require_codes(codes: Array, name: str, n_tokens: int, count: int | None = No
 
 
 def require_integer(value: Any, name: str, *, least: int) -> int:
-    """Return ``value`` once it is known to be an integer of at least ``least``; raises ``TypeError`` or ``ValueError``."""
+    """Return ``value`` once it is known to be an integer of at least ``least``.
+
+    Raises ``TypeError`` or ``ValueError``.
+    """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
     return int(value)
+
+
+def as_seed(rng: int | np.random.Generator, name: str = "rng") -> int:
+    """Return an int seed of at least 0 as it is, and from a generator a seed drawn.
+
+    For functions that start several random streams from one seed.
+    Raises ``TypeError`` or ``ValueError``.
+    """
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(1 << 32))
+    return require_integer(rng, name, least=0)
 
 
 def require_share(value: float, name: str) -> float:

@@ -17,10 +17,10 @@ FIG3 = """
 import sys
 from pathlib import Path
 from vqnp.experiments import fig3
-from vqnp.experiments.run import execute
-from vqnp.experiments.plans import Plan
-for setting in fig3.settings(Plan(seeds=(0,), epochs=2)):
-    execute(setting, Path(sys.argv[1]))
+from vqnp.experiments.plans import PointsPlan
+from vqnp.experiments.run import run_all
+specs = fig3.runs(PointsPlan(seeds=(0,), epochs=2))
+run_all(specs, Path(sys.argv[1]), jobs=1, resume=False, progress=False)
 """
 FIRST_EPOCH = """
 from vqnp import MLPSettings, ae_then_vq, clusters, mlp_vqvae, train

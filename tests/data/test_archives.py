@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from vqnp.data.archives import CHUNK, read_members
+from vqnp.data.untrusted import CHUNK_BYTES, read_members
 
 GOOD = {"folder/a": b"first", "folder/b": b"second"}
 
@@ -93,9 +93,9 @@ def test_huge_declared_size_is_refused_before_anything_is_read(tmp_path, size):
 
 def test_size_of_a_member_is_limited_wanted_or_not(tmp_path):
     path = archive(tmp_path / "large.tar.gz", member("folder/other", bytes(101)))
-    assert read_members(path, set(GOOD), member_limit=101) == GOOD
+    assert read_members(path, set(GOOD), member_bytes=101) == GOOD
     with pytest.raises(ValueError, match="'folder/other' declares 101 bytes, expected at most 100"):
-        read_members(path, set(GOOD), member_limit=100)
+        read_members(path, set(GOOD), member_bytes=100)
 
 
 def test_total_is_limited_as_it_is_decompressed(tmp_path):
@@ -104,7 +104,7 @@ def test_total_is_limited_as_it_is_decompressed(tmp_path):
     )
     assert path.stat().st_size < 20_000
     with pytest.raises(ValueError, match=r"bomb\.tar\.gz is refused: .*more than 100,000 bytes"):
-        read_members(path, set(GOOD), total_limit=100_000)
+        read_members(path, set(GOOD), total_bytes=100_000)
 
 
 def test_bomb_in_a_header_is_cut_off(tmp_path):
@@ -113,7 +113,7 @@ def test_bomb_in_a_header_is_cut_off(tmp_path):
         tmp_path / "name.tar.gz", member("n" * 1_000_000, b"x"), format=tarfile.GNU_FORMAT
     )
     with pytest.raises(ValueError, match=r"name\.tar\.gz is refused: .*more than 100,000 bytes"):
-        read_members(path, set(GOOD), total_limit=100_000)
+        read_members(path, set(GOOD), total_bytes=100_000)
 
 
 def test_every_truncation_is_refused(tmp_path):
@@ -139,13 +139,13 @@ def test_every_damaged_byte_is_refused_or_harmless(tmp_path):
 
 
 def test_one_wrong_bit_of_incompressible_content_is_refused(tmp_path):
-    """Only the checksum at the very end gives it away: here the tar ends exactly with a chunk, so reading must go on."""
+    """Only the checksum at the end shows it. The tar ends with a chunk, so reading must go on."""
     size = (
         (5 << 20) - 5 * 512 - 1024
     )  # what two small members, this one's header and the end leave of five chunks
     noise = np.random.default_rng(0).bytes(size)
     path = archive(tmp_path / "flipped.tar.gz", member("folder/noise", noise))
-    assert len(gzip.decompress(path.read_bytes())) == 5 * CHUNK
+    assert len(gzip.decompress(path.read_bytes())) == 5 * CHUNK_BYTES
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1
     path.write_bytes(raw)
@@ -154,11 +154,11 @@ def test_one_wrong_bit_of_incompressible_content_is_refused(tmp_path):
 
 
 def test_damage_that_the_decompressor_notices_is_refused(tmp_path):
-    path = archive(tmp_path / "damaged.tar.gz", member("folder/large", bytes(3 * CHUNK)))
+    path = archive(tmp_path / "damaged.tar.gz", member("folder/large", bytes(3 * CHUNK_BYTES)))
     deflate = zlib.compressobj(wbits=31)
-    start = deflate.compress(gzip.decompress(path.read_bytes())[: 2 * CHUNK + 5]) + deflate.flush(
-        zlib.Z_FULL_FLUSH
-    )
+    start = deflate.compress(
+        gzip.decompress(path.read_bytes())[: 2 * CHUNK_BYTES + 5]
+    ) + deflate.flush(zlib.Z_FULL_FLUSH)
     path.write_bytes(
         start + b"\xff" * 100
     )  # a block of a type that does not exist, inside a member

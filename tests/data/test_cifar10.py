@@ -1,4 +1,4 @@
-"""The files are written here as Python 2 and C programs wrote the published ones, three images a file instead of 10,000."""
+"""Files as Python 2 and C programs wrote them, with three images a file instead of 10,000."""
 
 import gzip
 import hashlib
@@ -14,7 +14,7 @@ import pytest
 
 from vqnp.data import cifar10 as module
 from vqnp.data.cifar10 import load_cifar10
-from vqnp.data.images import variance
+from vqnp.data.images import pixel_variance
 
 COUNT = 3
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -29,7 +29,8 @@ def short(text):
 
 def python2_batch(labels, rows):
     """A batch as Python 2 pickled it: protocol 2, byte strings, an array of NumPy 1."""
-    dtype = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    state = b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    dtype = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R" + state
     shape = b"K" + bytes([len(rows)]) + b"M" + struct.pack("<H", rows.shape[1]) + b"\x86"
     raw = b"T" + struct.pack("<i", rows.nbytes) + rows.tobytes()
     array = (
@@ -111,7 +112,7 @@ def load(path):
 
 
 def check(images, content):
-    """Every pixel against the layout's own formula: channel c, row y, column x is byte 1024 c + 32 y + x."""
+    """By the layout's formula: channel c, row y, column x is byte 1024 c + 32 y + x."""
     c, y, x = np.arange(3), np.arange(32)[:, None, None], np.arange(32)[:, None]
     rows = np.concatenate([rows for _, rows in content])
     labels = np.concatenate([labels for labels, _ in content])
@@ -328,7 +329,7 @@ def test_unsafe_archive_is_refused(folder):
 
 
 def test_oversized_file_is_refused_unread(folder, monkeypatch):
-    monkeypatch.setattr(module, "MEMBER_LIMIT", 5000)
+    monkeypatch.setattr(module, "MEMBER_BYTES", 5000)
     refused(folder, ValueError, r"data_batch_1.* has [0-9,]+ bytes, expected at most 5,000")
 
 
@@ -345,13 +346,13 @@ def test_nothing_of_the_kind(tmp_path, kind):
 
 @pytest.mark.jit
 def test_published_variance():
-    """The number in ``variance``'s docstring, where the published archive is in the cache."""
+    """The number in ``pixel_variance``'s docstring, where the published archive is in the cache."""
     from vqnp.data.fetch import ARCHIVES
 
     pooch = pytest.importorskip("pooch")
     for name, checksum in ARCHIVES.values():
         path = pooch.os_cache("vqnp") / name
         if path.exists() and pooch.file_hash(str(path), "md5") == checksum.removeprefix("md5:"):
-            assert variance(load_cifar10(path).train) == pytest.approx(0.0632704, abs=5e-8)
+            assert pixel_variance(load_cifar10(path).train) == pytest.approx(0.0632704, abs=5e-8)
             return
     pytest.skip("the published archive is not in the cache: vqnp data cifar10")

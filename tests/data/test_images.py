@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vqnp.data import images as module
-from vqnp.data.images import Images, scale, variance
+from vqnp.data.images import Images, pixel_variance, pixels_to_float
 
 
 def some(rng, count=4, height=5, width=7):
@@ -24,9 +24,9 @@ def images():
     )
 
 
-def test_scale_maps_bytes_to_float32_between_minus_a_half_and_a_half():
+def test_pixels_map_bytes_to_float32_between_minus_a_half_and_a_half():
     every_byte = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
-    scaled = scale(every_byte)
+    scaled = pixels_to_float(every_byte)
     assert scaled.dtype == np.float32
     assert scaled.shape == every_byte.shape
     assert scaled.min() == -0.5
@@ -39,19 +39,21 @@ def test_scale_maps_bytes_to_float32_between_minus_a_half_and_a_half():
 
 @pytest.mark.parametrize("block", [1, 50, 1 << 20])
 def test_variance_is_that_of_the_scaled_images_whatever_the_block(monkeypatch, block):
-    monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(module, "PIXELS_A_BLOCK", block)
     images = some(np.random.default_rng(1)) // 3
     # both are float64 sums of fewer than a thousand terms
-    assert variance(images) == pytest.approx(np.var(images / 255 - 0.5), rel=1e-13)
-    assert variance(images) == pytest.approx(np.var(scale(images)), rel=1e-5)  # float32
+    assert pixel_variance(images) == pytest.approx(np.var(images / 255 - 0.5), rel=1e-13)
+    assert pixel_variance(images) == pytest.approx(
+        np.var(pixels_to_float(images)), rel=1e-5
+    )  # float32
 
 
 def test_variance_of_known_images():
     flat = np.full((2, 3, 3, 3), 200, np.uint8)
-    assert variance(flat) == 0
+    assert pixel_variance(flat) == 0
     halves = flat.copy()
     halves[0], halves[1] = 0, 255
-    assert variance(halves) == 0.25
+    assert pixel_variance(halves) == 0.25
 
 
 def test_identity_is_that_of_the_pixels_and_labels_alone(images):
@@ -118,10 +120,10 @@ def test_anything_else_is_refused(images, part, value, error, message):
         dataclasses.replace(images, **{part: value})
 
 
-@pytest.mark.parametrize("function", [scale, variance])
+@pytest.mark.parametrize("function", [pixels_to_float, pixel_variance])
 def test_images_scaled_twice_are_refused(function):
     with pytest.raises(TypeError, match="images must be a NumPy array of uint8, got float32"):
-        function(scale(some(np.random.default_rng(2))))
+        function(pixels_to_float(some(np.random.default_rng(2))))
 
 
 def test_first_images_say_how_many_they_are(images):

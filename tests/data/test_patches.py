@@ -93,14 +93,21 @@ def test_labels_are_the_photographs_the_patches_are_from():
 
 
 def test_the_seed_decides_and_the_test_set_does_not_depend_on_the_training_set():
-    images = load_patches(train=50, test=20, seed=4)
-    assert images.identity == load_patches(train=50, test=20, seed=4).identity
-    another = load_patches(train=50, test=20, seed=5)
+    images = load_patches(train=50, test=20, rng=4)
+    assert images.identity == load_patches(train=50, test=20, rng=4).identity
+    another = load_patches(train=50, test=20, rng=5)
     assert (images.train != another.train).any()
     assert (images.test != another.test).any()
-    np.testing.assert_array_equal(images.test, load_patches(train=60, test=20, seed=4).test)
+    np.testing.assert_array_equal(images.test, load_patches(train=60, test=20, rng=4).test)
+
+
+def test_a_generator_gives_the_seed():
+    rng = np.random.default_rng(3)
+    first, second = load_patches(4, 2, rng=rng), load_patches(4, 2, rng=rng)
+    assert first.identity == load_patches(4, 2, rng=np.random.default_rng(3)).identity
+    assert first.identity != second.identity
 
 
 def test_a_negative_seed_is_refused():
-    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
-        load_patches(seed=-1)
+    with pytest.raises(ValueError, match="rng must be at least 0, got -1"):
+        load_patches(rng=-1)

@@ -20,8 +20,8 @@ def test_ten_clusters_of_a_thousand_standardized_points(dim):
     np.testing.assert_allclose(data.points.std(axis=0, dtype=np.float64), 1, atol=1e-6)
 
 
-def test_clusters_are_isotropic_with_uniform_centres():
-    """Seen before the scaler, which each axis shares: the ratio of the clusters' deviation to that of the centers."""
+def test_clusters_are_isotropic_with_uniform_centers():
+    """The scaler keeps the ratio of the clusters' deviation to that of the centers."""
     data = clusters(2, classes=400, per_class=50)
     groups = data.points.reshape(400, 50, 2).astype(np.float64)
     inner, centers = groups.std(axis=1, ddof=1), groups.mean(axis=1)
@@ -40,8 +40,31 @@ def test_reach_and_spread_are_settings():
 
 
 def test_same_seed_same_data():
-    assert clusters(2, 3).identity == clusters(2, 3).identity
-    assert clusters(2, 3).identity != clusters(2, 4).identity
+    assert clusters(2, rng=3).identity == clusters(2, rng=3).identity
+    assert clusters(2, rng=3).identity != clusters(2, rng=4).identity
+
+
+def test_a_generator_goes_on_where_it_stands():
+    rng = np.random.default_rng(3)
+    first, second = clusters(2, rng=rng), clusters(2, rng=rng)
+    assert first.identity == clusters(2, rng=3).identity != second.identity
+    assert first.name == "10 clusters in 2 dimensions"
+
+
+def test_two_data_sets_compare_and_hash_as_objects():
+    """Arrays have no single answer to ``==``; ``identity`` tells whether the data is the same."""
+    one, other = clusters(2, per_class=3), clusters(2, per_class=3)
+    assert one != other
+    assert one.identity == other.identity
+    assert len({one, other}) == 2
+
+
+def test_a_data_set_takes_array_likes():
+    data = Dataset("a", [[0, 1], [2, 3]], (1, 0))
+    assert data.points.dtype == np.float64
+    assert data.labels.tolist() == [1, 0]
+    latents = np.arange(12, dtype=np.float16).reshape(2, 3, 2)
+    assert Dataset("a", latents, [[0, 1, 2]] * 2).points.shape == (6, 2)
 
 
 def test_digits():

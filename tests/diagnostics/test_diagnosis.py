@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vqnp.diagnostics import Diagnosis, blocks, diagnose, distances, readings, side_by_side, verdict
-from vqnp.diagnostics.reading import expected_spread, signs
+from vqnp.diagnostics.diagnosis import expected_spread
 
 rng = np.random.default_rng(0)
 CENTRES = np.array([[x, y] for x in (-9, -3, 3, 9) for y in (-5, 5)], float)  # eight clusters
@@ -48,14 +48,14 @@ def test_a_healthy_codebook(healthy):
     assert healthy.class_spread_ratio == pytest.approx(0.99)
     assert healthy.tokens_outside == 0.0
     assert missing(healthy) == set()
-    assert signs(healthy) == {}
+    assert healthy.signs() == {}
     assert verdict(healthy) == "No sign of collapse."
 
 
 def test_a_crowded_codebook(crowded):
     assert crowded.spread_ratio < 0.02
     assert crowded.quantization_error > 1  # one token at the mean would do better
-    assert list(signs(crowded)) == ["Tokens collapse"]
+    assert list(crowded.signs()) == ["Tokens collapse"]
     assert verdict(crowded).startswith(
         f"Yes. Tokens collapse: perplexity is {crowded.perplexity:.1f} of 32, tokens crowd"
     )
@@ -159,7 +159,7 @@ def test_readings_say_what_the_numbers_are(healthy):
     ],
 )
 def test_the_stated_rule_of_the_verdict(healthy, change, sign):
-    assert signs(replace(healthy, **change)) == sign
+    assert replace(healthy, **change).signs() == sign
 
 
 def test_the_verdict_answers_the_question(healthy):
@@ -172,7 +172,7 @@ def test_the_verdict_answers_the_question(healthy):
 
 
 def test_few_tokens_in_many_dimensions_are_not_called_crowded(healthy):
-    """512 ideal tokens of a round Gaussian in 64 dimensions keep 1 − 512^(−1/32) of its variance: 0.42 of the deviation."""
+    """512 ideal tokens of a round Gaussian in 64-D keep √(1 − 512^(−1/32)) of its deviation."""
     assert expected_spread(replace(healthy, n_tokens=512, embedding_rank=64.0)) == pytest.approx(
         0.42, abs=0.005
     )
@@ -183,13 +183,13 @@ def test_tables_are_aligned_and_complete(healthy, crowded):
     lines = str(healthy).splitlines()
     assert lines[0] == verdict(healthy)
     assert len(lines) == 4 + len(readings(healthy))
-    compared = side_by_side({"with": healthy, "without": crowded}).splitlines()
+    compared = str(side_by_side({"with": healthy, "without": crowded})).splitlines()
     assert len({len(line) for line in compared[1:]}) == 1
     row = {line.split("  ")[0]: line.split() for line in compared}
     assert row["codes used"][2:] == ["32", str(crowded.codes_used)]
     assert row["data modes"][2:] == ["8", "–"]
     assert row["signs"][1:] == ["none", "tokens", "collapse"]
-    with pytest.raises(ValueError, match="diagnoses is empty"):
+    with pytest.raises(ValueError, match="diagnoses must hold at least one"):
         side_by_side({})
 
 
@@ -212,30 +212,30 @@ def test_the_smallest_cases_have_an_answer(embeddings, tokens):
     json.loads(diagnosis.to_json())
     assert verdict(diagnosis) in str(diagnosis)
     if embeddings.std(axis=0).sum() < 1e-9:
-        assert signs(diagnosis)["Embeddings collapse"] == ["all embeddings coincide"]
+        assert diagnosis.signs()["Embeddings collapse"] == ["all embeddings coincide"]
 
 
 def test_the_seed_decides_and_the_input_is_not_touched(monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 1000)
     embeddings, tokens = EMBEDDINGS.copy(), HEALTHY.copy()
     embeddings.flags.writeable = tokens.flags.writeable = False
-    assert diagnose(embeddings, tokens, LABELS, seed=3) == diagnose(
-        embeddings, tokens, LABELS, seed=3
+    assert diagnose(embeddings, tokens, LABELS, rng=3) == diagnose(
+        embeddings, tokens, LABELS, rng=3
     )
 
 
 @pytest.mark.jit
 def test_memory_is_that_of_a_block_and_not_of_the_embeddings(tmp_path, monkeypatch):
-    """200,000 embeddings of 16 numbers are 12 MiB on disk, their codes 1.5; a block is 32 KiB, a sample of 500 62."""
+    """200,000 embeddings of 16 numbers are 12 MiB on disk; a block is 32 KiB, a sample 62 KiB."""
     shape = (200_000, 16)
     stored = np.lib.format.open_memmap(tmp_path / "embeddings.npy", "w+", np.float32, shape)
     stored[:] = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     stored.flush()
     embeddings = np.load(tmp_path / "embeddings.npy", mmap_mode="r")
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 4096)
-    monkeypatch.setattr("vqnp.validation.BLOCK", 4096)
+    monkeypatch.setattr("vqnp.validation.VALUES_A_BLOCK", 4096)
     monkeypatch.setattr(
-        "vqnp.diagnostics.diagnosis.count_modes", lambda points, seed: 1
+        "vqnp.diagnostics.diagnosis.count_modes", lambda points, rng: 1
     )  # a fixed sample of 5,000
     monkeypatch.setattr("vqnp.diagnostics.diagnosis.share_outside", _share_outside_of_500)
     small = diagnose(
@@ -251,8 +251,8 @@ def test_memory_is_that_of_a_block_and_not_of_the_embeddings(tmp_path, monkeypat
     assert large.embedding_rank == pytest.approx(small.embedding_rank, rel=0.1)
 
 
-def _share_outside_of_500(points, reference, seed):
-    return distances.share_outside(points, reference, sample=500, seed=seed)
+def _share_outside_of_500(points, reference, rng):
+    return distances.share_outside(points, reference, sample=500, rng=rng)
 
 
 def test_progress_counts_the_embeddings(capsys):
@@ -286,10 +286,42 @@ def test_progress_counts_the_embeddings(capsys):
             ValueError,
             r"needs data of that shape, got data of",
         ),
-        ({"data": EMBEDDINGS, "reconstruction": None, "labels": [0]}, TypeError, "labels"),
+        ({"data": EMBEDDINGS, "labels": [0]}, ValueError, r"labels must have shape \(1600,\)"),
+        ({"data": EMBEDDINGS, "labels": "all"}, TypeError, "labels must be an array of real"),
         ({"data": EMBEDDINGS[0]}, ValueError, "data must have shape"),
     ],
 )
 def test_bad_input_is_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         diagnose(**{"embeddings": EMBEDDINGS, "tokens": HEALTHY} | arguments)
+
+
+def test_a_notebook_shows_the_same_numbers(healthy, crowded):
+    page = healthy._repr_html_()
+    assert page.startswith("<p><strong>No sign of collapse.</strong></p>")
+    assert page.count("<tr>") == 1 + len(readings(healthy))
+    compared = side_by_side({"a <b>": healthy, "c": crowded})._repr_html_()
+    assert "a &lt;b&gt;" in compared
+    assert compared.count("<tr>") == str(side_by_side({"a": healthy, "c": crowded})).count("\n")
+
+
+def test_a_comparison_prints_where_it_is_evaluated(healthy):
+    assert repr(side_by_side({"a": healthy})) == str(side_by_side({"a": healthy}))
+
+
+def test_latents_and_labels_of_any_shape_are_flattened():
+    images, labels = EMBEDDINGS.reshape(25, 8, 8, 2), LABELS.reshape(25, 8, 8)
+    flat = diagnose(EMBEDDINGS, HEALTHY, LABELS, data=EMBEDDINGS, reconstruction=EMBEDDINGS * 0.9)
+    assert flat == diagnose(
+        images, HEALTHY.tolist(), labels.tolist(), data=images, reconstruction=images * 0.9
+    )
+
+
+def test_a_generator_draws_one_seed_for_all_samples():
+    data = np.tile(EMBEDDINGS, (2, 1))  # more than energy_distance compares
+
+    def with_rng(rng):
+        return diagnose(EMBEDDINGS, HEALTHY, data=data, reconstruction=data * 1.1, rng=rng)
+
+    drawn = int(np.random.default_rng(5).integers(1 << 32))
+    assert with_rng(np.random.default_rng(5)) == with_rng(drawn) != with_rng(drawn + 1)

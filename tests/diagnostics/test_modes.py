@@ -7,7 +7,7 @@ SEEDS = range(5)
 
 
 def ten_gaussians(dim, seed, apart=5.0, each=1000):
-    """Ten clusters of standard deviation 1, centers uniform in [-10, 10]^dim at least ``apart``, standardized."""
+    """Ten standardized clusters of deviation 1; centers in [-10, 10]^dim are ``apart`` or more."""
     rng = np.random.default_rng(seed)
     centers = rng.uniform(-10, 10, (1, dim))
     while len(centers) < 10:
@@ -108,7 +108,7 @@ def test_a_few_points_are_one_peak(dim, n):
 
 def test_the_seed_decides():
     points = ten_gaussians(3, 3, apart=2)
-    assert count_modes(points, seed=1) == count_modes(points, seed=1)
+    assert count_modes(points, rng=1) == count_modes(points, rng=1)
 
 
 def test_bad_points_are_refused():

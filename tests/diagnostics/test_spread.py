@@ -27,7 +27,7 @@ def test_mean_and_covariance_in_blocks_are_numpys():
 
 
 def test_no_cancellation_far_from_the_origin():
-    """At 1e8, E[x²] − E[x]² has no digit left in float64; what remains here is the rounding of the points themselves."""
+    """At 1e8, E[x²] − E[x]² has no digit left in float64. Here only the points are rounded."""
     _, covariance = mean_and_covariance(CLOUD + 1e8)
     np.testing.assert_allclose(covariance, np.cov(CLOUD.T, bias=True), atol=1e-6)
     assert total_variance(CLOUD + 1e8) == pytest.approx(total_variance(CLOUD), rel=1e-7)
@@ -100,9 +100,10 @@ def test_spread_ratio_is_a_ratio_of_deviations():
 
 
 def test_the_best_tokens_for_a_dense_middle_reach_farther_than_its_points():
-    """The best density of many tokens in one dimension goes with p^(1/3): a Gaussian of √3 times the deviation (Panter-Dite).
+    """The best density of many tokens on a line goes with p^(1/3) (Panter and Dite).
 
-    32 tokens stay short of √3: they cannot reach the tails, where that density still has mass. 1.1 tells them from crowding."""
+    For a Gaussian this is a Gaussian of √3 times the deviation. 32 tokens stay short of √3, because
+    they cannot reach the tails. 1.1 tells them from crowding."""
     points = np.sort(np.random.default_rng(1).standard_normal(4000))
     tokens = np.quantile(points, (np.arange(32) + 0.5) / 32)
     for _ in range(100):  # Lloyd
@@ -119,7 +120,7 @@ def test_the_best_tokens_for_a_dense_middle_reach_farther_than_its_points():
         (np.zeros((0, 3)), ValueError, "points is empty"),
         (np.zeros((3, 2), int), TypeError, "float32 or float64"),
         (np.array([[0.0], [np.nan]]), ValueError, r"NaN or infinity, first at index \(1, 0\)"),
-        ([[0.0]], TypeError, "NumPy array, got list"),
+        ([["a"]], TypeError, "points must be an array of real numbers, got <U1"),
     ],
 )
 def test_bad_points_are_refused(function, points, error, message):

@@ -1,22 +1,21 @@
 import pytest
 
 from vqnp.experiments import fig2, fig3, fig5
-from vqnp.experiments.claims import Claim, difference, ratio
-from vqnp.experiments.plans import Plan
+from vqnp.experiments.claims import Claim, differences, ratios
+from vqnp.experiments.plans import PointsPlan
 
 
-def claim(values, side="<", limit=1.0):
+def claim(values, side="<", limit=1.0, seeds=None):
     return Claim(
-        "id",
-        "fig3",
-        "statement",
-        "source",
-        "quantity",
-        tuple(values),
-        side,
-        limit,
-        "why",
-        tuple(range(len(values))),
+        id="id",
+        figure="fig3",
+        statement="statement",
+        source="source",
+        measured="quantity",
+        values=tuple(values),
+        bound=(side, limit),
+        because="why",
+        seeds=tuple(range(len(values))) if seeds is None else seeds,
     )
 
 
@@ -42,7 +41,7 @@ def test_a_value_that_is_no_number_holds_nothing():
 
 def test_one_value_a_seed():
     with pytest.raises(ValueError, match="one value a seed, got 1 for 2 seeds"):
-        Claim("id", "fig3", "s", "p", "q", (1.0,), "<", 1.0, "why", (0, 1))
+        claim((1.0,), seeds=(0, 1))
     with pytest.raises(ValueError, match="one value a seed"):
         claim(())
 
@@ -65,10 +64,10 @@ def test_json_has_the_stated_keys_and_a_computed_holds():
 
 
 def test_arms_are_compared_seed_by_seed():
-    assert ratio([2, 9], [1, 3]) == (2.0, 3.0)
-    assert difference([2, 9], [1, 3]) == (1.0, 6.0)
+    assert ratios([2, 9], [1, 3]) == (2.0, 3.0)
+    assert differences([2, 9], [1, 3]) == (1.0, 6.0)
     with pytest.raises(ValueError, match="zip"):
-        ratio([1], [1, 2])
+        ratios([1], [1, 2])
 
 
 GOOD = {
@@ -89,59 +88,53 @@ BAD = {
 }
 
 
-def row_table(without, with_):
-    return [{"pretrained": p, **arm} for p, arm in ((False, without), (True, with_))]
+def fig3_table(plan, without, with_):
+    return [
+        {"row": case.key, "pretrained": pretrained, **arm}
+        for case in fig3.cases(plan)
+        for pretrained, arm in ((False, without), (True, with_))
+    ]
 
 
 def test_fig3_claims_side_with_the_paper_when_the_numbers_do_and_only_then():
-    plan = Plan(seeds=(0,))
-    row = fig3.rows(plan)[0]
-    as_published = fig3.row_claims(row, row_table(BAD, GOOD), plan)
-    reversed_ = fig3.row_claims(row, row_table(GOOD, BAD), plan)
-    assert len(as_published) == 8
+    plan = PointsPlan(seeds=(0,))
+    as_published = fig3.claims(plan, fig3_table(plan, BAD, GOOD))
+    reversed_ = fig3.claims(plan, fig3_table(plan, GOOD, BAD))
+    assert len(as_published) == 5 * 8
     assert all(c.holds for c in as_published)
-    assert {c.id for c in reversed_ if c.holds} == {
-        "fig3-2to1-narrow"
-    }  # 0.9 of the data's spread is narrower, too
+    # 0.9 of the data's spread is narrower, too
+    assert {c.id.split("-")[-1] for c in reversed_ if c.holds} == {"narrow"}
 
 
 def test_without_labels_fig3_leaves_out_what_needs_them():
-    plan = Plan(seeds=(0,))
+    plan = PointsPlan(seeds=(0,))
     unlabelled = {"class_spread_ratio": None, "class_divergence": None}
-    claims = fig3.row_claims(
-        fig3.rows(plan)[0], row_table(BAD | unlabelled, GOOD | unlabelled), plan
-    )
+    table = fig3_table(plan, BAD | unlabelled, GOOD | unlabelled)
+    claims = [claim for claim in fig3.claims(plan, table) if "-2to1-" in claim.id]
     assert [c.id.split("-")[-1] for c in claims] == ["start", "problem", "uniform", "covers", "mse"]
 
 
-def test_fig2_claims(monkeypatch):
-    def numbers(untrained_modes, trained_modes, untrained_range):
+def test_fig2_claims():
+    def holds(untrained_modes, trained_modes, untrained_range):
         row = {
             "data_modes": 8,
             "untrained": {"range": untrained_range, "modes": untrained_modes},
             "trained": {"range": 10.0, "modes": trained_modes},
         }
-        return lambda plan, results: [row]
+        return [claim.holds for claim in fig2.claims(PointsPlan(seeds=(0,)), [row])]
 
-    monkeypatch.setattr(fig2, "numbers", numbers(5, 8, 0.3))
-    assert all(c.holds for c in fig2.claims(Plan(seeds=(0,)), {}))
-    monkeypatch.setattr(fig2, "numbers", numbers(8, 7, 6.0))
-    assert not any(c.holds for c in fig2.claims(Plan(seeds=(0,)), {}))
+    assert holds(5, 8, 0.3) == [True] * 3
+    assert holds(8, 7, 6.0) == [False] * 3
 
 
-def test_fig5_claims(monkeypatch):
-    def numbers(small, large, layered):
+def test_fig5_claims():
+    def holds(small, large, layered):
         names = ("embedding_modes", "tokens_outside", "reconstruction_outside", "mse")
         encoders = ((4, None, small), (32, None, large), (4, 4, layered), (4, 32, layered))
-        return lambda plan, results: [
+        table = [
             {"hidden": h, "extra": e, **dict(zip(names, v, strict=True))} for h, e, v in encoders
         ]
+        return [claim.holds for claim in fig5.claims(PointsPlan(seeds=(0,)), table)]
 
-    monkeypatch.setattr(
-        fig5, "numbers", numbers((3, 0.2, 0.1, 0.08), (10, 0.0, 0.0, 0.02), (6, 0.0, 0.0, 0.03))
-    )
-    assert all(c.holds for c in fig5.claims(Plan(seeds=(0,)), {}))
-    monkeypatch.setattr(
-        fig5, "numbers", numbers((10, 0.0, 0.0, 0.02), (10, 0.0, 0.1, 0.08), (6, 0.0, 0.0, 0.03))
-    )
-    assert not any(c.holds for c in fig5.claims(Plan(seeds=(0,)), {}))
+    assert holds((3, 0.2, 0.1, 0.08), (10, 0.0, 0.0, 0.02), (6, 0.0, 0.0, 0.03)) == [True] * 8
+    assert holds((10, 0.0, 0.0, 0.02), (10, 0.0, 0.1, 0.08), (6, 0.0, 0.0, 0.03)) == [False] * 8

@@ -3,9 +3,9 @@
 import pytest
 
 from vqnp.experiments import fig4, fig4b, fig6
-from vqnp.experiments.images import ImagePlan
+from vqnp.experiments.plans import ImagesPlan, baseline_and_pretrained
 
-PLAN = ImagePlan(seeds=(0,), confound_seeds=(0,), encoder_seeds=(0,))
+PLAN = ImagesPlan(seeds=(0,), seeds_fig4b=(0,), seeds_fig6=(0,))
 GOOD = {  # (tokens, pretrained): MSE, perplexity; the paper's story
     (16, False): (0.030, 10), (16, True): (0.031, 11),
     (256, False): (0.020, 60), (256, True): (0.018, 120),
@@ -18,26 +18,21 @@ BAD = {
 }  # fmt: skip
 
 
-def fig4_holds(monkeypatch, table):
+def fig4_claims(table):
     rows = [
         {"tokens": k, "pretrained": p, "mse": mse, "perplexity": q}
         for (k, p), (mse, q) in table.items()
     ]
-    monkeypatch.setattr(fig4, "numbers", lambda plan, results: rows)
-    return [claim.holds for claim in fig4.claims(PLAN, {})]
+    return fig4.claims(PLAN, rows)
 
 
-def test_fig4_claims(monkeypatch):
-    assert fig4_holds(monkeypatch, GOOD) == [True] * 8
-    assert fig4_holds(monkeypatch, BAD) == [False] * 8
+def test_fig4_claims():
+    assert [claim.holds for claim in fig4_claims(GOOD)] == [True] * 8
+    assert [claim.holds for claim in fig4_claims(BAD)] == [False] * 8
 
 
-def test_fig4_has_a_claim_against_pretraining(monkeypatch):
-    rows = [
-        {"tokens": k, "pretrained": p, "mse": m, "perplexity": q} for (k, p), (m, q) in GOOD.items()
-    ]
-    monkeypatch.setattr(fig4, "numbers", lambda plan, results: rows)
-    against = fig4.claims(PLAN, {})[0]
+def test_fig4_has_a_claim_against_pretraining():
+    against = fig4_claims(GOOD)[0]
     assert against.statement == "With few tokens, pretraining is a slight disadvantage."
     assert against.values == pytest.approx((0.031 / 0.030,))
 
@@ -47,47 +42,45 @@ def test_fig4_has_a_claim_against_pretraining(monkeypatch):
     [(10, 20, 100, 40, True), (10, 9, 5, 4, False)],
 )
 def test_fig4b_claims(untrained, more_images, pretrained, dialects, holds):
-    class Results(dict):
-        def __getitem__(self, run):
-            value = dialects if run.quantizer.dialect != "paper" else pretrained
-            if not run.pretrained:
-                value = more_images if run.sample == PLAN.many else untrained
-            return type("Result", (), {"numbers": {"perplexity": float(value)}})
+    def perplexity(change, arm):
+        if not arm:
+            return more_images if change.more_images else untrained
+        return pretrained if change.dialect == "paper" else dialects
 
-    made = fig4b.claims(PLAN, Results())
+    table = [
+        {
+            "tokens": 1024,
+            "change": change.name(PLAN),
+            "pretrained": run.pretrained,
+            "perplexity": float(perplexity(change, run.pretrained)),
+        }
+        for change, run in fig4b.arms(PLAN)
+    ]
+    made = fig4b.claims(PLAN, table)
     assert [claim.holds for claim in made[:3]] == [holds] * 3
-    assert [claim.holds for claim in made[3:]] == [holds] * 3  # 4 of 5 is no half
+    assert [claim.holds for claim in made[3:]] == [holds] * 3  # 4 of 5 is not half
 
 
 def test_fig4b_changes_one_thing_at_a_time():
-    base = {
-        pretrained: fig4b.setting(PLAN, fig4b.Change(), 1024, 0, pretrained)
-        for pretrained in (False, True)
-    }
-    assert base == dict(
-        zip((False, True), fig4.arms(PLAN, 1024, 0), strict=True)
-    )  # shared with Figure 4
+    base = dict(zip((False, True), baseline_and_pretrained(PLAN, 1024, 0), strict=True))
+    assert set(base.values()) <= set(fig4.runs(PLAN))  # shared with Figure 4
     for change, run in fig4b.arms(PLAN):
         same = base[run.pretrained]
         assert run.sizes == same.sizes
         assert run.schedule[0] == same.schedule[0]
         assert (run.sample != same.sample) + (run.quantizer.dialect != "paper") == (
-            change != fig4b.Change()
+            change != fig4b.NOTHING
         )
 
 
-def test_fig6_claims(monkeypatch):
-    def rows(*values):
-        table = zip(PLAN.channels, values, (9.0, 8.0, 4.0, 3.0, values[-1] * 100), strict=True)
-        return [
-            {"channels": c, "seed": 0, "mse": mse, "embedding_rank": rank} for c, mse, rank in table
+def test_fig6_claims():
+    def holds(*errors):
+        ranks = (9.0, 8.0, 4.0, 3.0, errors[-1] * 100)
+        table = [
+            {"channels": channels, "seed": 0, "mse": mse, "embedding_rank": rank}
+            for channels, mse, rank in zip(PLAN.channels, errors, ranks, strict=True)
         ]
+        return [claim.holds for claim in fig6.claims(PLAN, table)]
 
-    monkeypatch.setattr(
-        fig6, "numbers", lambda plan, results: rows(0.01, 0.011, 0.012, 0.013, 0.02)
-    )
-    assert [claim.holds for claim in fig6.claims(PLAN, {})] == [True] * 3
-    monkeypatch.setattr(
-        fig6, "numbers", lambda plan, results: rows(0.06, 0.011, 0.012, 0.013, 0.05)
-    )
-    assert [claim.holds for claim in fig6.claims(PLAN, {})] == [False] * 3
+    assert holds(0.01, 0.011, 0.012, 0.013, 0.02) == [True] * 3
+    assert holds(0.06, 0.011, 0.012, 0.013, 0.05) == [False] * 3

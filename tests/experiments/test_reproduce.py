@@ -11,42 +11,35 @@ import numpy as np
 import pytest
 
 from vqnp.experiments import views
-from vqnp.experiments.plans import Plan
+from vqnp.experiments.plans import PointsPlan
 from vqnp.experiments.reproduce import PACKAGES, reproduce
 from vqnp.files import load_arrays
 
-ARRAYS = (
-    "untrained",
-    "at_start",
-    "tokens_at_start",
-    "embeddings",
-    "tokens",
-    "codes",
-    "reconstruction",
-)
-
 
 def outcome(directory):
-    """Everything a run leaves that must not depend on how it was run: the numbers, the claims, and each run's arrays."""
+    """The numbers, the claims, and each run's arrays: they must not depend on how it was run."""
     texts = {
         path.name: path.read_text() for path in directory.glob("*.json") if path.name != "run.json"
     }
-    runs = {
-        path.name: load_arrays(path) for path in sorted((directory / "runs").glob("*-????????.npz"))
+    arrays = {
+        (path.name, name): array.tobytes()
+        for path in (directory / "runs").glob("*-????????.npz")
+        for name, array in load_arrays(path).items()
+        if name != "info"
     }
-    return texts, {(name, key): run[key].tobytes() for name, run in runs.items() for key in ARRAYS}
+    return texts, arrays
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(plan, tmp_path_factory):
     directory = tmp_path_factory.mktemp("uninterrupted")
-    reproduce(["fig2", "fig5"], plan, directory)
+    reproduce(["fig2", "fig5"], directory, points=plan)
     return directory
 
 
 def test_what_a_run_leaves_behind(plan, tmp_path, monkeypatch):
     monkeypatch.setattr(views, "PLACED", 40)
-    made = reproduce(["fig2", "fig3", "fig5"], plan, tmp_path, scale="quick")
+    made = reproduce(["fig2", "fig3", "fig5"], tmp_path, points=plan, scale="quick")
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"report.html", "claims.json", "run.json", "runs"} | {
         f"fig{n}.{kind}" for n in (2, 3, 5) for kind in ("png", "svg", "json")
@@ -82,62 +75,67 @@ def test_the_numbers_behind_a_picture(uninterrupted, plan):
         for s in plan.seeds
     ]
     run = load_arrays(
-        next((uninterrupted / "runs").glob("clusters2-to-1-hidden2-baseline-seed0-????????.npz"))
+        next(
+            (uninterrupted / "runs").glob(
+                "clusters-2to1-encoder2-tokens6-baseline-seed0-????????.npz"
+            )
+        )
     )
-    points = Plan(per_class=plan.per_class).clusters(2).load(0).points
+    points = PointsPlan(per_class=plan.per_class).clusters(2).load(0).points
     assert rows[0]["mse"] == pytest.approx(np.mean((run["reconstruction"] - points) ** 2))
     assert rows[0]["codes_used"] == len(np.unique(run["codes"]))
 
 
 @pytest.mark.jit
 def test_the_number_of_jobs_changes_nothing(uninterrupted, plan, tmp_path):
-    reproduce(["fig2", "fig5"], plan, tmp_path, jobs=2)
+    reproduce(["fig2", "fig5"], tmp_path, points=plan, jobs=2)
     assert outcome(tmp_path) == outcome(uninterrupted)
 
 
 def test_resume_keeps_what_is_there_and_finishes_the_rest(uninterrupted, plan, tmp_path):
-    reproduce(["fig2"], plan, tmp_path)
+    reproduce(["fig2"], tmp_path, points=plan)
     kept = next((tmp_path / "runs").glob("*-pretrained-seed0-????????.npz"))
     written = kept.stat().st_mtime_ns
-    reproduce(["fig2", "fig5"], plan, tmp_path, resume=True)
+    reproduce(["fig2", "fig5"], tmp_path, points=plan, resume=True)
     assert kept.stat().st_mtime_ns == written
     assert outcome(tmp_path) == outcome(uninterrupted)
 
 
 def test_resume_does_not_trust_a_damaged_or_foreign_run(uninterrupted, plan, tmp_path):
-    reproduce(["fig2"], plan, tmp_path)
+    reproduce(["fig2"], tmp_path, points=plan)
     first, second = sorted((tmp_path / "runs").glob("*-pretrained-*-????????.npz"))
     whole = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(whole[: len(whole) // 2])
-    reproduce(["fig2", "fig5"], plan, tmp_path, resume=True)
+    reproduce(["fig2", "fig5"], tmp_path, points=plan, resume=True)
     assert outcome(tmp_path) == outcome(uninterrupted)
 
 
-@pytest.mark.parametrize("moment", ["checkpoint", "start", "finished"])
+@pytest.mark.parametrize("moment", ["checkpoint", "pretrained", "finished"])
 def test_killed_and_resumed_gives_the_same_bits(uninterrupted, plan, tmp_path, moment):
-    """SIGKILL as soon as a file of that kind is there, checkpoints being written after every step."""
+    """SIGKILL as soon as a file of that kind is there; every step writes a checkpoint."""
     script = f"""
         import functools
         from pathlib import Path
         from vqnp import training
         from vqnp.experiments import run as execute
         from vqnp.experiments.reproduce import reproduce
-        from vqnp.experiments.plans import Plan
+        from vqnp.experiments.plans import PointsPlan
         execute.train = functools.partial(training.train, checkpoint_seconds=0)
-        reproduce(["fig2", "fig5"], Plan(**{plan_arguments(plan)!r}), Path({str(tmp_path)!r}))
+        points = PointsPlan(**{plan_arguments(plan)!r})
+        reproduce(["fig2", "fig5"], Path({str(tmp_path)!r}), points=points)
     """
     pattern = {
         "checkpoint": "*.checkpoint.npz",
-        "start": "*.start.npz",
-        "finished": "*-????????.npz",
+        "pretrained": "*-autoencoder-seed?-????????.npz",
+        "finished": "*-tokens*-????????.npz",
     }[moment]
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
     while process.poll() is None and not list(tmp_path.glob(f"runs/{pattern}")):
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-    reproduce(["fig2", "fig5"], plan, tmp_path, resume=True)
+    reproduce(["fig2", "fig5"], tmp_path, points=plan, resume=True)
     assert outcome(tmp_path) == outcome(uninterrupted)
 
 
@@ -146,20 +144,20 @@ def plan_arguments(plan):
         "seeds": plan.seeds,
         "epochs": plan.epochs,
         "per_class": plan.per_class,
-        "tokens": plan.tokens,
+        "n_tokens": plan.n_tokens,
         "widths": plan.widths,
     }
 
 
 def test_an_unknown_figure_is_refused_before_anything_is_written(plan, tmp_path):
     with pytest.raises(
-        ValueError, match=r"no figure 'fig9'; there are fig2, fig3, fig4, fig4b, fig5, fig6"
+        ValueError, match=r"figures must be among fig2, fig3, fig4, fig4b, fig5, fig6; got 'fig9'"
     ):
-        reproduce(["fig2", "fig9"], plan, tmp_path / "out")
+        reproduce(["fig2", "fig9"], tmp_path / "out", points=plan)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_directory_that_cannot_be_written_is_refused_before_anything_is_run(plan, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match=re.escape(os.fspath(tmp_path / "file"))):
-        reproduce(["fig2"], plan, tmp_path / "file" / "out")
+        reproduce(["fig2"], tmp_path / "file" / "out", points=plan)

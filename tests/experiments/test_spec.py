@@ -3,16 +3,16 @@ import json
 import numpy as np
 import pytest
 
+from vqnp.data import OwnPoints
 from vqnp.experiments import fig2, fig3, fig5
-from vqnp.experiments.plans import Plan, arm
-from vqnp.experiments.spec import Clusters, Own, Setting
+from vqnp.experiments.plans import PointsPlan, baseline_and_pretrained
 from vqnp.training import FineTune, InitializeCodebook, Pretrain
 
 
 def test_the_papers_settings():
-    (setting,) = fig2.settings(Plan(seeds=(0,)))
+    (setting,) = fig2.runs(PointsPlan(seeds=(0,)))
     assert setting.schedule == (Pretrain(100), InitializeCodebook(), FineTune(100))
-    assert (setting.quantizer.tokens, setting.quantizer.decay, setting.quantizer.dialect) == (
+    assert (setting.quantizer.n_tokens, setting.quantizer.decay, setting.quantizer.dialect) == (
         128,
         0.9,
         "paper",
@@ -22,37 +22,42 @@ def test_the_papers_settings():
         1e-3,
         "adamw",
     )
-    assert (setting.encoder_hidden, setting.decoder_hidden, setting.beta) == (32, 32, 0.25)
-    assert Plan().seeds == (0, 1, 2)
+    assert (setting.sizes.encoder_hidden, setting.sizes.decoder_hidden, setting.quantizer.beta) == (
+        32,
+        32,
+        0.25,
+    )
+    assert PointsPlan().seeds == (0, 1, 2)
 
 
 def test_arms_differ_in_the_schedule_alone():
-    plan = Plan()
-    baseline, pretrained = fig3.rows(plan)[0].arms(plan, 1)
+    plan = PointsPlan()
+    baseline, pretrained = baseline_and_pretrained(plan, plan.clusters(2), (2, 1), 1)
     assert baseline.schedule == (Pretrain(0), InitializeCodebook(), FineTune(200))
     assert {k for k, v in baseline.to_json().items() if v != pretrained.to_json()[k]} == {
         "pretrain",
         "finetune",
     }
-    weights, others = (setting.build(2).params for setting in (baseline, pretrained))
+    weights, others = (setting.build().params for setting in (baseline, pretrained))
     assert all(np.array_equal(weights[name], others[name]) for name in weights)
 
 
 def test_figures_share_the_runs_they_have_in_common():
-    plan = Plan(seeds=(0,))
-    assert set(fig2.settings(plan)) <= set(fig3.settings(plan))
-    assert fig5.encoder(plan, 0, 32) in fig3.settings(plan)
+    plan = PointsPlan(seeds=(0,))
+    assert set(fig2.runs(plan)) <= set(fig3.runs(plan))
+    assert fig5.encoder_run(plan, 0, 32) in fig3.runs(plan)
 
 
 def test_fig3_shows_the_papers_three_cases_and_two_more():
-    rows = fig3.rows(Plan())
-    assert [(row.key, row.token_dim, row.panels) for row in rows] == [
-        ("2to1", 1, "a, b"), ("3to1", 1, "c, d"), ("8to4", 4, "e, f"), ("4to2", 2, None), ("digits", 4, None),
+    rows = fig3.cases(PointsPlan())
+    assert [(row.key, row.dims, row.panels) for row in rows] == [
+        ("2to1", (2, 1), "a, b"), ("3to1", (3, 1), "c, d"), ("8to4", (8, 4), "e, f"),
+        ("4to2", (4, 2), None), ("digits", (64, 4), None),
     ]  # fmt: skip
 
 
 def test_fig5_compares_4_and_32_units_a_sweep_and_one_more_layer():
-    assert fig5.encoders(Plan()) == [
+    assert fig5.encoders(PointsPlan()) == [
         (2, None),
         (4, None),
         (8, None),
@@ -61,7 +66,7 @@ def test_fig5_compares_4_and_32_units_a_sweep_and_one_more_layer():
         (4, 4),
         (4, 32),
     ]
-    deeper = fig5.encoder(Plan(), 0, 4, 32).build(2)
+    deeper = fig5.encoder_run(PointsPlan(), 0, 4, 32).build()
     shapes = [
         value.shape
         for name, value in deeper.params.items()
@@ -71,32 +76,34 @@ def test_fig5_compares_4_and_32_units_a_sweep_and_one_more_layer():
 
 
 def test_slugs_tell_settings_apart():
-    plan = Plan()
-    settings = {setting for figure in (fig2, fig3, fig5) for setting in figure.settings(plan)}
+    plan = PointsPlan()
+    settings = {setting for figure in (fig2, fig3, fig5) for setting in figure.runs(plan)}
     assert len({setting.slug for setting in settings}) == len(settings)
-    assert arm(plan, Clusters(2), 1, 0, pretrained=False).slug.startswith(
-        "clusters2-to-1-hidden32-baseline-seed0-"
-    )
+    baseline, pretrained = baseline_and_pretrained(plan, plan.clusters(2), (2, 1), 0)
+    assert baseline.slug.startswith("clusters-2to1-encoder32-tokens128-baseline-seed0-")
+    assert pretrained.pretraining.slug.startswith("clusters-2to1-encoder32-autoencoder-seed0-")
 
 
-def test_a_setting_goes_to_json():
-    setting = Setting(Own("points.npy"), 2, 1, 1)
-    assert json.loads(json.dumps(setting.to_json()))["data"] == {
-        "kind": "Own",
-        "points": "points.npy",
-        "labels": None,
-    }
+def test_a_spec_goes_to_json():
+    spec = PointsPlan().run(OwnPoints("points.npy"), (3, 2), 0, pretrained=False)
+    written = json.loads(json.dumps(spec.to_json()))
+    assert written["data"] == {"kind": "OwnPoints", "points": "points.npy", "labels": None}
+    assert written["quantizer"]["kind"] == "EMA"
+    assert written["sizes"]["token_dim"] == 2
 
 
 def test_own_data_are_one_more_row(tmp_path):
     np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(30, 6)))
-    own = Own(str(tmp_path / "points.npy"))
-    assert fig3.rows(Plan(own=own))[-1].token_dim == 3
-    assert fig3.rows(Plan(own=own, own_token_dim=1))[-1].name == "own data, 6 → 1 dimensions"
+    own = OwnPoints(str(tmp_path / "points.npy"))
+    assert fig3.cases(PointsPlan(user_points=own))[-1].dims == (6, 3)
+    assert (
+        fig3.cases(PointsPlan(user_points=own, user_token_dim=1))[-1].name
+        == "own data, 6 → 1 dimensions"
+    )
 
 
 def test_plans_that_cannot_be():
     with pytest.raises(ValueError, match="epochs must be at least 2, got 1"):
-        Plan(epochs=1)
+        PointsPlan(epochs=1)
     with pytest.raises(ValueError, match="seeds"):
-        Plan(seeds=())
+        PointsPlan(seeds=())

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 
 from vqnp.experiments import views
-from vqnp.experiments.fig3 import rows
-from vqnp.experiments.run import execute
+from vqnp.experiments.plans import baseline_and_pretrained
+from vqnp.experiments.run import run_all
+from vqnp.plots import style
 
 
 def test_distinct_points_and_their_shares():
-    points, share = views.distinct(np.array([[1.0, 2.0], [0.0, 0.0], [1.0, 2.0], [1.0, 2.0]]))
+    points, share = style.distinct(np.array([[1.0, 2.0], [0.0, 0.0], [1.0, 2.0], [1.0, 2.0]]))
     np.testing.assert_array_equal(points, [[0, 0], [1, 2]])
     np.testing.assert_array_equal(share, [0.25, 0.75])
 
@@ -15,7 +16,7 @@ def test_distinct_points_and_their_shares():
 def test_tsne_lays_clouds_out_together_and_hands_them_back():
     rng = np.random.default_rng(0)
     near, far = rng.normal(size=(30, 5)), rng.normal(size=(20, 5)) + 50
-    first, second, mixed = views.tsne([near, far, near[:3]], seed=0)
+    first, second, mixed = style.tsne([near, far, near[:3]], seed=0)
     assert (first.shape, second.shape, mixed.shape) == ((30, 2), (20, 2), (3, 2))
     gap = np.linalg.norm(first.mean(axis=0) - second.mean(axis=0))
     # neighbors stay neighbors across clouds
@@ -23,22 +24,21 @@ def test_tsne_lays_clouds_out_together_and_hands_them_back():
 
 
 @pytest.mark.parametrize(
-    ("key", "mapped", "latent_mapped"),
-    [("2to1", False, False), ("4to2", True, False), ("8to4", True, True)],
+    ("dims", "mapped", "latent_mapped"),
+    [((2, 1), False, False), ((4, 2), True, False), ((8, 4), True, True)],
 )
 def test_a_view_shows_three_coordinates_at_most(
-    plan, tmp_path, monkeypatch, key, mapped, latent_mapped
+    plan, tmp_path, monkeypatch, dims, mapped, latent_mapped
 ):
     monkeypatch.setattr(views, "PLACED", 30)
-    arms = next(row for row in rows(plan) if row.key == key).arms(plan, 0)
-    for setting in arms:
-        execute(setting, tmp_path)
-    views.prepare_view(*arms, tmp_path)
-    view = views.load_view(arms[0], tmp_path)
+    data = plan.clusters(dims[0])
+    specs = baseline_and_pretrained(plan, data, dims, 0)
+    results = run_all(specs, tmp_path, jobs=1, resume=False, progress=False)
+    view = views.view(data.load(0).points, [results[spec] for spec in specs], 0)
     assert (view.mapped, view.latent_mapped) == (mapped, latent_mapped)
-    for arm in (view.baseline, view.pretrained):
-        assert arm.tokens.shape == (plan.tokens, 2 if latent_mapped else arms[0].token_dim)
+    for arm in view.arms:
+        assert arm.tokens.shape == (plan.n_tokens, 2 if latent_mapped else dims[1])
         assert arm.reconstruction.shape[1] == view.data.shape[1] == 2
         assert arm.reconstruction_share.sum() == pytest.approx(1)
         assert arm.token_share.sum() == pytest.approx(1)
-        assert len(arm.reconstruction) <= plan.tokens
+        assert len(arm.reconstruction) <= plan.n_tokens

@@ -5,8 +5,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
+from vqnp.experiments import fig4
 from vqnp.lessons import images
-from vqnp.plots import fig4, mosaic, style
+from vqnp.plots import mosaic, style
 from vqnp.training import EpochRecord
 
 
@@ -54,7 +55,7 @@ def test_the_sweep_says_which_seeds_it_shows(table, seeds, said):
         line | {"codes_used": 1, "token_dimension": 1} for line in table if line["seed"] in seeds
     ]
     pictures = [("original", np.zeros((2, 8, 8, 3), np.uint8))]
-    for figure in images.draw_sweep(shown, vectors=128), fig4.draw(shown, pictures, vectors=128):
+    for figure in images.draw_sweep(shown, vectors=128), fig4.picture(shown, pictures, vectors=128):
         assert figure.axes[1].get_legend().get_title().get_text() == said
 
 

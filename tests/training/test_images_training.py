@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vqnp import EMA, ConvSettings, TrainSettings, ae_then_vq, conv_vqvae, train
-from vqnp.data import scale, variance
+from vqnp.data import pixel_variance, pixels_to_float
 from vqnp.training import encode_in_batches, loop
 
 SCHEDULE = ae_then_vq(1, 1, sample=4)
@@ -22,7 +22,7 @@ def made(data, tokens=6):
     return conv_vqvae(
         ConvSettings(3, 4, 4, 2, 2, blocks=1),
         EMA(tokens, 0.9),
-        variance=variance(data),
+        variance=pixel_variance(data),
     )
 
 
@@ -40,14 +40,14 @@ def assert_same(one, other):
 
 
 def test_bytes_train_as_their_scaled_floats_do():
-    assert_same(trained(pixels()), trained(scale(pixels())))
+    assert_same(trained(pixels()), trained(pixels_to_float(pixels())))
 
 
 def test_reported_error_is_plain():
     """Of images in [-0.5, 0.5]: an untrained decoder answers with nearly nothing, so the error starts near the mean square."""
     data = pixels()
     _, history = trained(data)
-    assert history[0].reconstruction == pytest.approx((scale(data) ** 2).mean(), rel=0.3)
+    assert history[0].reconstruction == pytest.approx((pixels_to_float(data) ** 2).mean(), rel=0.3)
     assert variance(data) < 0.1  # divided by it, the error would be ten times as large
 
 

@@ -1,17 +1,26 @@
-"""The data: ten Gaussian clusters, handwritten digits, a user's own points; CIFAR-10, and image patches that need no download."""
+"""The data sets, one a file: its loader, and beside it the frozen settings that name the data.
 
-from vqnp.data.cifar10 import load_cifar10
-from vqnp.data.dataset import Dataset, standardize
+Reading order: dataset, gaussians, handwritten, npy, images, patches, cifar10, fetch, untrusted.
+"""
+
+from vqnp.data.cifar10 import Cifar10, load_cifar10
+from vqnp.data.dataset import Dataset, Source, standardize
 from vqnp.data.fetch import fetch_cifar10
-from vqnp.data.gaussians import clusters
-from vqnp.data.handwritten import digits
-from vqnp.data.images import Images, scale, variance
-from vqnp.data.npy import load_array, load_points
-from vqnp.data.patches import load_patches
+from vqnp.data.gaussians import Clusters, clusters
+from vqnp.data.handwritten import Digits, digits
+from vqnp.data.images import Images, pixel_variance, pixels_to_float
+from vqnp.data.npy import OwnPoints, load_array, load_points
+from vqnp.data.patches import Patches, load_patches
 
 __all__ = [
+    "Cifar10",
+    "Clusters",
     "Dataset",
+    "Digits",
     "Images",
+    "OwnPoints",
+    "Patches",
+    "Source",
     "clusters",
     "digits",
     "fetch_cifar10",
@@ -19,7 +28,7 @@ __all__ = [
     "load_cifar10",
     "load_patches",
     "load_points",
-    "scale",
+    "pixel_variance",
+    "pixels_to_float",
     "standardize",
-    "variance",
 ]

@@ -1,25 +1,65 @@
-"""Points with, perhaps, labels: what every synthetic experiment trains on."""
+"""Points with labels, the settings that name a data set, and the standard scaler."""
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from vqnp.validation import Array, require_labels, require_points
+from vqnp.files import as_json
+from vqnp.validation import Array, Points, PointsLike, as_array, as_labels, as_points
 
 
 @dataclass(frozen=True)
+class Source:
+    """The settings of a data set, without its arrays: they print, compare and go to JSON.
+
+    Each data set has one, beside its loader. ``load(seed)`` returns the data.
+    """
+
+    def load(self, seed: int) -> Any:
+        """Return the data for ``seed``; each kind of source says how."""
+        raise NotImplementedError
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the kind and the settings that enter a comparison."""
+        return as_json(self, kind=type(self).__name__)
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
-    """``points`` ``(N, D)`` float32, ``labels`` ``(N,)`` int64 or ``None``, and a name for reports."""
+    """Points to train on, and perhaps their labels. Two are the same data if ``identity`` agrees.
+
+    Parameters
+    ----------
+    name : str
+        The name of the data in a report.
+    points : array-like (N, D) of float32 or float64
+        Converted as :func:`vqnp.validation.as_points` says.
+    labels : array-like (N,) of integers, optional
+        The class of each point.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For points or labels of another type or shape.
+
+    Examples
+    --------
+    >>> data = Dataset("two points", [[0.0, 1.0], [2.0, 3.0]], [0, 1])
+    >>> data.dim, data.labels
+    (2, array([0, 1]))
+    """
 
     name: str
-    points: Array
+    points: Points
     labels: Array | None = None
 
     def __post_init__(self) -> None:
-        require_points(self.points, "points")
+        points = as_points(self.points, "points")
+        object.__setattr__(self, "points", points)  # frozen means frozen for its users
         if self.labels is not None:
-            require_labels(self.labels, "labels", len(self.points))
+            object.__setattr__(self, "labels", as_labels(self.labels, "labels", len(points)))
 
     @property
     def dim(self) -> int:
@@ -28,17 +68,34 @@ class Dataset:
 
     @property
     def identity(self) -> str:
-        """The first 16 hexadecimal digits of the SHA-256 of points and labels: equal data, equal identity."""
+        """The first 16 hexadecimal digits of the SHA-256 of points and labels."""
         digest = hashlib.sha256(self.points.tobytes())
         if self.labels is not None:
             digest.update(self.labels.tobytes())
         return digest.hexdigest()[:16]
 
 
-def standardize(points: Array) -> Array:
-    """Return ``points`` ``(N, D)`` as float32 with mean 0 and standard deviation 1 in every column; a constant column becomes 0."""
-    points = points.astype(np.float64)
+def standardize(points: PointsLike) -> Points:
+    """Return points with mean 0 and standard deviation 1 in every column.
+
+    Parameters
+    ----------
+    points : array-like (N, D)
+        Any real numbers. The statistics are computed in float64.
+
+    Returns
+    -------
+    ndarray (N, D) of float32
+        A constant column becomes 0.
+
+    Examples
+    --------
+    >>> standardize([[0, 5], [2, 5]])
+    array([[-1.,  0.],
+           [ 1.,  0.]], dtype=float32)
+    """
+    points = as_array(points, "points").astype(np.float64)
     mean, deviation = points.mean(axis=0), points.std(axis=0)
-    constant = (points == points[0]).all(axis=0)  # after rounding, its deviation need not be 0
+    constant = (points == points[0]).all(axis=0)  # rounding can give it a deviation above 0
     mean[constant], deviation[constant] = points[0, constant], 1
     return ((points - mean) / deviation).astype(np.float32)

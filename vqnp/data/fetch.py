@@ -1,6 +1,7 @@
 """Fetching CIFAR-10 once: the published archive, its published checksum, a cache.
 
-A download goes to a temporary name and is moved into place only when its checksum is right, so a file that is in place is whole.
+A download goes to a temporary name and is moved to its place after its checksum is verified.
+So an archive in its place is whole.
 """
 
 from os import PathLike
@@ -20,10 +21,30 @@ def fetch_cifar10(
     progress: bool = True,
     base_url: str = BASE_URL,
 ) -> Path:
-    """Return the path of the published archive in ``data_dir``, downloading it (about 170 MB) when it is not there yet.
+    """Return the path of CIFAR-10's archive, after downloading it (about 170 MB) if necessary.
 
-    ``data_dir`` is the user's cache folder for ``vqnp`` unless given. Raises as :func:`fetch` does, and ``ValueError`` for another
-    ``layout``.
+    Parameters
+    ----------
+    data_dir : str or path, optional
+        The folder of the archive. By default the user's cache folder for ``vqnp``.
+    layout : "python" or "binary"
+        The published layout. The second holds no pickles.
+    progress : bool
+        Show a bar.
+    base_url : str
+        The address that the archive is downloaded from.
+
+    Raises
+    ------
+    ConnectionError
+        Without a network. The message says how to download the archive by hand.
+    ValueError
+        For a download with another checksum, and for another ``layout``.
+
+    Examples
+    --------
+    >>> fetch_cifar10().name  # doctest: +SKIP
+    'cifar-10-python.tar.gz'
     """
     if layout not in ARCHIVES:
         raise ValueError(f"layout must be one of {', '.join(ARCHIVES)}, got {layout!r}")
@@ -32,17 +53,17 @@ def fetch_cifar10(
 
 
 def data_folder(data_dir: str | PathLike[str] | None = None) -> Path:
-    """Return the folder meant: ``data_dir``, or the user's cache folder for ``vqnp``."""
+    """Return ``data_dir`` as a path; for ``None`` the user's cache folder for ``vqnp``."""
     import pooch
 
     return Path(data_dir).expanduser() if data_dir is not None else Path(pooch.os_cache("vqnp"))
 
 
 def fetch(url: str, checksum: str, target: Path, progress: bool = True) -> Path:
-    """Return ``target`` once it holds the content of ``url``; a file already there with the right checksum is not fetched again.
+    """Return ``target``, downloaded from ``url`` unless it is there with the right checksum.
 
-    ``checksum`` reads ``"md5:..."``. Raises ``ValueError`` when what was downloaded has another checksum (it is thrown away), and
-    ``ConnectionError`` saying what to download by hand, and to where, when there is no network.
+    ``checksum`` reads ``"md5:..."``. Raises ``ValueError`` for a download with another checksum,
+    which is deleted. Raises ``ConnectionError`` without a network.
     """
     import pooch
     from requests.exceptions import RequestException
@@ -52,8 +73,8 @@ def fetch(url: str, checksum: str, target: Path, progress: bool = True) -> Path:
     except RequestException as error:
         wrong = " (the file there now has another checksum)" if target.exists() else ""
         raise ConnectionError(
-            f"cannot download {url} ({error}). Download it on another machine, check that its checksum is {checksum}, "
-            f"and put it at {target}{wrong}."
+            f"cannot download {url} ({error}). Download it on another machine, "
+            f"check that its checksum is {checksum}, and put it at {target}{wrong}."
         ) from error
     except ValueError as error:
         raise ValueError(f"{url} was refused, and {target} not written: {error}") from error

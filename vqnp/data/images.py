@@ -1,6 +1,7 @@
-"""Labelled images as bytes, and the two numbers between them and a model: the scaling and the variance.
+"""Labelled images as bytes, and two numbers between them and a model: the scaling and the variance.
 
-Pixels stay uint8, ``(N, H, W, 3)``, until a batch of them is needed: :func:`scale` turns that batch into float32 in [-0.5, 0.5].
+Pixels stay uint8, ``(N, H, W, 3)``, because a float32 copy of all of them is four times as large.
+:func:`pixels_to_float` turns one batch into float32 in [-0.5, 0.5].
 """
 
 import hashlib
@@ -9,52 +10,66 @@ from functools import cached_property
 
 import numpy as np
 
-from vqnp.validation import Array, require_codes
+from vqnp.validation import Codes, PixelFloats, Pixels, require_codes
 
-BLOCK = 1 << 20  # pixels counted at a time
+PIXELS_A_BLOCK = 1 << 20  # counted at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """A training and a test set. Two are the same data when their ``identity`` is.
+    """A training and a test set of images. Two are the same data if ``identity`` agrees.
 
-    ``train`` ``(N, H, W, 3)`` and ``test`` ``(M, H, W, 3)`` are uint8, channels red, green, blue; ``train_labels`` ``(N,)`` and
-    ``test_labels`` ``(M,)`` are int64 indices into ``label_names``; ``name`` says in a report what the data is.
-    Raises ``ValueError`` or ``TypeError`` for anything else.
+    Parameters
+    ----------
+    name : str
+        The name of the data in a report.
+    train, test : ndarray (N, H, W, 3), (M, H, W, 3) of uint8
+        Images of one size; the channels are red, green and blue.
+    train_labels, test_labels : ndarray (N,), (M,) of int64
+        Indices into ``label_names``.
+    label_names : tuple of str
+        The names of the classes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays of another type or shape.
+
+    Examples
+    --------
+    >>> black, label = np.zeros((1, 2, 2, 3), np.uint8), np.array([0])
+    >>> Images("black", black, label, black, label, ("black",)).train.shape
+    (1, 2, 2, 3)
     """
 
     name: str
-    train: Array
-    train_labels: Array
-    test: Array
-    test_labels: Array
+    train: Pixels
+    train_labels: Codes
+    test: Pixels
+    test_labels: Codes
     label_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
         for part in ("train", "test"):
-            pixels = require_pixels(getattr(self, part), part)
-            labels = require_codes(
-                getattr(self, f"{part}_labels"),
-                f"{part}_labels",
-                len(self.label_names),
-                len(pixels),
-            )
+            pixels, name = require_pixels(getattr(self, part), part), f"{part}_labels"
+            labels = require_codes(getattr(self, name), name, len(self.label_names), len(pixels))
             if labels.dtype != np.int64:
-                raise TypeError(f"{part}_labels must be int64, got {labels.dtype}")
+                raise TypeError(f"{name} must be int64, got {labels.dtype}")
         if self.train.shape[1:] != self.test.shape[1:]:
-            raise ValueError(
-                f"train and test must hold images of one size, got {self.train.shape}, {self.test.shape}"
-            )
+            given = f"{self.train.shape}, {self.test.shape}"
+            raise ValueError(f"train and test must hold images of one size, got {given}")
 
     def first(self, train: int, test: int, name: str | None = None) -> "Images":
-        """Return the first ``train`` and ``test`` images, copied so that the others can be forgotten, under a name that says so.
+        """Return the first ``train`` and ``test`` images, under a name that says so.
 
-        ``name`` replaces what the data is called. Raises ``ValueError`` when there are fewer.
+        The arrays are copies, so that the memory of the others can be freed. ``name`` replaces the
+        name of the data. Raises ``ValueError`` when there are fewer images.
         """
         for part, count in (("train", train), ("test", test)):
-            if not 1 <= count <= len(getattr(self, part)):
+            have = len(getattr(self, part))
+            if not 1 <= count <= have:
                 raise ValueError(
-                    f"{part} must be 1 to {len(getattr(self, part)):,} images of {self.name}, got {count:,}"
+                    f"{part} must be 1 to {have:,} images of {self.name}, got {count:,}"
                 )
         return Images(
             f"{name or self.name}: the first {train:,} training and {test:,} test images",
@@ -67,7 +82,7 @@ class Images:
 
     @cached_property
     def identity(self) -> str:
-        """The SHA-256 (64 hexadecimal digits) of the pixels and labels and their shapes; the names do not enter."""
+        """The SHA-256 (64 hexadecimal digits) of pixels, labels and shapes, without the names."""
         digest = hashlib.sha256()
         for array in (self.train, self.train_labels, self.test, self.test_labels):
             digest.update(f"{array.shape}".encode())
@@ -75,40 +90,80 @@ class Images:
         return digest.hexdigest()
 
 
-def scale(images: Array) -> Array:
-    """Return uint8 ``images`` ``(B, H, W, 3)`` as float32 ``images / 255 - 0.5``, in [-0.5, 0.5]."""
-    out = np.divide(
-        require_pixels(images, "images"), np.float32(255), dtype=np.float32
-    )  # (B, H, W, 3)
+def pixels_to_float(images: Pixels) -> PixelFloats:
+    """Return ``images / 255 - 0.5`` as float32.
+
+    Parameters
+    ----------
+    images : ndarray (B, H, W, 3) of uint8
+        Bytes from 0 to 255.
+
+    Returns
+    -------
+    ndarray (B, H, W, 3) of float32
+        Numbers in [-0.5, 0.5].
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype or shape. Images that are scaled already are refused.
+
+    Examples
+    --------
+    >>> pixels_to_float(np.array([[[[0, 51, 255]]]], np.uint8))
+    array([[[[-0.5, -0.3,  0.5]]]], dtype=float32)
+    """
+    out = np.divide(require_pixels(images, "images"), np.float32(255), dtype=np.float32)
     out -= np.float32(0.5)
     return out
 
 
-def variance(images: Array) -> float:
-    """Return the variance of ``scale(images)`` over every pixel and channel of uint8 ``images`` ``(N, H, W, 3)``.
+def pixel_variance(images: Pixels) -> float:
+    """Return the variance of ``pixels_to_float(images)`` over all pixels and channels.
 
-    The loss divides the mean squared error by the training set's, so that 1 is the error of always answering with the mean and
-    the commitment term weighs the same whatever the contrast of the data. CIFAR-10's published training set has 0.0632704.
+    The loss divides the mean squared error by this number. The error of always answering with the
+    mean is then 1, and the commitment term weighs the same for data of any contrast.
 
-    A byte has 256 values, so a histogram holds all there is to know: the sum is exact and no float copy is made.
+    Parameters
+    ----------
+    images : ndarray (N, H, W, 3) of uint8
+        The training images.
+
+    Returns
+    -------
+    float
+        In [0, 0.25]. The training set of CIFAR-10 has 0.0632704.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype or shape.
+
+    Examples
+    --------
+    >>> pixel_variance(np.array([[[[0, 0, 0]], [[255, 255, 255]]]], np.uint8))
+    0.25
     """
     pixels = require_pixels(images, "images").reshape(-1)
-    counts = np.zeros(256, np.int64)
-    for start in range(0, pixels.size, BLOCK):
-        counts += np.bincount(pixels[start : start + BLOCK], minlength=256)
+    counts = np.zeros(
+        256, np.int64
+    )  # a byte has 256 values: the sum is exact, without float copies
+    for start in range(0, pixels.size, PIXELS_A_BLOCK):
+        counts += np.bincount(pixels[start : start + PIXELS_A_BLOCK], minlength=256)
     values = np.arange(256) / 255
     mean = counts @ values / pixels.size
     return float(counts @ (values - mean) ** 2 / pixels.size)
 
 
-def require_pixels(images: Array, name: str) -> Array:
-    """Return ``images`` once they are known to be uint8 ``(N, H, W, 3)`` and not empty; raises ``TypeError`` or ``ValueError``."""
+def require_pixels(images: Pixels, name: str) -> Pixels:
+    """Return ``images`` once they are known to be uint8 ``(N, H, W, 3)``, not empty.
+
+    Raises ``TypeError`` or ``ValueError``.
+    """
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-        raise TypeError(
-            f"{name} must be a NumPy array of uint8, got {getattr(images, 'dtype', type(images).__name__)}"
-        )
+        given = getattr(images, "dtype", type(images).__name__)
+        raise TypeError(f"{name} must be a NumPy array of uint8, got {given}")
     if images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
-        raise ValueError(
-            f"{name} must have shape (N, H, W, 3) and hold an image, got {images.shape}"
-        )
+        given = images.shape
+        raise ValueError(f"{name} must have shape (N, H, W, 3) and hold an image, got {given}")
     return images

@@ -1,35 +1,86 @@
-"""A user's own points, from ``.npy`` files."""
+"""Your own points, from ``.npy`` files."""
 
+from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 from numpy.lib.format import open_memmap, read_array
 
-from vqnp.data.dataset import Dataset, standardize
+from vqnp.data.dataset import Dataset, Source, standardize
 from vqnp.validation import Array, require_finite, require_labels
 
 
-def load_points(path: str | Path, labels: str | Path | None = None) -> Dataset:
-    """Return the array ``(N, D)`` in ``path``, standardized, with the integer labels ``(N,)`` in ``labels`` if given.
+@dataclass(frozen=True)
+class OwnPoints(Source):
+    """Your points, and perhaps labels, in ``.npy`` files; the same for every seed."""
 
-    Raises ``ValueError`` or ``TypeError`` naming the file when it is not a whole ``.npy`` file of finite numbers in that shape.
+    points: str
+    labels: str | None = None
+
+    def load(self, seed: int) -> Dataset:
+        """Return the data; ``seed`` has no effect. Raises as ``load_points`` does."""
+        return load_points(self.points, self.labels)
+
+
+def load_points(path: str | PathLike[str], labels: str | PathLike[str] | None = None) -> Dataset:
+    """Return the points of a ``.npy`` file, standardized.
+
+    Parameters
+    ----------
+    path : str or path
+        The file of an array ``(N, D)`` of real numbers.
+    labels : str or path, optional
+        The file of an array ``(N,)`` of integers.
+
+    Returns
+    -------
+    Dataset
+        ``points`` float32 ``(N, D)``, ``labels`` int64 or None, named after the file.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a file that is damaged, or has another shape or dtype. The message names the file.
+
+    Examples
+    --------
+    >>> np.save("points.npy", [[0, 1], [2, 3], [4, 5]])
+    >>> load_points("points.npy").points.shape
+    (3, 2)
     """
     points = load_array(path)
     if points.ndim != 2 or 0 in points.shape:
         raise ValueError(f"{path} must hold points of shape (N, D), got {points.shape}")
-    if not np.issubdtype(points.dtype, np.floating) and not np.issubdtype(points.dtype, np.integer):
+    if points.dtype.kind not in "fiu":
         raise TypeError(f"{path} must hold real numbers, got {points.dtype}")
     require_finite(points, str(path))
-    given = (
-        None
-        if labels is None
-        else require_labels(load_array(labels), str(labels), len(points)).astype(np.int64)
-    )
-    return Dataset(Path(path).name, standardize(points), given)
+    if labels is not None:
+        given = require_labels(load_array(labels), str(labels), len(points)).astype(np.int64)
+    return Dataset(Path(path).name, standardize(points), None if labels is None else given)
 
 
-def load_array(path: str | Path, mmap: bool = False) -> Array:
-    """Return the array in a ``.npy`` file, never unpickling; with ``mmap`` it stays on disk until it is read."""
+def load_array(path: str | PathLike[str], mmap: bool = False) -> Array:
+    """Return the array of a ``.npy`` file. Nothing in it is unpickled.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    mmap : bool
+        Leave the array on disk until it is read.
+
+    Raises
+    ------
+    ValueError
+        For a file that is damaged or holds Python objects. The message names the file.
+
+    Examples
+    --------
+    >>> np.save("array.npy", [1, 2, 3])
+    >>> load_array("array.npy")
+    array([1, 2, 3])
+    """
     try:
         if mmap:
             return open_memmap(path, mode="r")

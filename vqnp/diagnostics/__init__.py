@@ -1,19 +1,19 @@
-"""What a collapse is, in numbers, each in a file of its own; ``diagnose`` measures them all and reads them out.
+"""The numbers of a collapse, one measure a file; ``diagnose`` takes them all and reads them out.
 
-Reading order: usage, spread, assignment, neighbors, classes, modes, energy; then reading and diagnosis.
+Reading order: blocks, usage, spread, assignment, distances, classes, modes, reading, diagnosis.
 """
 
 from vqnp.diagnostics.assignment import quantization_error
 from vqnp.diagnostics.classes import class_divergence, class_spread_ratio
 from vqnp.diagnostics.diagnosis import Diagnosis, diagnose
-from vqnp.diagnostics.distances import outside, share_outside
-from vqnp.diagnostics.energy import energy_distance
+from vqnp.diagnostics.distances import energy_distance, outside, share_outside
 from vqnp.diagnostics.modes import count_modes
-from vqnp.diagnostics.reading import readings, side_by_side, verdict
+from vqnp.diagnostics.reading import Comparison, readings, side_by_side, verdict
 from vqnp.diagnostics.spread import effective_dimension, effective_rank, spread_ratio
 from vqnp.diagnostics.usage import codes_used, perplexity, perplexity_of_counts
 
 __all__ = [
+    "Comparison",
     "Diagnosis",
     "class_divergence",
     "class_spread_ratio",

@@ -1,6 +1,6 @@
-"""One pass through the embeddings: how often each token is the nearest, and how far away it is.
+"""Assignment: each embedding's nearest token, and the error of taking the token in its place.
 
-The embeddings are searched a block of rows at a time; the codes of a block are counted and forgotten.
+The embeddings are searched a block of rows at a time. The codes of a block are counted and dropped.
 """
 
 from typing import NamedTuple
@@ -10,25 +10,62 @@ import numpy as np
 from vqnp.diagnostics.blocks import row_blocks
 from vqnp.diagnostics.spread import ratio, total_variance
 from vqnp.quantize.search import nearest
-from vqnp.validation import Array, require_points
+from vqnp.validation import Counts, PointsLike, TokensLike, as_points
 
 
 class Assignment(NamedTuple):
-    """``counts`` ``(K,)`` int64: embeddings a token; ``squared_error``: mean of ‖z − t‖² over the embeddings."""
+    """``counts`` ``(K,)``: embeddings a token; ``squared_error``: the mean of ‖z − t‖²."""
 
-    counts: Array
+    counts: Counts
     squared_error: float
 
 
-def assign(embeddings: Array, tokens: Array, *, progress: bool = False) -> Assignment:
-    """Search the nearest of ``tokens`` ``(K, D)`` for ``embeddings`` ``(N, D)``, in the wider of their two dtypes.
+def quantization_error(embeddings: PointsLike, tokens: TokensLike) -> float:
+    """Return the mean of ‖z − nearest token‖², divided by the total variance of the embeddings.
 
-    ``progress`` shows a bar. Raises ``TypeError`` or ``ValueError`` unless both are finite float arrays of one D.
+    A healthy codebook is near 0. A single token at the mean has 1. Above 1, the tokens lie
+    elsewhere than the embeddings.
+
+    Parameters
+    ----------
+    embeddings : array-like (..., D)
+        The outputs of the encoder.
+    tokens : array-like (K, D)
+        The codebook.
+
+    Returns
+    -------
+    float
+        In [0, ∞]. Embeddings that all coincide give 0 on a token and ∞ off it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays that are no finite points of one D.
+
+    Examples
+    --------
+    >>> quantization_error([[0], [2], [10], [12]], [[6]])
+    1.0
+    """
+    return relative_error(assign(embeddings, tokens), total_variance(embeddings, "embeddings"))
+
+
+def relative_error(assignment: Assignment, variance: float) -> float:
+    """Return the squared error of an assignment divided by the embeddings' total ``variance``."""
+    return ratio(assignment.squared_error, variance, if_both_zero=0.0)
+
+
+def assign(embeddings: PointsLike, tokens: TokensLike, *, progress: bool = False) -> Assignment:
+    """Find the nearest of ``tokens`` ``(K, D)`` for ``embeddings`` ``(..., D)``.
+
+    Two dtypes meet in the wider one. ``progress`` shows a bar. Raises ``TypeError`` or
+    ``ValueError`` for arrays that are no finite points of one D.
     """
     from tqdm import tqdm
 
-    tokens = require_points(tokens, "tokens")
-    embeddings = require_points(embeddings, "embeddings", dim=tokens.shape[1])
+    tokens = as_points(tokens, "tokens")
+    embeddings = as_points(embeddings, "embeddings", dim=tokens.shape[1])
     dtype = np.result_type(embeddings, tokens)
     tokens = tokens.astype(dtype, copy=False)
     counts = np.zeros(len(tokens), np.int64)
@@ -42,17 +79,3 @@ def assign(embeddings: Array, tokens: Array, *, progress: bool = False) -> Assig
             squared += float(distances.sum(dtype=np.float64))
             bar.update(len(codes))
     return Assignment(counts, squared / len(embeddings))
-
-
-def quantization_error(embeddings: Array, tokens: Array) -> float:
-    """Return the mean of ‖z − nearest token‖² over the embeddings, divided by their total variance.
-
-    Range [0, ∞). Healthy: near 0. 1 is what a single token at the mean achieves; above 1 the tokens lie elsewhere than the
-    embeddings. Embeddings that all coincide give 0 on a token and ∞ off it. Raises as ``assign`` does.
-    """
-    return relative_error(assign(embeddings, tokens), total_variance(embeddings, "embeddings"))
-
-
-def relative_error(assignment: Assignment, variance: float) -> float:
-    """Return the squared error of an assignment divided by the embeddings' total ``variance``."""
-    return ratio(assignment.squared_error, variance, if_both_zero=0.0)

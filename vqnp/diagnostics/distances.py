@@ -1,69 +1,183 @@
-"""What lies outside: points farther from a reference cloud than its own points lie from each other.
+"""Distances between two clouds: the points of one that lie outside the other, and their energy.
 
-Decoders see only what lies near the embeddings while they learn; a token outside decodes to nothing in particular.
+The decoder is trained only near the embeddings. A token far from them decodes to something
+meaningless. So a diagnosis counts tokens outside the embeddings, and reconstructions outside the
+data. The energy distance (Székely & Rizzo, 2013) compares two clouds as a whole.
 """
 
 import numpy as np
 
 from vqnp.diagnostics.blocks import sample_rows
-from vqnp.validation import Array, require_integer, require_points, require_share
+from vqnp.validation import (
+    Array,
+    Mask,
+    PointsLike,
+    TokensLike,
+    as_points,
+    as_seed,
+    require_integer,
+    require_share,
+)
 
-SAMPLE = 10_000  # points kept of either cloud: pairs of them are compared
+SAMPLE_POINTS = 10_000  # of either cloud, because pairs of them are compared
+ENERGY_POINTS = 2_000  # of either cloud: here all pairs are computed
 
 
 def share_outside(
-    points: Array, reference: Array, quantile: float = 0.99, *, sample: int = SAMPLE, seed: int = 0
+    points: PointsLike,
+    reference: TokensLike,
+    quantile: float = 0.99,
+    *,
+    sample: int = SAMPLE_POINTS,
+    rng: int | np.random.Generator = 0,
 ) -> float:
-    """Return the share of ``points`` ``(M, D)`` that lie outside the cloud ``reference`` ``(N, D)``.
+    """Return the share of the points that lie outside a reference cloud.
 
-    Outside means: farther from the nearest reference point than the ``quantile`` of the distances between each reference
-    point and its nearest other. Range [0, 1]. New points of the reference's own distribution: about 1 − ``quantile``, so
-    0.01 is chance. Healthy: no more than that. Collapsed: tokens outside the embeddings, reconstructions outside the data.
-    Of more than ``sample`` points on either side a seeded sample is used. A single reference point has no other: whatever
-    does not coincide with it is outside. Raises ``TypeError`` or ``ValueError`` for bad arrays, two different D, or a bad
-    ``quantile`` or ``sample``.
+    A point is outside if its nearest reference point is farther than the ``quantile`` of the
+    distances from each reference point to its nearest other. New points of the reference's own
+    distribution give about 1 − ``quantile``, so 0.01 is chance. Much more is a sign of collapse.
+
+    Parameters
+    ----------
+    points : array-like (..., D)
+        Tokens, or reconstructions.
+    reference : array-like (..., D)
+        Embeddings, or data. A single reference point has no other, so everything that does not
+        coincide with it is outside.
+    quantile : float
+        In [0, 1).
+    sample : int
+        From a larger cloud, this many points are drawn.
+    rng : int or numpy.random.Generator
+        The seed or generator of the samples.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays that are no finite points of one D, and for a bad ``quantile`` or ``sample``.
+
+    Examples
+    --------
+    >>> share_outside([[0.5], [9.0]], [[0], [1], [2], [3]])
+    0.5
     """
-    points = require_points(points, "points")
+    points, seed = as_points(points, "points"), as_seed(rng)
     limit = require_integer(sample, "sample", least=1)
-    return float(
-        outside(
-            points[sample_rows(len(points), limit, seed)],
-            reference,
-            quantile,
-            sample=limit,
-            seed=seed,
-        ).mean()
-    )
+    points = points[sample_rows(len(points), limit, seed)]
+    return float(outside(points, reference, quantile, sample=limit, rng=seed).mean())
 
 
 def outside(
-    points: Array, reference: Array, quantile: float = 0.99, *, sample: int = SAMPLE, seed: int = 0
-) -> Array:
-    """Return which of all ``points`` ``(M, D)`` lie outside ``reference`` ``(N, D)``: bool ``(M,)``; rule and errors are the same."""
-    reference = require_points(reference, "reference")
-    points = require_points(points, "points", dim=reference.shape[1]).astype(np.float64)
+    points: PointsLike,
+    reference: TokensLike,
+    quantile: float = 0.99,
+    *,
+    sample: int = SAMPLE_POINTS,
+    rng: int | np.random.Generator = 0,
+) -> Mask:
+    """Tell for each point whether it lies outside a reference cloud, as ``share_outside`` counts.
+
+    Parameters
+    ----------
+    points : array-like (..., D)
+        All of them are judged.
+    reference, quantile, sample, rng
+        As in ``share_outside``. Only the reference is sampled.
+
+    Returns
+    -------
+    ndarray (N,) of bool
+        True outside.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``share_outside`` does.
+
+    Examples
+    --------
+    >>> outside([[0.5], [9.0]], [[0], [1], [2], [3]])
+    array([False,  True])
+    """
+    reference = as_points(reference, "reference")
+    points = as_points(points, "points", dim=reference.shape[1], dtype=np.float64)
     limit = require_integer(sample, "sample", least=1)
-    reference = reference[sample_rows(len(reference), limit, seed)].astype(np.float64)
-    among_themselves = np.linalg.norm(
-        reference - reference[nearest_rows(reference)], axis=1
-    )  # (N,)
-    to_points = np.linalg.norm(points - reference[nearest_rows(reference, points)], axis=1)  # (M,)
+    reference = reference[sample_rows(len(reference), limit, as_seed(rng))].astype(np.float64)
+    others, nearest = reference[nearest_rows(reference)], reference[nearest_rows(reference, points)]
+    among_themselves = np.linalg.norm(reference - others, axis=1)  # (M,)
+    to_points = np.linalg.norm(points - nearest, axis=1)  # (N,)
     return to_points > np.quantile(among_themselves, require_share(quantile, "quantile"))
 
 
 def nearest_rows(reference: Array, points: Array | None = None) -> Array:
-    """Return the row of ``reference`` ``(N, D)`` nearest to each of ``points`` ``(M, D)``.
+    """Return the row of ``reference`` ``(M, D)`` nearest to each of ``points`` ``(N, D)``.
 
-    Without ``points``: nearest to each reference point, itself excepted unless it is the only one. The search is
-    scikit-learn's, on centered float64, because far from the origin it would lose distances to rounding; take the distances
-    afresh from the rows, and equal points are exactly 0 apart.
+    Without ``points``: the nearest other reference point. A single one is its own.
+
+    The search is scikit-learn's. It decides which of several equal embeddings owns a token, and the
+    class divergences of stored runs depend on this; ``quantize.search`` takes the lowest row.
+    It works on centered float64, because far from the origin it would lose distances to rounding.
+    Compute distances from the rows: equal points are then exactly 0 apart.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    origin = reference.mean(axis=0, dtype=np.float64)
-    search = NearestNeighbors(n_neighbors=1).fit(reference - origin)
     if points is None and len(reference) == 1:
         return np.zeros(1, np.int64)
-    return search.kneighbors(None if points is None else points - origin, return_distance=False)[
-        :, 0
-    ]
+    origin = reference.mean(axis=0, dtype=np.float64)
+    search = NearestNeighbors(n_neighbors=1).fit(reference - origin)
+    asked = None if points is None else points - origin  # None: each reference point, itself apart
+    return search.kneighbors(asked, return_distance=False)[:, 0]
+
+
+def energy_distance(
+    x: PointsLike,
+    y: TokensLike,
+    *,
+    sample: int = ENERGY_POINTS,
+    rng: int | np.random.Generator = 0,
+) -> float:
+    """Return 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖, in the unit of the points.
+
+    It is 0 exactly when the two sampled distributions are the same. The means run over all pairs,
+    also of a point with itself (the V-statistic), so the result is never negative. Two samples of n
+    points from one distribution give about 2 E‖X − X′‖ / n.
+
+    Parameters
+    ----------
+    x, y : array-like (..., D)
+        Two clouds, for example reconstructions and data.
+    sample : int
+        From a larger cloud, this many points are drawn. Two clouds of one size are sampled at the
+        same rows.
+    rng : int or numpy.random.Generator
+        The seed or generator of the samples.
+
+    Returns
+    -------
+    float
+        In [0, ∞).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays that are no finite points of one D, and for a bad ``sample``.
+
+    Examples
+    --------
+    >>> energy_distance([[0], [1]], [[0], [1]]), energy_distance([[0]], [[3]])
+    (0.0, 6.0)
+    """
+    from scipy.spatial.distance import cdist
+
+    x, seed = as_points(x, "x"), as_seed(rng)
+    y = as_points(y, "y", dim=x.shape[1])
+    limit = require_integer(sample, "sample", least=1)
+    x = x[sample_rows(len(x), limit, seed)].astype(np.float64)
+    y = y[sample_rows(len(y), limit, seed)].astype(np.float64)
+    between, within_x, within_y = cdist(x, y).mean(), cdist(x, x).mean(), cdist(y, y).mean()
+    return max(0.0, float(2 * between - within_x - within_y))

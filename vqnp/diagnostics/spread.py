@@ -1,8 +1,9 @@
-"""How far a cloud of points reaches, and into how many directions.
+"""Spread: how far a cloud of points reaches, and into how many directions.
 
-Everything here follows from the covariance of the points, which is computed in float64 a block of rows at a time and in two
-passes, mean first: ``E[x²] − E[x]²`` in one pass would cancel for a cloud far from the origin. The points are measured from
-the first of them, so that points that all coincide have a variance of exactly 0. Variances are divided by N, not N − 1.
+Everything follows from the covariance of the points. It is summed in float64, a block of rows at a
+time, in two passes, the mean first. One pass, ``E[x²] − E[x]²``, cancels far from the origin. The
+points are measured from the first of them, so that points that coincide have variance 0 exactly.
+Variances are divided by N, not by N − 1.
 """
 
 import math
@@ -12,42 +13,42 @@ import numpy as np
 from vqnp.diagnostics.blocks import row_blocks
 from vqnp.diagnostics.usage import entropy
 from vqnp.threads import limit
-from vqnp.validation import Array, require_points, require_share
+from vqnp.validation import Array, PointsLike, TokensLike, as_points, require_share
 
 
-def mean_and_covariance(points: Array) -> tuple[Array, Array]:
-    """Return the mean ``(D,)`` and the covariance ``(D, D)`` of ``points`` ``(N, D)``, both float64; memory O(block + D²).
+def effective_dimension(points: PointsLike, share: float = 0.99) -> int:
+    """Return the number of principal components that hold ``share`` of the variance.
 
-    BLAS works on one thread, so that the bits do not depend on the machine.
-    """
-    origin = points[0].astype(np.float64)
-    mean = np.zeros_like(origin)
-    for rows in row_blocks(points):
-        mean += (points[rows] - origin).sum(axis=0) / len(points)
-    covariance = np.zeros((len(mean), len(mean)))
-    with limit():
-        for rows in row_blocks(points):
-            centered = points[rows] - origin - mean  # (block, D)
-            covariance += centered.T @ centered / len(points)
-    return origin + mean, covariance
+    A healthy codebook has nearly D, or as many as the data have directions. A collapsed one has 1
+    or 2.
 
+    Parameters
+    ----------
+    points : array-like (..., D)
+        Embeddings or tokens.
+    share : float
+        In [0, 1).
 
-def total_variance(points: Array, name: str = "points") -> float:
-    """Return the mean squared distance of ``points`` ``(N, D)`` from their mean: the trace of the covariance, in [0, ∞)."""
-    return float(np.trace(mean_and_covariance(require_points(points, name))[1]))
+    Returns
+    -------
+    int
+        In [0, min(D, N − 1)]; 0 when all points coincide, and only then.
 
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays that are no finite points, and for a share outside [0, 1).
 
-def effective_dimension(points: Array, share: float = 0.99) -> int:
-    """Return how many principal components of ``points`` ``(N, D)`` hold ``share`` of their variance.
-
-    Range [0, min(D, N − 1)]; 0 only when all points coincide. Healthy: near D, or as many as the data have directions to
-    tell apart. Collapsed: 1 or 2. Raises ``TypeError`` or ``ValueError`` for bad points or a share outside [0, 1).
+    Examples
+    --------
+    >>> effective_dimension([[0, 0], [1, 1], [2, 2]])  # on a line
+    1
     """
     return dimension_of(principal_variances(points), share)
 
 
 def dimension_of(variances: Array, share: float = 0.99) -> int:
-    """Return the same from the principal variances, largest first."""
+    """Return the effective dimension from the principal variances, largest first."""
     share = require_share(share, "share")
     if not variances.size:
         return 0
@@ -55,44 +56,106 @@ def dimension_of(variances: Array, share: float = 0.99) -> int:
     return int(np.searchsorted(cumulative, share * cumulative[-1])) + 1
 
 
-def effective_rank(points: Array) -> float:
-    """Return exp(−Σ p ln p) for p_i = σ_i / Σσ, the singular values of the centered points ``(N, D)`` (Roy & Vetterli, 2007).
+def effective_rank(points: PointsLike) -> float:
+    """Return exp(−Σ p ln p) of the singular values, p_i = σ_i / Σσ (Roy & Vetterli, 2007).
 
-    Range {0} ∪ [1, min(D, N − 1)]: D when the cloud is a ball, 1 when it is a line, 0 when all points coincide. The smooth
-    sister of ``effective_dimension``: no threshold, and it falls when one direction outgrows the others. Raises alike.
+    The smooth counterpart of ``effective_dimension``: it has no threshold, and it falls when one
+    direction outgrows the others. σ are the singular values of the centered points.
+
+    Parameters
+    ----------
+    points : array-like (..., D)
+        Embeddings or tokens.
+
+    Returns
+    -------
+    float
+        0 when all points coincide, 1 on a line, and at most min(D, N − 1), for a ball.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays that are no finite points.
+
+    Examples
+    --------
+    >>> effective_rank([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+    2.0
     """
     return rank_of(principal_variances(points))
 
 
 def rank_of(variances: Array) -> float:
-    """Return the same from the principal variances: each is the square of a singular value, over N."""
+    """Return the effective rank from the principal variances, which are σ² / N."""
     return math.exp(entropy(np.sqrt(variances))) if variances.size else 0.0
 
 
-def principal_variances(points: Array, name: str = "points") -> Array:
-    """Return the variances along the principal components of ``points`` ``(N, D)``, largest first.
+def spread_ratio(tokens: TokensLike, embeddings: PointsLike) -> float:
+    """Return sqrt(total variance of the tokens / total variance of the embeddings).
 
-    What float64 rounding leaves of a direction without variance is dropped: at most D values, none when all points coincide.
+    A healthy codebook has about 1 or more, because the best tokens are less crowded than the
+    embeddings in dense regions. A collapsed one is near 0: the tokens crowd in a corner. Dead
+    tokens count.
+
+    Parameters
+    ----------
+    tokens : array-like (K, D)
+        The codebook.
+    embeddings : array-like (..., D)
+        The outputs of the encoder.
+
+    Returns
+    -------
+    float
+        In [0, ∞]. One token and one embedding give 1. Only embeddings that coincide give ∞.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays that are no finite points of one D.
+
+    Examples
+    --------
+    >>> spread_ratio([[0], [1]], [[0], [4]])
+    0.25
     """
-    variances = np.linalg.eigvalsh(mean_and_covariance(require_points(points, name))[1])[::-1]
-    rounding = len(variances) * np.finfo(np.float64).eps * variances[0]
-    return variances[variances > rounding]
-
-
-def spread_ratio(tokens: Array, embeddings: Array) -> float:
-    """Return sqrt(total variance of the tokens ``(K, D)`` / total variance of the embeddings ``(N, D)``).
-
-    Range [0, ∞]. Healthy: about 1, or above (the best tokens are less crowded than the embeddings where those are dense).
-    Collapsed: near 0, the tokens crowd in a corner. Dead tokens count. One point each gives 1; embeddings that all coincide
-    under tokens that do not, ∞. Raises ``TypeError`` or ``ValueError`` for bad arrays or two different D.
-    """
-    embeddings = require_points(embeddings, "embeddings")
-    require_points(tokens, "tokens", dim=embeddings.shape[1])
+    embeddings = as_points(embeddings, "embeddings")
+    tokens = as_points(tokens, "tokens", dim=embeddings.shape[1])
     return math.sqrt(ratio(total_variance(tokens), total_variance(embeddings), if_both_zero=1.0))
 
 
 def ratio(top: float, bottom: float, *, if_both_zero: float) -> float:
-    """Return ``top / bottom`` for numbers >= 0, with a stated value for 0/0 and ∞ for anything else over 0."""
+    """Return ``top / bottom`` for numbers >= 0; over 0 it is ∞ or, for 0/0, the value given."""
     if bottom > 0:
         return top / bottom
     return math.inf if top > 0 else if_both_zero
+
+
+def total_variance(points: PointsLike, name: str = "points") -> float:
+    """Return the mean squared distance of points from their mean: the trace of the covariance."""
+    return float(np.trace(mean_and_covariance(as_points(points, name))[1]))
+
+
+def principal_variances(points: PointsLike, name: str = "points") -> Array:
+    """Return the variances along the principal components of points, largest first.
+
+    Directions whose variance is float64's rounding are dropped. None are left when all points
+    coincide.
+    """
+    variances = np.linalg.eigvalsh(mean_and_covariance(as_points(points, name))[1])[::-1]
+    rounding = len(variances) * np.finfo(np.float64).eps * variances[0]
+    return variances[variances > rounding]
+
+
+def mean_and_covariance(points: Array) -> tuple[Array, Array]:
+    """Return the mean ``(D,)`` and the covariance ``(D, D)`` of ``points`` ``(N, D)``, float64."""
+    origin = points[0].astype(np.float64)
+    mean = np.zeros_like(origin)
+    for rows in row_blocks(points):
+        mean += (points[rows] - origin).sum(axis=0) / len(points)
+    covariance = np.zeros((len(mean), len(mean)))
+    with limit():  # one BLAS thread, so that the bits do not depend on the machine
+        for rows in row_blocks(points):
+            centered = points[rows] - origin - mean  # (block, D)
+            covariance += centered.T @ centered / len(points)
+    return origin + mean, covariance

@@ -1,58 +1,124 @@
-"""How evenly the tokens are used.
+"""Usage: how evenly the tokens are chosen.
 
-With p_k the share of the embeddings whose code is k, the perplexity exp(−Σ p_k ln p_k) is the number of equally used tokens
-that would be as even. It is a number of the whole data set: a batch of B embeddings cannot show more than min(K, B), so the
-mean over batches says more about the batch than about the codebook.
+The share p_k of the embeddings has code k. The perplexity exp(−Σ p_k ln p_k) is the number of
+equally used tokens that would be as even. It belongs to the whole data set, because a batch of B
+embeddings shows at most min(K, B). A mean over batches describes the batch more than the codebook.
 """
 
 import numpy as np
 
-from vqnp.validation import Array, require_codes, require_integer
+from vqnp.validation import (
+    Array,
+    CodesLike,
+    Counts,
+    CountsLike,
+    as_array,
+    require_codes,
+    require_integer,
+)
 
 
-def perplexity(codes: Array, n_tokens: int) -> float:
-    """Return exp(−Σ p ln p) of the codes ``(N,)`` of a whole data set; 0 ln 0 is 0 and nothing is added to p.
+def perplexity(codes: CodesLike, n_tokens: int) -> float:
+    """Return exp(−Σ p ln p) of the codes of a whole data set.
 
-    Range [1, min(K, N)]. Healthy: a large part of K = ``n_tokens``. Collapsed: near 1, where one token serves every embedding.
-    Raises ``TypeError`` or ``ValueError`` unless ``codes`` are integers in [0, K), at least one of them.
+    A healthy codebook reaches a large part of K. A collapsed one is near 1, because one token
+    serves every embedding. Here 0 ln 0 is 0, and no small constant is added to p.
+
+    Parameters
+    ----------
+    codes : array-like (N,) of integers
+        Codes in [0, K).
+    n_tokens : int
+        K, the size of the codebook.
+
+    Returns
+    -------
+    float
+        In [1, min(K, N)].
+
+    Raises
+    ------
+    TypeError, ValueError
+        For codes that are no integers in [0, K), and for no codes.
+
+    Examples
+    --------
+    >>> perplexity([0, 0, 1, 1], n_tokens=8)
+    2.0
     """
     return perplexity_of_counts(_counts(codes, n_tokens))
 
 
-def perplexity_of_counts(counts: Array) -> float:
-    """Return the same from how often each token was chosen, ``(K,)``: whole numbers or moving averages.
+def perplexity_of_counts(counts: CountsLike) -> float:
+    """Return the perplexity from the number of times that each token was chosen.
 
-    Raises ``ValueError`` unless the counts are finite, not negative, and not all zero.
+    Parameters
+    ----------
+    counts : array-like (K,)
+        Whole numbers, or moving averages of them.
+
+    Returns
+    -------
+    float
+        In [1, K].
+
+    Raises
+    ------
+    ValueError
+        For counts that are negative, not finite, or all zero.
+
+    Examples
+    --------
+    >>> perplexity_of_counts([5, 5, 0, 0])
+    2.0
     """
-    counts = np.asarray(counts)
-    if (
-        counts.ndim != 1
-        or not np.all(np.isfinite(counts))
-        or np.any(counts < 0)
-        or not np.any(counts > 0)
-    ):
+    counts = as_array(counts, "counts")
+    if counts.ndim != 1 or not np.all(np.isfinite(counts) & (counts >= 0)) or not counts.any():
         raise ValueError(
             f"counts must be a (K,) array of finite numbers >= 0, not all zero, got {counts!r}"
         )
     return float(np.exp(entropy(counts)))
 
 
-def codes_used(codes: Array, n_tokens: int) -> int:
-    """Return how many of the ``n_tokens`` tokens are chosen at least once by the codes ``(N,)``.
+def codes_used(codes: CodesLike, n_tokens: int) -> int:
+    """Return the number of tokens that are chosen at least once.
 
-    Range [1, min(K, N)]. Healthy: nearly K. Collapsed: few; the others are dead. Raises as ``perplexity`` does.
+    A healthy codebook uses nearly all. The unused ones are called dead.
+
+    Parameters
+    ----------
+    codes : array-like (N,) of integers
+        Codes in [0, K).
+    n_tokens : int
+        K, the size of the codebook.
+
+    Returns
+    -------
+    int
+        In [1, min(K, N)].
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``perplexity`` does.
+
+    Examples
+    --------
+    >>> codes_used([0, 0, 1, 7], n_tokens=8)
+    3
     """
     return int(np.count_nonzero(_counts(codes, n_tokens)))
 
 
 def entropy(weights: Array) -> float:
-    """Return −Σ p ln p, in nats, of ``weights`` ``(K,)`` >= 0 once they are divided by their sum."""
+    """Return −Σ p ln p in nats, where p are ``weights`` ``(K,)`` >= 0 divided by their sum."""
     shares = weights[weights > 0] / weights.sum(dtype=np.float64)
     return float(-(shares * np.log(shares)).sum())
 
 
-def _counts(codes: Array, n_tokens: int) -> Array:
-    codes = require_codes(codes, "codes", require_integer(n_tokens, "n_tokens", least=1))
+def _counts(codes: CodesLike, n_tokens: int) -> Counts:
+    n_tokens = require_integer(n_tokens, "n_tokens", least=1)
+    codes = require_codes(as_array(codes, "codes"), "codes", n_tokens)
     if not codes.size:
         raise ValueError("codes is empty")
     return np.bincount(codes, minlength=n_tokens)

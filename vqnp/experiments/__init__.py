@@ -1,1 +1,35 @@
-"""The paper's figures: what is run, what is claimed of it, and the page that shows both."""
+"""The paper's figures: their runs, their numbers, the claims about them, and their pictures.
+
+A figure is one file, ``figN.py``, and one line in ``FIGURES``. Its module has ``TITLE``, ``ABOUT``
+and these functions, where ``plan`` says how much is run and a table is a list of dictionaries::
+
+    runs(plan) -> specs            numbers(plan, results) -> table
+    claims(plan, table) -> claims  draw(plan, results, table) -> a Matplotlib figure
+
+Reading order: spec, plans, measure, run, claims, one figure, report, reproduce.
+"""
+
+from importlib import import_module
+from typing import Any, Literal, NamedTuple
+
+
+class Figure(NamedTuple):
+    """A line of ``FIGURES``: which plan the figure takes, and whether you must ask for it."""
+
+    plan: Literal["points", "images"]
+    beyond_paper: bool = False  # made only when it is named
+
+
+FIGURES = {
+    "fig2": Figure("points"),
+    "fig3": Figure("points"),
+    "fig4": Figure("images"),
+    "fig4b": Figure("images", beyond_paper=True),
+    "fig5": Figure("points"),
+    "fig6": Figure("images"),
+}
+
+
+def figure_module(name: str) -> Any:
+    """Return the module of a figure; it is imported now, so that ``vqnp --help`` stays fast."""
+    return import_module(f"{__name__}.{name}")

@@ -1,4 +1,4 @@
-"""``vqnp diagnose``: the embeddings and the codebook of anyone's model, from files, to a page that says whether it collapses."""
+"""``vqnp diagnose``: from files of embeddings and tokens to a page that says if they collapse."""
 
 from pathlib import Path
 
@@ -14,31 +14,28 @@ from vqnp.plots import codebook, style
 def write_diagnosis(
     embeddings: Path, tokens: Path, labels: Path | None, directory: Path, *, progress: bool = False
 ) -> tuple[Diagnosis, Path]:
-    """Diagnose the arrays in ``.npy`` files and write ``diagnosis.json``, the picture and ``report.html`` to ``directory``.
+    """Diagnose the arrays in ``.npy`` files; write ``diagnosis.json``, a picture and a page.
 
-    Embeddings stay on disk and are read in blocks. Raises ``ValueError``, ``TypeError`` or ``OSError`` naming the file or argument
-    before the search begins.
+    Embeddings stay on disk and are read in blocks. Returns the diagnosis and the page. Raises
+    ``ValueError``, ``TypeError`` or ``OSError`` naming the file or argument before the search.
     """
     cloud, book = load_array(embeddings, mmap=True), load_array(tokens)
     classes = None if labels is None else load_array(labels)
     directory = writable_directory(directory)
     assignment = assign(cloud, book, progress=progress)
     diagnosis = diagnose(cloud, book, classes, assignment=assignment)
+    answer = verdict(diagnosis)
     save_text(directory / "diagnosis.json", diagnosis.to_json() + "\n")
-    style.save(
-        codebook.draw(cloud, book, assignment.counts, verdict(diagnosis)), directory / "diagnosis"
-    )
+    picture = codebook.draw(cloud, book, assignment.counts, answer)
+    style.save(picture, directory / "diagnosis")
     report = directory / "report.html"
-    title = f"Is this codebook collapsing? {book.shape[0]} tokens, {cloud.shape[0]} embeddings, {book.shape[1]} dimensions"
-    picture = embedded(directory / "diagnosis.png")
-    save_text(
-        report,
-        render(
-            "diagnosis.html",
-            title=title,
-            verdict=verdict(diagnosis),
-            picture=picture,
-            lines=lines(diagnosis),
-        ),
+    text = render(
+        "diagnosis.html",
+        title=f"Is this codebook collapsing? {diagnosis.n_tokens} tokens, "
+        f"{diagnosis.n_embeddings} embeddings, {diagnosis.dimension} dimensions",
+        verdict=answer,
+        picture=embedded(directory / "diagnosis.png"),
+        lines=lines(diagnosis),
     )
+    save_text(report, text)
     return diagnosis, report

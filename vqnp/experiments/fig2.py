@@ -1,65 +1,142 @@
-"""Figure 2: what an untrained encoder makes of ten clusters, and what a trained one does.
+"""Figure 2: ten clusters through an untrained encoder, and through a trained one."""
 
-The codebook is initialized on one of the two. The untrained encoder's embeddings crowd into a small range with fewer peaks than
-the data have; the trained one's (100 epochs of autoencoder, 2 → 1 dimensions) spread out.
-"""
-
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from vqnp.diagnostics import count_modes
-from vqnp.experiments.claims import Claim, difference, ratio
-from vqnp.experiments.plans import Plan, Results, arm
-from vqnp.experiments.spec import Setting
+from vqnp.diagnostics.modes import bandwidth, peaks_on_line
+from vqnp.experiments.claims import Claim, differences, ratios
+from vqnp.experiments.plans import PointsPlan
+from vqnp.experiments.run import Result
+from vqnp.experiments.spec import RunSpec
+from vqnp.experiments.tables import Row, Table
+from vqnp.plots import style
+from vqnp.validation import Array
 
 TITLE = "The untrained encoder squeezes ten clusters into a small range"
+ABOUT = """
+The codebook is initialized on the embeddings of one of the two encoders. Those of the untrained
+encoder crowd into a small range and have fewer peaks than the data. Those of the trained one
+spread out. It is an autoencoder's, trained for 100 epochs, from 2 dimensions to 1.
+"""
 
 
-def settings(plan: Plan) -> list[Setting]:
-    """Return the runs: 2 → 1 with pretraining, one a seed; both encoders are those of these runs."""
-    return [arm(plan, plan.clusters(2), 1, seed, pretrained=True) for seed in plan.seeds]
+def runs(plan: PointsPlan) -> list[RunSpec]:
+    """Return a run from 2 to 1 dimensions with pretraining for every seed; it has both encoders."""
+    return [plan.run(plan.clusters(2), (2, 1), seed, pretrained=True) for seed in plan.seeds]
 
 
-def numbers(plan: Plan, results: Results) -> list[dict[str, Any]]:
-    """Return, for every seed, the extent and the number of modes of the data and of either encoder's embeddings."""
-    rows = []
-    for setting in settings(plan):
-        result = results[setting]
-        rows.append({
-            "seed": setting.seed,
-            "data_modes": count_modes(setting.data.load(setting.seed).points),
-            "untrained": extent(result.untrained),
-            "trained": extent(result.at_start),
-        })  # fmt: skip
-    return rows
+def numbers(plan: PointsPlan, results: dict[RunSpec, Result]) -> list[Row]:
+    """Return, for every seed, the modes of the data, and range and modes of both embeddings."""
+    return [
+        {
+            "seed": spec.seed,
+            "data_modes": count_modes(spec.data.load(spec.seed).points),
+            "untrained": range_and_modes(results[spec]["untrained"]),
+            "trained": range_and_modes(results[spec]["at_start"]),
+        }
+        for spec in runs(plan)
+    ]
 
 
-def extent(embeddings: np.ndarray) -> dict[str, float]:
+def range_and_modes(embeddings: Array) -> dict[str, float]:
     """Return least, greatest, range and number of modes of embeddings ``(N, 1)``."""
     low, high = float(embeddings.min()), float(embeddings.max())
     return {"min": low, "max": high, "range": high - low, "modes": count_modes(embeddings)}
 
 
-def claims(plan: Plan, results: Results) -> list[Claim]:
+def claims(plan: PointsPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.1 on the encoder before training."""
-    rows = numbers(plan, results)
-    untrained, trained = ([row[encoder] for row in rows] for encoder in ("untrained", "trained"))
-    data_modes = [row["data_modes"] for row in rows]
+    claim = partial(Claim, figure="fig2", seeds=plan.seeds, source="section 3.1, Fig. 2")
+    overlap = "clusters that overlap in the data count as one there too"
+    data_modes = [row["data_modes"] for row in table]
+
+    def of(encoder: str, name: str) -> list[float]:
+        return [row[encoder][name] for row in table]
+
     return [
-        Claim(
-            "fig2-range", "fig2", "The untrained encoder's outputs cluster in a relatively small range.", "section 3.1, Fig. 2",
-            "range untrained / range trained", ratio([u["range"] for u in untrained], [t["range"] for t in trained]), "<", 0.5,
-            "half the trained encoder's range is the most that can be called small beside it", plan.seeds,
+        claim(
+            id="fig2-range",
+            statement="The untrained encoder's outputs cluster in a relatively small range.",
+            measured="range untrained / range trained",
+            values=ratios(of("untrained", "range"), of("trained", "range")),
+            bound=("<", 0.5),
+            because="half the trained encoder's range is the most that can be called small "
+            "beside it",
         ),
-        Claim(
-            "fig2-untrained-peaks", "fig2", "The untrained encoder's output has fewer peaks than the input.", "section 3.1, Fig. 2",
-            "modes of the untrained embeddings − modes of the data", difference([u["modes"] for u in untrained], data_modes), "<", 0,
-            "clusters that overlap in the data count as one there too", plan.seeds,
+        claim(
+            id="fig2-untrained-peaks",
+            statement="The untrained encoder's output has fewer peaks than the input.",
+            measured="modes of the untrained embeddings − modes of the data",
+            values=differences(of("untrained", "modes"), data_modes),
+            bound=("<", 0),
+            because=overlap,
         ),
-        Claim(
-            "fig2-trained-peaks", "fig2", "The trained encoder's output displays as many peaks as the input.", "section 3.1, Fig. 2",
-            "modes of the trained embeddings − modes of the data", difference([t["modes"] for t in trained], data_modes), ">=", 0,
-            "clusters that overlap in the data count as one there too", plan.seeds,
+        claim(
+            id="fig2-trained-peaks",
+            statement="The trained encoder's output displays as many peaks as the input.",
+            measured="modes of the trained embeddings − modes of the data",
+            values=differences(of("trained", "modes"), data_modes),
+            bound=(">=", 0),
+            because=overlap,
         ),
-    ]  # fmt: skip
+    ]
+
+
+def draw(plan: PointsPlan, results: dict[RunSpec, Result], table: Table) -> Any:
+    """Draw the first seed."""
+    spec = runs(plan)[0]
+    data, result = spec.data.load(spec.seed), results[spec]
+    return picture(data.points, data.labels, result["untrained"], result["at_start"], table[0])
+
+
+@style.styled
+def picture(data: Array, labels: Array, untrained: Array, trained: Array, row: Row) -> Any:
+    """Draw data ``(N, 2)`` with labels, embeddings ``(N, 1)``, and the ranges in ``row``."""
+    small, large = row["untrained"], row["trained"]
+    figure, axes = style.new_figure(1, 3, 12, 3.9)
+    share = f"{small['range'] / large['range']:.0%}"
+    figure.suptitle(
+        f"The untrained encoder squeezes the data into {share} of the trained one's range"
+    )
+    scatter, left, right = axes[0]
+    style.cloud(scatter, data[:: max(1, len(data) // style.SHOWN)], style.DATA, "data")
+    scatter.set(title=f"(data) ten clusters: {row['data_modes']} peaks", aspect="equal")
+    scatter.set(xlabel="coordinate 1", ylabel="coordinate 2")
+    scatter.legend(loc="upper left", markerscale=3)
+    share_of_classes(left, untrained, labels, f"(a) untrained encoder: {describe(small)}")
+    share_of_classes(right, trained, labels, f"(b) trained encoder: {describe(large)}")
+    left.set_ylabel("density of embeddings")
+    inset = right.inset_axes([0.68, 0.74, 0.3, 0.16])
+    ends = [[small["min"], large["min"]], [small["max"], large["max"]]]
+    inset.hlines([1, 0], *ends, color=style.EMBEDDING, linewidth=5)
+    inset.set(yticks=[1, 0], yticklabels=["(a)", "(b)"], ylim=(-0.8, 1.8))
+    inset.set_title("ranges on one scale", size=7)
+    inset.tick_params(labelsize=7)
+    return figure
+
+
+def describe(extent: dict[str, Any]) -> str:
+    """Say where the embeddings lie and how many peaks they have."""
+    return f"{extent['min']:.2f} to {extent['max']:.2f}, {extent['modes']} peaks"
+
+
+def share_of_classes(axes: Any, embeddings: Array, labels: Array, title: str) -> None:
+    """Draw the density in which peaks are counted, the peaks, and the density of each class."""
+    values = embeddings[:, 0].astype(np.float64)
+    low, high = style.span(values)
+    grid, width = np.linspace(low, high, 800), bandwidth(values)
+    whole, peaks = style.density(values, grid, width), peaks_on_line(values)
+    fill = {"color": style.EMBEDDING, "alpha": 0.5, "linewidth": 0}
+    axes.fill_between(grid, whole, label="embeddings", **fill)
+    for i, label in enumerate(np.unique(labels)):
+        members = values[labels == label]
+        curve = style.density(members, grid, width) * len(members) / len(values)
+        name = None if i else "each of the ten clusters"
+        axes.plot(grid, curve, color="#333333", linewidth=0.6, label=name)
+    above = np.interp(peaks, grid, whole) + 0.03 * whole.max()
+    axes.plot(peaks, above, "v", color=style.TOKEN, markersize=5, label="peaks")
+    axes.set(title=title, xlabel="embedding", xlim=(low, high), ylim=(0, 1.35 * whole.max()))
+    axes.legend(loc="upper left", fontsize=7)

@@ -1,161 +1,300 @@
-"""Figure 3: tokens collapse without pretraining, and what pretraining does about it.
+"""Figure 3: tokens collapse without pretraining, and spread with it."""
 
-Each row is a data set; its two arms differ in the schedule alone: fine-tuning from the start (the baseline), or half of the
-epochs as an autoencoder first. Both see the same data, initial weights and number of epochs.
-"""
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vqnp.experiments.claims import Claim, difference, ratio
-from vqnp.experiments.plans import Plan, Results, arm
-from vqnp.experiments.spec import Digits, Setting, Source
+import numpy as np
+
+from vqnp.data import Digits, Source
+from vqnp.experiments.claims import DIRECTION, Claim, differences, ratios
+from vqnp.experiments.plans import PointsPlan, baseline_and_pretrained
+from vqnp.experiments.run import Result
+from vqnp.experiments.spec import RunSpec
+from vqnp.experiments.tables import Row, Table, column, median, select
+from vqnp.experiments.views import ArmView, CaseView, view
+from vqnp.plots import style
+from vqnp.validation import Array
 
 TITLE = "Tokens collapse without pretraining, and spread with it"
+ABOUT = """
+Each row is a data set. Its two arms differ in the schedule alone: fine-tuning from the start, or
+half of the epochs as an autoencoder first. Both see the same data, initial weights and number of
+epochs. Up to three dimensions are shown as they are. Above, t-SNE places points in the plane so
+that neighbors stay neighbors, with one map for the data and both arms' reconstructions.
+"""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A data set and the token size it is quantized to; ``panels`` are the paper's letters, if it shows this case."""
+class Case:
+    """A data set, the ``dims`` of a point and of a token, and the paper's letters of its panels."""
 
     key: str
     name: str
     data: Source
-    token_dim: int
+    dims: tuple[int, int]
     panels: str | None = None
 
-    def arms(self, plan: Plan, seed: int) -> tuple[Setting, Setting]:
-        """Return the setting without and the one with pretraining."""
-        baseline, pretrained = (
-            arm(plan, self.data, self.token_dim, seed, pretrained=p) for p in (False, True)
-        )
-        return baseline, pretrained
 
-
-def rows(plan: Plan) -> list[Row]:
-    """Return the paper's three cases, the 4-dimensional one, the digits, and the user's own data if there are any."""
+def cases(plan: PointsPlan) -> list[Case]:
+    """Return the paper's three cases, two more, and the user's own points if there are any."""
     table = [
-        Row("2to1", "clusters, 2 → 1 dimensions", plan.clusters(2), 1, "a, b"),
-        Row("3to1", "clusters, 3 → 1 dimensions", plan.clusters(3), 1, "c, d"),
-        Row("8to4", "clusters, 8 → 4 dimensions", plan.clusters(8), 4, "e, f"),
-        Row("4to2", "clusters, 4 → 2 dimensions", plan.clusters(4), 2),
-        Row("digits", "handwritten digits, 64 → 4 dimensions", Digits(), 4),
+        Case("2to1", "clusters, 2 → 1 dimensions", plan.clusters(2), (2, 1), "a, b"),
+        Case("3to1", "clusters, 3 → 1 dimensions", plan.clusters(3), (3, 1), "c, d"),
+        Case("8to4", "clusters, 8 → 4 dimensions", plan.clusters(8), (8, 4), "e, f"),
+        Case("4to2", "clusters, 4 → 2 dimensions", plan.clusters(4), (4, 2)),
+        Case("digits", "handwritten digits, 64 → 4 dimensions", Digits(), (64, 4)),
     ]
-    if plan.own is not None:
-        dim = plan.own.load(0).dim
-        token_dim = plan.own_token_dim or max(1, min(4, dim // 2))
-        table.append(Row("own", f"own data, {dim} → {token_dim} dimensions", plan.own, token_dim))
+    if plan.user_points is not None:
+        dim = plan.user_points.load(0).dim
+        token_dim = plan.user_token_dim or max(1, min(4, dim // 2))
+        name = f"own data, {dim} → {token_dim} dimensions"
+        table.append(Case("own", name, plan.user_points, (dim, token_dim)))
     return table
 
 
-def settings(plan: Plan) -> list[Setting]:
-    """Return every row's two arms for every seed."""
+def arms(plan: PointsPlan) -> list[tuple[Case, RunSpec]]:
+    """Return both arms of every case for every seed."""
     return [
-        setting for row in rows(plan) for seed in plan.seeds for setting in row.arms(plan, seed)
+        (case, spec)
+        for case in cases(plan)
+        for seed in plan.seeds
+        for spec in baseline_and_pretrained(plan, case.data, case.dims, seed)
     ]
 
 
-def numbers(plan: Plan, results: Results) -> list[dict[str, Any]]:
-    """Return, for every row, seed and arm, the diagnosis at the end and the tokens' range at the start and at the end."""
+def runs(plan: PointsPlan) -> list[RunSpec]:
+    """Return every run."""
+    return [spec for _, spec in arms(plan)]
+
+
+def numbers(plan: PointsPlan, results: dict[RunSpec, Result]) -> list[Row]:
+    """Return, for every run, the numbers at its end and the tokens' range at start and end."""
     return [
         {
-            "row": row.key,
-            "seed": seed,
-            "pretrained": setting.pretrained,
-            "mse": mean_squared_error(setting, results),
-            "token_range_at_start": spread_of(results[setting].tokens_at_start),
-            "token_range": spread_of(results[setting].tokens),
-            **results[setting].diagnosis,
+            "row": case.key,
+            "seed": spec.seed,
+            "pretrained": spec.pretrained,
+            "token_range_at_start": largest_range(results[spec]["tokens_at_start"]),
+            "token_range": largest_range(results[spec]["tokens"]),
+            **results[spec].numbers,
         }
-        for row in rows(plan)
-        for seed in plan.seeds
-        for setting in row.arms(plan, seed)
+        for case, spec in arms(plan)
     ]
 
 
-def spread_of(points: Any) -> float:
-    """Return the greatest extent of ``points`` ``(N, D)`` along an axis."""
+def largest_range(points: Array) -> float:
+    """Return the largest range of ``points`` ``(N, D)`` along an axis."""
     return float((points.max(axis=0) - points.min(axis=0)).max())
 
 
-def mean_squared_error(setting: Setting, results: Results) -> float:
-    """Return the mean squared error of a run's reconstruction of all of its data."""
-    points = setting.data.load(setting.seed).points
-    return float(((results[setting].reconstruction - points) ** 2).mean())
+def claims(plan: PointsPlan, table: Table) -> list[Claim]:
+    """Return the claims of section 3.1.1 for every case."""
+    made = []
+    for case in cases(plan):
+        rows = select(table, row=case.key)
+        made += claims_on_tokens(case, rows, plan)
+        if rows[0]["class_spread_ratio"] is not None:
+            made += claims_on_classes(case, rows, plan)
+    return made
 
 
-def claims(plan: Plan, results: Results) -> list[Claim]:
-    """Return the claims of section 3.1.1 for every row."""
-    table = numbers(plan, results)
+def claims_on_tokens(case: Case, rows: Table, plan: PointsPlan) -> list[Claim]:
+    """Return the claims for one case that need no labels."""
+    claim, of = claims_of(case, plan), both_arms(rows)
+    start_with, start_without = of("token_range_at_start")
     return [
-        claim
-        for row in rows(plan)
-        for claim in row_claims(row, [n for n in table if n["row"] == row.key], plan)
+        claim(
+            id="start",
+            statement="initialized on the untrained encoder, tokens cluster within a very small "
+            "range.",
+            measured="token range at the start, without / with pretraining",
+            values=ratios(start_without, start_with),
+            bound=("<", 0.5),
+            because="half of the other's range is the most that can be called small beside it",
+            source=source_of(case, "3.1"),
+        ),
+        claim(
+            id="problem",
+            statement="without pretraining, tokens collapse.",
+            measured="perplexity without pretraining / tokens",
+            values=[perplexity / plan.n_tokens for perplexity in of("perplexity")[1]],
+            bound=("<", 0.5),
+            because="below half, more than half of the codebook's worth is lost",
+        ),
+        claim(
+            id="uniform",
+            statement="with pretraining, tokens are used more uniformly.",
+            measured="perplexity with / without pretraining",
+            values=ratios(*of("perplexity")),
+            bound=(">", 1),
+        ),
+        claim(
+            id="covers",
+            statement="with pretraining, the reconstruction comes closer to the distribution of "
+            "the data.",
+            measured="energy distance to the data with / without pretraining",
+            values=ratios(*of("energy_distance")),
+            bound=("<", 1),
+        ),
+        claim(
+            id="mse",
+            statement="with pretraining, the error of reconstruction is smaller.",
+            measured="MSE with / without pretraining",
+            values=ratios(*of("mse")),
+            bound=("<", 1),
+            source="beyond the paper, which reports no MSE here",
+        ),
     ]
 
 
-def row_claims(row: Row, table: list[dict[str, Any]], plan: Plan) -> list[Claim]:
-    """Return the claims for one row; those that need labels are left out where there are none."""
-    without, with_ = ([n for n in table if n["pretrained"] is arm_] for arm_ in (False, True))
-    source = (
-        f"section 3.1.1, Fig. 3 ({row.panels})"
-        if row.panels
-        else "section 3.1.1, on data beyond the paper"
-    )
-
-    def of(name: str) -> tuple[list[float], list[float]]:
-        return [n[name] for n in with_], [n[name] for n in without]
-
-    def claim(
-        id: str,
-        statement: str,
-        quantity: str,
-        values: Any,
-        side: Any,
-        limit: float,
-        why: str,
-        by: str = source,
-    ) -> Claim:
-        named = f"{row.name}: {statement}"
-        return Claim(
-            f"fig3-{row.key}-{id}",
-            "fig3",
-            named,
-            by,
-            quantity,
-            tuple(values),
-            side,
-            limit,
-            why,
-            plan.seeds,
-        )
-
-    direction = "the paper names a direction and no size"
-    start_with, start_without = of("token_range_at_start")
-    made = [
-        claim("start", "initialized on the untrained encoder, tokens cluster within a very small range.",
-              "token range at the start, without / with pretraining", ratio(start_without, start_with), "<", 0.5,
-              "half of the other's range is the most that can be called small beside it", source.replace("3.1.1", "3.1")),
-        claim("problem", "without pretraining, tokens collapse.", "perplexity without pretraining / tokens",
-              [p / plan.tokens for p in of("perplexity")[1]], "<", 0.5,
-              "below half, more than half of the codebook's worth is lost"),
-        claim("uniform", "with pretraining, tokens are used more uniformly.", "perplexity with / without pretraining",
-              ratio(*of("perplexity")), ">", 1, direction),
-        claim("covers", "with pretraining, the reconstruction comes closer to the distribution of the data.",
-              "energy distance to the data with / without pretraining", ratio(*of("energy_distance")), "<", 1, direction),
-        claim("mse", "with pretraining, the error of reconstruction is smaller.", "MSE with / without pretraining",
-              ratio(*of("mse")), "<", 1, direction, "beyond the paper, which reports no MSE here"),
-    ]  # fmt: skip
-    if with_[0]["class_spread_ratio"] is None:
-        return made
+def claims_on_classes(case: Case, rows: Table, plan: PointsPlan) -> list[Claim]:
+    """Return the claims for one case that need labels."""
+    claim, of = claims_of(case, plan), both_arms(rows)
     return [
-        *made,
-        claim("narrow", "without pretraining, the reconstruction is narrower than the data.",
-              "within-class spread without pretraining, over the data's", of("class_spread_ratio")[1], "<", 1,
-              "1 is the data's own spread", source.replace("3.1.1", "3.1")),
-        claim("diverse", "with pretraining, less diversity is lost.", "within-class spread with − without pretraining",
-              difference(*of("class_spread_ratio")), ">", 0, direction),
-        claim("shares", "with pretraining, tokens are shared out among the classes more as the embeddings are.",
-              "divergence of tokens' from embeddings' classes, with − without pretraining",
-              difference(*of("class_divergence")), "<", 0, direction),
-    ]  # fmt: skip
+        claim(
+            id="narrow",
+            statement="without pretraining, the reconstruction is narrower than the data.",
+            measured="within-class spread without pretraining, over the data's",
+            values=of("class_spread_ratio")[1],
+            bound=("<", 1),
+            because="1 is the data's own spread",
+            source=source_of(case, "3.1"),
+        ),
+        claim(
+            id="diverse",
+            statement="with pretraining, less diversity is lost.",
+            measured="within-class spread with − without pretraining",
+            values=differences(*of("class_spread_ratio")),
+            bound=(">", 0),
+        ),
+        claim(
+            id="shares",
+            statement="with pretraining, tokens are shared out among the classes more as the "
+            "embeddings are.",
+            measured="divergence of tokens' from embeddings' classes, with − without pretraining",
+            values=differences(*of("class_divergence")),
+            bound=("<", 0),
+        ),
+    ]
+
+
+def claims_of(case: Case, plan: PointsPlan) -> Any:
+    """Return a maker of claims about a case: it puts the case before identifier and statement."""
+
+    def claim(*, id: str, statement: str, **of_claim: Any) -> Claim:
+        made = {"source": source_of(case), "because": DIRECTION, "seeds": plan.seeds} | of_claim
+        named = f"{case.name}: {statement}"
+        return Claim(id=f"fig3-{case.key}-{id}", figure="fig3", statement=named, **made)
+
+    return claim
+
+
+def source_of(case: Case, section: str = "3.1.1") -> str:
+    """Return where the paper makes a claim about a case."""
+    shown = f"Fig. 3 ({case.panels})" if case.panels else "on data beyond the paper"
+    return f"section {section}, {shown}"
+
+
+def both_arms(rows: Table) -> Any:
+    """Return a function of a number's name: its values with pretraining, and without."""
+    return lambda name: [column(rows, name, pretrained=pretrained) for pretrained in (True, False)]
+
+
+def draw(plan: PointsPlan, results: dict[RunSpec, Result], table: Table) -> Any:
+    """Draw clouds of the first seed, and medians of all."""
+    shown = []
+    for case in cases(plan):
+        specs = baseline_and_pretrained(plan, case.data, case.dims, plan.seeds[0])
+        points = case.data.load(plan.seeds[0]).points
+        seen = view(points, [results[spec] for spec in specs], plan.seeds[0])
+        shown.append((case.name, seen, select(table, row=case.key)))
+    return picture(shown, len(plan.seeds))
+
+
+@style.styled
+def picture(shown: Sequence[tuple[str, CaseView, Table]], n_seeds: int) -> Any:
+    """Draw rows of (name, view of one seed, numbers of all seeds)."""
+    figure, axes = style.new_figure(len(shown), 4, 14, 2.9 * len(shown))
+    gains = [
+        median(rows, "perplexity", pretrained=True) / median(rows, "perplexity", pretrained=False)
+        for _, _, rows in shown
+    ]
+    figure.suptitle(
+        "Pretraining raises the perplexity of the codebook in "
+        f"{sum(gain > 1 for gain in gains)} of {len(shown)} data sets, "
+        f"up to {max(gains):.1f} times\n"
+        f"(pictures: the first seed; numbers: medians of {n_seeds} seeds)"
+    )
+    for line, (name, seen, rows) in zip(axes, shown, strict=True):
+        for i, arm in enumerate(seen.arms):
+            numbers_of_arm = select(rows, pretrained=bool(i))
+            outcome = draw_reconstruction(figure, line[2 * i], seen, arm)
+            outcome.set_title(name + spread_kept(arm.name, numbers_of_arm))
+            draw_codebook(line[2 * i + 1], seen, arm)
+            line[2 * i + 1].set_title(usage(arm.name, numbers_of_arm))
+        # The units of t-SNE are arbitrary, and so is the height of a density.
+        if not seen.latent_mapped:
+            on_a_line = seen.arms[0].tokens.shape[1] == 1
+            style.share_axes(line[1], line[3], "x" if on_a_line else "xy")
+    handles = [style.legend_mark(color, label) for color, label in LEGEND]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+LEGEND = (
+    (style.DATA, "data"),
+    (style.RECONSTRUCTION, "reconstruction (area: share of the data)"),
+    (style.EMBEDDING, "embeddings"),
+    (style.TOKEN, "tokens (cross: never chosen)"),
+)
+
+
+def spread_kept(arm: str, rows: Table) -> str:
+    """Say how much of the classes' spread the reconstruction keeps, where there are classes."""
+    if rows[0]["class_spread_ratio"] is None:
+        return ""
+    return f"\n{arm}: {median(rows, 'class_spread_ratio'):.0%} of the classes' spread kept"
+
+
+def usage(arm: str, rows: Table) -> str:
+    """Say how evenly tokens are used, and how many are ever chosen."""
+    perplexity, used = median(rows, "perplexity"), median(rows, "codes_used")
+    of_all = f"{perplexity:.0f} of {rows[0]['n_tokens']}"
+    return f"{arm}: perplexity {of_all}\n{used:.0f} of them ever chosen"
+
+
+def draw_reconstruction(figure: Any, axes: Any, seen: CaseView, arm: ArmView) -> Any:
+    """Draw the data and, over it, the reconstructions; returns the axes drawn on."""
+    solid = seen.data.shape[1] == 3
+    if solid:
+        position = axes.get_subplotspec()
+        axes.remove()
+        axes = figure.add_subplot(position, projection="3d")
+        axes.tick_params(labelsize=6, pad=-3)
+        axes.xaxis.labelpad = axes.yaxis.labelpad = axes.zaxis.labelpad = -8
+    depth = {"depthshade": False} if solid else {}
+    style.cloud(axes, seen.data, style.DATA, "data", alpha=0.35, **depth)
+    marks = {"s": np.clip(1500 * arm.reconstruction_share, 4, 80), "alpha": 0.85, **depth}
+    style.cloud(axes, arm.reconstruction, style.RECONSTRUCTION, "reconstruction", **marks)
+    clouds = [seen.data, *(each.reconstruction for each in seen.arms)]
+    name = "t-SNE" if seen.mapped else "coordinate"
+    for i, axis in enumerate("xyz"[: seen.data.shape[1]]):
+        limits = style.span(*(cloud[:, i] for cloud in clouds))
+        axes.set(**{f"{axis}lim": limits, f"{axis}label": f"{name} {i + 1}"})
+    return axes
+
+
+def draw_codebook(axes: Any, seen: CaseView, arm: ArmView) -> None:
+    """Draw embeddings and tokens: as densities in one dimension, as clouds in two or more."""
+    if arm.tokens.shape[1] == 1:
+        style.along_a_line(axes, arm.embeddings, arm.tokens)
+        return
+    some = arm.embeddings[: style.SHOWN]
+    style.cloud(axes, some, style.EMBEDDING, "embeddings", alpha=0.35)
+    used = arm.token_share > 0
+    cross = {"s": 18, "alpha": 0.9, "marker": "x", "linewidths": 0.8}
+    style.cloud(axes, arm.tokens[~used], style.TOKEN, "tokens never chosen", **cross)
+    style.cloud(axes, arm.tokens[used], style.TOKEN, "tokens", s=14, alpha=0.95)
+    name = "t-SNE" if seen.latent_mapped else "coordinate"
+    axes.set(xlabel=f"{name} 1", ylabel=f"{name} 2")

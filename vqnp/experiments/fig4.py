@@ -1,82 +1,202 @@
-"""Figure 4: on images, the larger the codebook the more it matters what it was initialized on.
+"""Figure 4: the larger the codebook, the more its initialization matters."""
 
-Both arms see the same images, initial weights and number of epochs, over codebooks of growing size. All numbers are of test images:
-the plain MSE of pixels in [-0.5, 0.5], and the perplexity of the codes of the whole test set. The sweep has one seed, its small,
-middle and large codebook all of them.
-"""
-
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from vqnp.experiments.claims import Claim, difference, ratio
-from vqnp.experiments.image_setting import ImageSetting
-from vqnp.experiments.images import ImagePlan, ImageResults, arm, row_of
+import numpy as np
+
+from vqnp.experiments.claims import DIRECTION, Claim, differences, ratios
+from vqnp.experiments.plans import ImagesPlan, baseline_and_pretrained
+from vqnp.experiments.run import Result
+from vqnp.experiments.spec import RunSpec
+from vqnp.experiments.tables import Row, Table, column, select
+from vqnp.plots import mosaic, style
+from vqnp.validation import Array
 
 TITLE = "Large codebooks go unused without pretraining"
+ABOUT = """
+Both arms see the same images, initial weights and number of epochs, with codebooks of growing
+size. All numbers are of test images: the plain MSE of pixels in [-0.5, 0.5], and the perplexity of
+the codes of the whole test set. The sweep has one seed. Its small, middle and large codebook have
+all of them.
+"""
+EMBEDDINGS_AN_IMAGE = 64  # of 32 × 32 pixels
+PANELS = (
+    ("mse", "mean squared error (pixels in ±0.5)", "the error"),
+    ("perplexity", "perplexity over the test set", "how evenly tokens are used"),
+    ("codes_used", "tokens chosen at least once", "how many are used at all"),
+    ("token_dimension", "effective dimension of the tokens", "in how many directions they spread"),
+)
 
 
-def arms(plan: ImagePlan, tokens: int, seed: int) -> tuple[ImageSetting, ImageSetting]:
-    """Return the setting without and the one with pretraining."""
-    baseline, pretrained = (arm(plan, tokens, seed, pretrained=p) for p in (False, True))
-    return baseline, pretrained
-
-
-def settings(plan: ImagePlan) -> list[ImageSetting]:
+def runs(plan: ImagesPlan) -> list[RunSpec]:
     """Return both arms of every codebook size, for its seeds."""
     return [
-        s
-        for tokens in plan.tokens
-        for seed in plan.seeds_of(tokens)
-        for s in arms(plan, tokens, seed)
+        spec
+        for n_tokens in plan.n_tokens
+        for seed in (plan.seeds if n_tokens in plan.n_tokens_all_seeds else plan.seeds[:1])
+        for spec in baseline_and_pretrained(plan, n_tokens, seed)
     ]
 
 
-def numbers(plan: ImagePlan, results: ImageResults) -> list[dict[str, Any]]:
-    """Return, for every codebook size, seed and arm, what was measured on the test set."""
-    return [row_of(setting, results) for setting in settings(plan)]
+def numbers(plan: ImagesPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
+    """Return the numbers of every run on the test set."""
+    return [image_row(spec, results) for spec in runs(plan)]
 
 
-def claims(plan: ImagePlan, results: ImageResults) -> list[Claim]:
+def image_row(spec: RunSpec, results: Mapping[RunSpec, Result]) -> Row:
+    """Return codebook size, seed and arm of a run, and its numbers on the test set."""
+    arm = {"tokens": spec.quantizer.n_tokens, "seed": spec.seed, "pretrained": spec.pretrained}
+    return arm | results[spec].numbers
+
+
+def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.1.2, the one against pretraining among them."""
-    table = numbers(plan, results)
-    small, middle, large = plan.ends
+    small, middle, large = plan.n_tokens_all_seeds
     source = "section 3.1.2, Fig. 4"
-    direction = "the paper names a direction and no size"
+    claim = partial(Claim, figure="fig4", seeds=plan.seeds, source=source, because=DIRECTION)
     little = f"one part in twenty is little for {large / middle:g} times the tokens"
 
-    def of(name: str, tokens: int, pretrained: bool) -> list[float]:
-        return [
-            row[name] for row in table if (row["tokens"], row["pretrained"]) == (tokens, pretrained)
-        ]
+    def of(name: str, n_tokens: int, pretrained: bool) -> list[float]:
+        return column(table, name, tokens=n_tokens, pretrained=pretrained)
 
-    def gain(name: str, tokens: int) -> tuple[float, ...]:
-        return ratio(of(name, tokens, True), of(name, tokens, False))
+    def gain(name: str, n_tokens: int) -> tuple[float, ...]:
+        return ratios(of(name, n_tokens, True), of(name, n_tokens, False))
 
     def growth(name: str, pretrained: bool) -> tuple[float, ...]:
-        return ratio(of(name, large, pretrained), of(name, middle, pretrained))
-
-    def claim(
-        id: str, statement: str, quantity: str, values: Any, side: Any, limit: float, why: str
-    ) -> Claim:
-        return Claim(
-            f"fig4-{id}", "fig4", statement, source, quantity, values, side, limit, why, plan.seeds
-        )
+        return ratios(of(name, large, pretrained), of(name, middle, pretrained))
 
     return [
-        claim("small-mse", "With few tokens, pretraining is a slight disadvantage.",
-              f"MSE with / without pretraining, {small} tokens", gain("mse", small), ">", 1, direction),
-        claim("large-mse", "With many tokens, pretraining lowers the error.",
-              f"MSE with / without pretraining, {large} tokens", gain("mse", large), "<", 1, direction),
-        claim("large-perplexity", "With many tokens, pretraining raises the perplexity.",
-              f"perplexity with / without pretraining, {large} tokens", gain("perplexity", large), ">", 1, direction),
-        claim("bottleneck-mse", f"Without pretraining, the error hardly falls beyond {middle} tokens.",
-              f"MSE without pretraining, {large} / {middle} tokens", growth("mse", False), ">", 0.95, little),
-        claim("bottleneck-perplexity", f"Without pretraining, the perplexity hardly grows beyond {middle} tokens.",
-              f"perplexity without pretraining, {large} / {middle} tokens", growth("perplexity", False), "<", 1.05, little),
-        claim("improves-mse", "With pretraining, more tokens go on lowering the error.",
-              f"MSE with pretraining, {large} / {middle} tokens", growth("mse", True), "<", 1, direction),
-        claim("improves-perplexity", "With pretraining, more tokens go on raising the perplexity.",
-              f"perplexity with pretraining, {large} / {middle} tokens", growth("perplexity", True), ">", 1, direction),
-        claim("more-evident", "The more tokens, the more evident the benefit of pretraining.",
-              f"MSE with / without pretraining, {large} − {small} tokens", difference(gain("mse", large), gain("mse", small)),
-              "<", 0, direction),
-    ]  # fmt: skip
+        claim(
+            id="fig4-small-mse",
+            statement="With few tokens, pretraining is a slight disadvantage.",
+            measured=f"MSE with / without pretraining, {small} tokens",
+            values=gain("mse", small),
+            bound=(">", 1),
+        ),
+        claim(
+            id="fig4-large-mse",
+            statement="With many tokens, pretraining lowers the error.",
+            measured=f"MSE with / without pretraining, {large} tokens",
+            values=gain("mse", large),
+            bound=("<", 1),
+        ),
+        claim(
+            id="fig4-large-perplexity",
+            statement="With many tokens, pretraining raises the perplexity.",
+            measured=f"perplexity with / without pretraining, {large} tokens",
+            values=gain("perplexity", large),
+            bound=(">", 1),
+        ),
+        claim(
+            id="fig4-bottleneck-mse",
+            statement=f"Without pretraining, the error hardly falls beyond {middle} tokens.",
+            measured=f"MSE without pretraining, {large} / {middle} tokens",
+            values=growth("mse", False),
+            bound=(">", 0.95),
+            because=little,
+        ),
+        claim(
+            id="fig4-bottleneck-perplexity",
+            statement=f"Without pretraining, the perplexity hardly grows beyond {middle} tokens.",
+            measured=f"perplexity without pretraining, {large} / {middle} tokens",
+            values=growth("perplexity", False),
+            bound=("<", 1.05),
+            because=little,
+        ),
+        claim(
+            id="fig4-improves-mse",
+            statement="With pretraining, more tokens go on lowering the error.",
+            measured=f"MSE with pretraining, {large} / {middle} tokens",
+            values=growth("mse", True),
+            bound=("<", 1),
+        ),
+        claim(
+            id="fig4-improves-perplexity",
+            statement="With pretraining, more tokens go on raising the perplexity.",
+            measured=f"perplexity with pretraining, {large} / {middle} tokens",
+            values=growth("perplexity", True),
+            bound=(">", 1),
+        ),
+        claim(
+            id="fig4-more-evident",
+            statement="The more tokens, the more evident the benefit of pretraining.",
+            measured=f"MSE with / without pretraining, {large} − {small} tokens",
+            values=differences(gain("mse", large), gain("mse", small)),
+            bound=("<", 0),
+        ),
+    ]
+
+
+def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
+    """Draw the numbers of all runs, and the reconstructions of the first seed."""
+    arms = {
+        f"{spec.quantizer.n_tokens:,} tokens, {name} pretraining": results[spec]
+        for n_tokens in plan.n_tokens_all_seeds
+        for name, spec in zip(
+            ("without", "with"), baseline_and_pretrained(plan, n_tokens, plan.seeds[0]), strict=True
+        )
+    }
+    return picture(table, originals_above(arms), plan.sample * EMBEDDINGS_AN_IMAGE)
+
+
+def originals_above(named: dict[str, Result]) -> list[tuple[str, Array]]:
+    """Return rows of images: the originals, then the reconstructions of each result."""
+    originals = next(iter(named.values()))["originals"]
+    made = [(name, result["reconstructions"]) for name, result in named.items()]
+    return [("original", originals), *made]
+
+
+@style.styled
+def picture(table: Table, rows: list[tuple[str, Array]], vectors: int) -> Any:
+    """Draw the ``table`` and ``rows`` of (name, images); k-means saw ``vectors`` embeddings."""
+    figure, top, bottom = mosaic.below(len(rows))
+    figure.suptitle(headline(table))
+    axes = top.subplots(1, len(PANELS))
+    sizes = sorted({row["tokens"] for row in table})
+    ink = {"color": "#333333", "linewidth": 0.8}
+    for panel, (quantity, name, title) in zip(axes, PANELS, strict=True):
+        curves(panel, table, quantity)
+        panel.set(title=title, xlabel="tokens in the codebook", ylabel=name)
+        if quantity in ("perplexity", "codes_used"):
+            panel.plot(sizes, sizes, linestyle=":", label="all tokens, evenly", **ink)
+            panel.set_yscale("log", base=2)
+        if sizes[0] <= vectors <= sizes[-1]:
+            panel.axvline(vectors, linestyle="--", label="vectors k-means saw", **ink)
+    axes[0].set_yscale("log")
+    plain_numbers(axes[0].yaxis)
+    axes[3].set_ylim(0, None)
+    lines = f"lines: {style.seeds_shown(table)}"
+    axes[1].legend(loc="upper left", fontsize=7, title=lines, title_fontsize=7)
+    mosaic.draw(bottom.subplots(), rows)
+    return figure
+
+
+def headline(table: Table) -> str:
+    """Say how many evenly used tokens the largest codebook is worth in either arm."""
+    largest = max(row["tokens"] for row in table)
+    without, with_ = (
+        np.median(column(table, "perplexity", tokens=largest, pretrained=pretrained))
+        for pretrained in (False, True)
+    )
+    return (
+        f"{largest:,} tokens are worth {without:,.0f} evenly used ones without pretraining, "
+        f"and {with_:,.0f} with it"
+    )
+
+
+def curves(axes: Any, table: Table, quantity: str) -> None:
+    """Draw ``quantity`` against the codebook's size: a line of the first seed, dots of others."""
+    for pretrained, color, label in style.ARMS:
+        rows = select(table, pretrained=pretrained)
+        style.sweep(axes, rows, "tokens", quantity, color, label)
+
+
+def plain_numbers(axis: Any) -> None:
+    """Write ticks of a logarithmic axis as decimals; errors span too little for powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(LogLocator(subs=()))

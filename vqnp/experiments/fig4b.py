@@ -1,127 +1,204 @@
-"""Figure 4b: which of three causes leaves a large codebook unused?
+"""Figure 4b, beyond the paper: three causes that leave a large codebook unused, one at a time."""
 
-Beyond the paper. Its baseline differs from its remedy in the encoder that the codebook is initialized on; but a first batch may hold
-fewer vectors than there are tokens, and some ways of keeping the moving averages drive unused tokens away. Here each of the
-three is changed alone, from the baseline and from the remedy: the encoder, the number of images that k-means sees, the dialect of the
-averages.
-"""
-
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from vqnp.experiments.claims import Claim, ratio
-from vqnp.experiments.image_setting import ImageSetting
-from vqnp.experiments.images import ImagePlan, ImageResults, arm, row_of
+from vqnp.experiments.claims import Claim, ratios
+from vqnp.experiments.fig4 import image_row
+from vqnp.experiments.plans import ImagesPlan
+from vqnp.experiments.run import Result
+from vqnp.experiments.spec import RunSpec
+from vqnp.experiments.tables import Row, Table, column, median, select
+from vqnp.plots import style
 from vqnp.quantize.ema import DIALECTS, Dialect
 
 TITLE = "The encoder, the sample for k-means and the moving averages, each on its own"
+ABOUT = """
+Beyond the paper. The paper's baseline differs from its remedy in the encoder that the codebook is
+initialized on. There are two other suspects. A first batch may hold fewer vectors than there are
+tokens, and some dialects (variants) of the moving averages drive unused tokens away. Here each of
+the three is changed alone, from the baseline and from the remedy: the encoder, the number of images
+that k-means sees, the dialect.
+"""
+COLUMNS = (
+    ("perplexity", "perplexity over the test set", "{:.0f}"),
+    ("codes_used", "tokens chosen at least once", "{:.0f}"),
+    ("mse", "mean squared error", "{:.4f}"),
+)
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is changed beside the encoder: ``many`` images for k-means, or the ``dialect`` of the moving averages."""
+    """One change beside the encoder: more images for k-means, or the ``dialect``."""
 
-    many: bool = False
+    more_images: bool = False
     dialect: Dialect = "paper"
 
-    def name(self, plan: ImagePlan) -> str:
+    def name(self, plan: ImagesPlan) -> str:
         """Say it in words."""
-        if self.many:
-            return f"k-means on {plan.many} images"
+        if self.more_images:
+            return f"k-means on {plan.sample_fig4b} images"
         return "paper" if self.dialect == "paper" else f"dialect {self.dialect}"
 
 
-CHANGES = (
-    Change(),
-    Change(many=True),
-    *(Change(dialect=dialect) for dialect in DIALECTS if dialect != "paper"),
-)
+NOTHING, MORE_IMAGES = Change(), Change(more_images=True)
+OTHER_DIALECTS = tuple(Change(dialect=dialect) for dialect in DIALECTS if dialect != "paper")
 
 
-def setting(
-    plan: ImagePlan, change: Change, tokens: int, seed: int, pretrained: bool
-) -> ImageSetting:
-    """Return one arm of the table."""
-    sample = plan.many if change.many else None
-    return arm(plan, tokens, seed, pretrained=pretrained, sample=sample, dialect=change.dialect)
-
-
-def arms(plan: ImagePlan) -> list[tuple[Change, ImageSetting]]:
+def arms(plan: ImagesPlan) -> list[tuple[Change, RunSpec]]:
     """Return every arm at every codebook size, for every seed."""
     return [
-        (change, setting(plan, change, tokens, seed, pretrained))
-        for tokens in plan.confounds
+        (change, changed_run(plan, change, n_tokens, seed, pretrained=pretrained))
+        for n_tokens in plan.n_tokens_fig4b
         for pretrained in (False, True)
-        for change in CHANGES
-        for seed in plan.confound_seeds
+        for change in (NOTHING, MORE_IMAGES, *OTHER_DIALECTS)
+        for seed in plan.seeds_fig4b
     ]
 
 
-def settings(plan: ImagePlan) -> list[ImageSetting]:
+def changed_run(
+    plan: ImagesPlan, change: Change, n_tokens: int, seed: int, *, pretrained: bool
+) -> RunSpec:
+    """Return a run of Figure 4 with one change."""
+    sample = plan.sample_fig4b if change.more_images else plan.sample
+    return plan.run(n_tokens, seed, pretrained=pretrained, sample=sample, dialect=change.dialect)
+
+
+def runs(plan: ImagesPlan) -> list[RunSpec]:
     """Return every run."""
-    return [run for _, run in arms(plan)]
+    return [spec for _, spec in arms(plan)]
 
 
-def numbers(plan: ImagePlan, results: ImageResults) -> list[dict[str, Any]]:
-    """Return, for every arm and seed, what was changed and what was measured on the test set."""
+def numbers(plan: ImagesPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
+    """Return, for every run, its change and its numbers on the test set."""
     return [
         {
             "change": change.name(plan),
-            "sample": run.sample,
-            "dialect": run.quantizer.dialect,
-            **row_of(run, results),
+            "sample": spec.sample,
+            "dialect": change.dialect,
+            **image_row(spec, results),
         }
-        for change, run in arms(plan)
+        for change, spec in arms(plan)
     ]
 
 
-def claims(plan: ImagePlan, results: ImageResults) -> list[Claim]:
-    """Return what each change does to the perplexity at each codebook size."""
-    return [claim for tokens in plan.confounds for claim in claims_at(plan, results, tokens)]
+def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
+    """Return the claims on the perplexity at each codebook size."""
+    return [
+        claim
+        for n_tokens in plan.n_tokens_fig4b
+        for claim in claims_at(plan, select(table, tokens=n_tokens), n_tokens)
+    ]
 
 
-def claims_at(plan: ImagePlan, results: ImageResults, tokens: int) -> list[Claim]:
+def claims_at(plan: ImagesPlan, rows: Table, n_tokens: int) -> list[Claim]:
     """Return the claims for one codebook size."""
-    seeds = plan.confound_seeds
+    seeds, named = plan.seeds_fig4b, f"fig4b-{n_tokens}"
+    claim = partial(Claim, figure="fig4b", seeds=seeds, source="beyond the paper")
 
-    def perplexity(change: Change, pretrained: bool) -> list[float]:
-        return [
-            results[setting(plan, change, tokens, seed, pretrained)].numbers["perplexity"]
-            for seed in seeds
-        ]
+    def perplexity(change: Change, *, pretrained: bool) -> list[float]:
+        return column(rows, "perplexity", change=change.name(plan), pretrained=pretrained)
 
-    def claim(
-        id: str, statement: str, quantity: str, values: Any, side: Any, limit: float, why: str
-    ) -> Claim:
-        named = f"{tokens} tokens: {statement}"
-        return Claim(
-            f"fig4b-{tokens}-{id}",
-            "fig4b",
-            named,
-            "beyond the paper",
-            quantity,
-            values,
-            side,
-            limit,
-            why,
-            seeds,
+    baseline = perplexity(NOTHING, pretrained=False)
+    remedy = perplexity(NOTHING, pretrained=True)
+    gain_by_encoder = ratios(remedy, baseline)
+    gain_by_images = ratios(perplexity(MORE_IMAGES, pretrained=False), baseline)
+    return [
+        claim(
+            id=f"{named}-encoder",
+            statement=f"{n_tokens} tokens: pretraining alone, the rest kept, raises the "
+            "perplexity.",
+            measured="perplexity with / without pretraining",
+            values=gain_by_encoder,
+            bound=(">", 1),
+            because="1 is no change",
+        ),
+        claim(
+            id=f"{named}-sample",
+            statement=f"{n_tokens} tokens: more images for k-means alone, the encoder untrained, "
+            "raise the perplexity.",
+            measured=f"perplexity with k-means on {plan.sample_fig4b} / {plan.sample} images",
+            values=gain_by_images,
+            bound=(">", 1),
+            because="1 is no change",
+        ),
+        claim(
+            id=f"{named}-encoder-first",
+            statement=f"{n_tokens} tokens: pretraining raises it more than more images for "
+            "k-means do.",
+            measured="gain by pretraining / gain by images",
+            values=ratios(gain_by_encoder, gain_by_images),
+            bound=(">", 1),
+            because="1 is where both do as much",
+        ),
+        *(
+            claim(
+                id=f"{named}-{change.dialect}",
+                statement=f"{n_tokens} tokens: the dialect {change.dialect} alone, the encoder "
+                "pretrained, costs half the perplexity.",
+                measured=f"perplexity with {change.dialect} / paper",
+                values=ratios(perplexity(change, pretrained=True), remedy),
+                bound=("<", 0.5),
+                because="half of it is more than seeds differ by",
+            )
+            for change in OTHER_DIALECTS
+        ),
+    ]
+
+
+@style.styled
+def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
+    """Draw a line of panels for each codebook size: a row of bars a change."""
+    sizes = sorted({row["tokens"] for row in table})
+    figure, axes = style.new_figure(len(sizes), len(COLUMNS), 14, 0.6 + 3.6 * len(sizes))
+    figure.suptitle(headline(select(table, tokens=sizes[-1])))
+    for line, size in zip(axes, sizes, strict=True):
+        for i, (panel, (quantity, name, text)) in enumerate(zip(line, COLUMNS, strict=True)):
+            bars(panel, select(table, tokens=size), quantity, text)
+            panel.set_xlabel(name)
+            if i:
+                panel.set_yticklabels([])
+        line[0].set_title(f"codebook of {size:,} tokens", loc="left")
+    title = "bars and numbers: medians; dots: seeds"
+    above = {"loc": "upper left", "bbox_to_anchor": (0, 1.2)}
+    axes[0, -1].legend(ncols=2, fontsize=8, title=title, **above)
+    return figure
+
+
+def headline(table: Table) -> str:
+    """Say what each cause does to the perplexity; the first row has no change."""
+    nothing = table[0]
+    sample = next(row["change"] for row in table if row["sample"] != nothing["sample"])
+    start, images, encoder = (
+        median(table, "perplexity", change=change, pretrained=pretrained)
+        for change, pretrained in (
+            (nothing["change"], False),
+            (sample, False),
+            (nothing["change"], True),
         )
+    )
+    return (
+        f"Perplexity {start:.0f} of {nothing['tokens']:,}: more images for k-means make it "
+        f"{images:.0f}, pretraining {encoder:.0f}"
+    )
 
-    same, many = Change(), Change(many=True)
-    encoder = ratio(perplexity(same, True), perplexity(same, False))
-    sample = ratio(perplexity(many, False), perplexity(same, False))
-    made = [
-        claim("encoder", "pretraining alone, the rest kept, raises the perplexity.", "perplexity with / without pretraining",
-              encoder, ">", 1, "1 is no change"),
-        claim("sample", "more images for k-means alone, the encoder untrained, raise the perplexity.",
-              f"perplexity with k-means on {plan.many} / {plan.sample} images", sample, ">", 1, "1 is no change"),
-        claim("encoder-first", "pretraining raises it more than more images for k-means do.",
-              "gain by pretraining / gain by images", ratio(encoder, sample), ">", 1, "1 is where both do as much"),
-    ]  # fmt: skip
-    for change in CHANGES[2:]:
-        values = ratio(perplexity(change, True), perplexity(same, True))
-        made.append(
-            claim(change.dialect, f"the dialect {change.dialect} alone, the encoder pretrained, costs half the perplexity.",
-                  f"perplexity with {change.dialect} / paper", values, "<", 0.5, "half of it is more than seeds differ by")
-        )  # fmt: skip
-    return made
+
+def bars(axes: Any, table: Table, quantity: str, text: str) -> None:
+    """Draw ``quantity`` for each change and arm: the median as a bar, and a dot for each seed."""
+    changes = list(dict.fromkeys(row["change"] for row in table))
+    beside = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": 7}
+    for shift, (pretrained, color, label) in zip((-0.2, 0.2), style.ARMS, strict=True):
+        for i, change in enumerate(changes):
+            values = column(table, quantity, change=change, pretrained=pretrained)
+            middle = median(table, quantity, change=change, pretrained=pretrained)
+            look = {"height": 0.36, "color": color, "alpha": 0.75}
+            axes.barh(i + shift, middle, label=None if i else label, **look)
+            if len(values) > 1:
+                axes.plot(values, [i + shift] * len(values), ".", color="#333333", markersize=3)
+            axes.annotate(text.format(middle), (max(values), i + shift), **beside)
+    names = ["nothing else" if change == "paper" else change for change in changes]
+    axes.set_yticks(range(len(changes)), names)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)

@@ -1,101 +1,211 @@
-"""Figure 5: embeddings collapse when the encoder is too small; the decoder keeps its 32 hidden units throughout.
+"""Figure 5: embeddings collapse when the encoder is too small."""
 
-Without pretraining, as in the paper. Beyond the figure: the sweep of widths in between, and the paper's own suggestion, one more
-layer before the quantizer, of the small encoder's width and of the large one's.
-"""
-
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from vqnp.experiments.claims import Claim, difference, ratio
-from vqnp.experiments.fig3 import mean_squared_error
-from vqnp.experiments.plans import Plan, Results, arm
-from vqnp.experiments.spec import Setting
+from vqnp.diagnostics import outside
+from vqnp.experiments.claims import DIRECTION, Claim, differences, ratios
+from vqnp.experiments.plans import PointsPlan
+from vqnp.experiments.run import Result
+from vqnp.experiments.spec import RunSpec
+from vqnp.experiments.tables import Row, Table, column, median, select
+from vqnp.plots import style
+from vqnp.validation import Array
 
 TITLE = "A small encoder merges the modes, and decodes outside the data"
+ABOUT = """
+The runs have no pretraining, as in the paper, and the decoder always has 32 hidden units. Beyond
+the paper's figure there is the sweep of the widths in between. There is also the paper's own
+suggestion of one more layer before the quantizer, of the small encoder's width and of the large
+one's.
+"""
 SMALL, LARGE = 4, 32
 
 
-def encoder(plan: Plan, seed: int, hidden: int, extra: int | None = None) -> Setting:
-    """Return the 2 → 1 baseline with an encoder of ``hidden`` units, and perhaps an ``extra`` layer before the tokens."""
-    return arm(
-        plan, plan.clusters(2), 1, seed, pretrained=False, encoder_hidden=hidden, extra=extra
-    )
+def encoder_run(plan: PointsPlan, seed: int, hidden: int, extra: int | None = None) -> RunSpec:
+    """Return the baseline from 2 to 1 dimensions with an encoder of ``hidden`` units.
+
+    ``extra`` is the width of one more layer before the tokens.
+    """
+    clusters = plan.clusters(2)
+    return plan.run(clusters, (2, 1), seed, pretrained=False, encoder_hidden=hidden, extra=extra)
 
 
-def encoders(plan: Plan) -> list[tuple[int, int | None]]:
+def encoders(plan: PointsPlan) -> list[tuple[int, int | None]]:
     """Return the encoders compared: (hidden units, width of the extra layer or ``None``)."""
     widths = sorted({SMALL, LARGE, *plan.widths})
     return [(width, None) for width in widths] + [(SMALL, SMALL), (SMALL, LARGE)]
 
 
-def settings(plan: Plan) -> list[Setting]:
+def runs(plan: PointsPlan) -> list[RunSpec]:
     """Return every encoder for every seed."""
-    return [encoder(plan, seed, *sizes) for sizes in encoders(plan) for seed in plan.seeds]
+    return [encoder_run(plan, seed, *sizes) for sizes in encoders(plan) for seed in plan.seeds]
 
 
-def numbers(plan: Plan, results: Results) -> list[dict[str, Any]]:
-    """Return, for every encoder and seed, the diagnosis at the end."""
+def numbers(plan: PointsPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
+    """Return the numbers of every run."""
     return [
         {
-            "hidden": setting.encoder_hidden,
-            "extra": setting.extra,
-            "seed": setting.seed,
-            "mse": mean_squared_error(setting, results),
-            **results[setting].diagnosis,
+            "hidden": hidden,
+            "extra": extra,
+            "seed": seed,
+            **results[encoder_run(plan, seed, hidden, extra)].numbers,
         }
-        for setting in settings(plan)
+        for hidden, extra in encoders(plan)
+        for seed in plan.seeds
     ]
 
 
-def claims(plan: Plan, results: Results) -> list[Claim]:
-    """Return the claims of section 3.2 on synthetic data, and what one more layer does."""
-    table = numbers(plan, results)
+def claims(plan: PointsPlan, table: Table) -> list[Claim]:
+    """Return the claims of section 3.2 on points, and those on one more layer."""
+    claim = partial(Claim, figure="fig5", seeds=plan.seeds, source="section 3.2, Fig. 5")
+    beyond = "section 3.2, last sentence; tested beyond the paper"
+    chance = "1 % of new points of the same distribution would count as outside"
 
     def of(name: str, hidden: int, extra: int | None = None) -> list[float]:
-        return [row[name] for row in table if (row["hidden"], row["extra"]) == (hidden, extra)]
+        return column(table, name, hidden=hidden, extra=extra)
 
-    def claim(
-        id: str,
-        statement: str,
-        quantity: str,
-        values: Any,
-        side: Any,
-        limit: float,
-        why: str,
-        source: str,
-    ) -> Claim:
-        return Claim(
-            f"fig5-{id}",
-            "fig5",
-            statement,
-            source,
-            quantity,
-            tuple(values),
-            side,
-            limit,
-            why,
-            plan.seeds,
-        )
-
-    paper, beyond = "section 3.2, Fig. 5", "section 3.2, last sentence; tested beyond the paper"
-    chance = "1 % of new points of the same distribution would count as outside"
-    direction = "the paper names a direction and no size"
     return [
-        claim("merged", "With 4 hidden units most peaks of the embeddings are merged.", "modes of the embeddings, 4 units",
-              of("embedding_modes", SMALL), "<=", 5, "most of ten peaks merged leaves at most five", paper),
-        claim("differentiated", "With 32 hidden units the embeddings are more clearly differentiated.",
-              "modes of the embeddings, 32 − 4 units",
-              difference(of("embedding_modes", LARGE), of("embedding_modes", SMALL)), ">", 0, direction, paper),
-        claim("tokens-outside", "With 4 hidden units part of the tokens lie outside the embeddings' distribution.",
-              "share of tokens outside the embeddings, 4 units", of("tokens_outside", SMALL), ">", 0.01, chance, paper),
-        claim("reconstruction-outside", "With 4 hidden units the reconstruction falls outside the data in part.",
-              "share of reconstructions outside the data, 4 units", of("reconstruction_outside", SMALL), ">", 0.01, chance, paper),
-        claim("reconstruction-inside", "With 32 hidden units no reconstruction falls outside the data.",
-              "share of reconstructions outside the data, 32 units", of("reconstruction_outside", LARGE), "<=", 0.01, chance, paper),
-        claim("mse", "A small encoder reconstructs worse.", "MSE, 4 / 32 units", ratio(of("mse", SMALL), of("mse", LARGE)), ">", 1,
-              direction, paper),
-        claim("layer-narrow", "One more layer of 4 units before the quantizer mends the small encoder.",
-              "MSE, 4 units with / without the layer", ratio(of("mse", SMALL, SMALL), of("mse", SMALL)), "<", 1, direction, beyond),
-        claim("layer-wide", "One more layer of 32 units before the quantizer mends the small encoder.",
-              "MSE, 4 units with / without the layer", ratio(of("mse", SMALL, LARGE), of("mse", SMALL)), "<", 1, direction, beyond),
-    ]  # fmt: skip
+        claim(
+            id="fig5-merged",
+            statement="With 4 hidden units most peaks of the embeddings are merged.",
+            measured="modes of the embeddings, 4 units",
+            values=of("embedding_modes", SMALL),
+            bound=("<=", 5),
+            because="most of ten peaks merged leaves at most five",
+        ),
+        claim(
+            id="fig5-differentiated",
+            statement="With 32 hidden units the embeddings are more clearly differentiated.",
+            measured="modes of the embeddings, 32 − 4 units",
+            values=differences(of("embedding_modes", LARGE), of("embedding_modes", SMALL)),
+            bound=(">", 0),
+            because=DIRECTION,
+        ),
+        claim(
+            id="fig5-tokens-outside",
+            statement="With 4 hidden units part of the tokens lie outside the embeddings' "
+            "distribution.",
+            measured="share of tokens outside the embeddings, 4 units",
+            values=of("tokens_outside", SMALL),
+            bound=(">", 0.01),
+            because=chance,
+        ),
+        claim(
+            id="fig5-reconstruction-outside",
+            statement="With 4 hidden units the reconstruction falls outside the data in part.",
+            measured="share of reconstructions outside the data, 4 units",
+            values=of("reconstruction_outside", SMALL),
+            bound=(">", 0.01),
+            because=chance,
+        ),
+        claim(
+            id="fig5-reconstruction-inside",
+            statement="With 32 hidden units no reconstruction falls outside the data.",
+            measured="share of reconstructions outside the data, 32 units",
+            values=of("reconstruction_outside", LARGE),
+            bound=("<=", 0.01),
+            because=chance,
+        ),
+        claim(
+            id="fig5-mse",
+            statement="A small encoder reconstructs worse.",
+            measured="MSE, 4 / 32 units",
+            values=ratios(of("mse", SMALL), of("mse", LARGE)),
+            bound=(">", 1),
+            because=DIRECTION,
+        ),
+        *(
+            claim(
+                id=f"fig5-layer-{name}",
+                statement=f"One more layer of {width} units before the quantizer mends the small "
+                "encoder.",
+                source=beyond,
+                measured="MSE, 4 units with / without the layer",
+                values=ratios(of("mse", SMALL, width), of("mse", SMALL)),
+                bound=("<", 1),
+                because=DIRECTION,
+            )
+            for name, width in (("narrow", SMALL), ("wide", LARGE))
+        ),
+    ]
+
+
+def draw(plan: PointsPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
+    """Draw both encoders of the first seed, and the sweep over all seeds."""
+    panels = []
+    for hidden in (SMALL, LARGE):
+        spec = encoder_run(plan, plan.seeds[0], hidden)
+        data = spec.data.load(spec.seed).points
+        panels.append((f"{hidden} hidden units", data, results[spec]))
+    return picture(panels, table)
+
+
+@style.styled
+def picture(panels: list[tuple[str, Array, Result]], table: Table) -> Any:
+    """Draw ``panels`` of (name, data ``(N, 2)``, result of one seed), and the ``table``."""
+    figure, axes = style.new_figure(2, 3, 14, 8)
+    small, large = (result.numbers["embedding_modes"] for _, _, result in panels)
+    figure.suptitle(
+        f"A small encoder merges the modes: {small} peaks left with {panels[0][0]}, "
+        f"{large} with {panels[1][0]}"
+    )
+    for (above, below), (name, data, result) in zip(axes.T[:2], panels, strict=True):
+        style.along_a_line(above, result["embeddings"], result["tokens"])
+        tokens_outside = f"{result.numbers['tokens_outside']:.0%} of tokens outside"
+        above.set_title(f"{name}: {result.numbers['embedding_modes']} peaks, {tokens_outside}")
+        above.legend(loc="upper right")
+        reconstruction = result["reconstruction"]
+        draw_reconstruction(below, data, reconstruction, outside(reconstruction, data))
+        share = f"{result.numbers['reconstruction_outside']:.1%}"
+        below.set_title(f"{name}: {share} of reconstructions outside the data")
+    style.share_axes(axes[0, 0], axes[0, 1], "x")
+    style.share_axes(axes[1, 0], axes[1, 1], "xy")
+    sweep(axes[0, 2], table, "mse", "mean squared error")
+    strayed = ("reconstruction_outside", "reconstructions outside the data")
+    sweep(axes[1, 2], table, *strayed, chance=0.01)
+    return figure
+
+
+def draw_reconstruction(axes: Any, data: Array, reconstruction: Array, strayed: Array) -> None:
+    """Draw the data and the distinct reconstructions; ``strayed`` ``(N,)`` are outside the data."""
+    few = data[:: max(1, len(data) // style.SHOWN)]
+    style.cloud(axes, few, style.DATA, "data", alpha=0.35)
+    for rows, color, label, least in (
+        (~strayed, style.RECONSTRUCTION, "reconstruction", 8),
+        (strayed, style.OUTSIDE, "outside the data", 30),
+    ):
+        if rows.any():
+            points, share = style.distinct(reconstruction[rows])
+            areas = (2000 * share * rows.mean()).clip(least, 80)
+            style.cloud(axes, points, color, label, s=areas, alpha=0.9)
+    axes.set(xlabel="coordinate 1", ylabel="coordinate 2", aspect="equal")
+    axes.legend(loc="upper left", fontsize=7)
+
+
+def sweep(axes: Any, table: Table, quantity: str, name: str, chance: float | None = None) -> None:
+    """Draw ``quantity`` against the encoder's width: dots of seeds, a line through the medians.
+
+    Squares and diamonds have one more layer.
+    """
+    plain = select(table, extra=None)
+    widths = sorted({row["hidden"] for row in plain})
+    seeds = {"color": style.EMBEDDING, "alpha": 0.8, "markersize": 5}
+    for width in widths:
+        values = column(plain, quantity, hidden=width)
+        axes.plot([width] * len(values), values, "o", **seeds)
+    medians = [median(plain, quantity, hidden=width) for width in widths]
+    axes.plot(widths, medians, color=style.RECONSTRUCTION, label="median; dots: seeds")
+    extras = sorted({(row["hidden"], row["extra"]) for row in table if row["extra"] is not None})
+    for (hidden, extra), shift, marker in zip(extras, (0.86, 1.16), ("s", "D"), strict=False):
+        values = column(table, quantity, hidden=hidden, extra=extra)
+        look = seeds | {"color": style.TOKEN, "label": f"{hidden} units and a layer of {extra}"}
+        axes.plot([hidden * shift] * len(values), values, marker, **look)
+    if chance is not None:
+        axes.axhline(chance, color="#333333", linewidth=0.8, linestyle=":", label="chance")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(widths, [str(width) for width in widths])
+    axes.set(xlabel="hidden units of the encoder (decoder: 32)", ylabel=name, ylim=(0, None))
+    axes.set_title(f"{name}, all encoders and seeds")
+    axes.legend(fontsize=7)

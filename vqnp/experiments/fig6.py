@@ -1,59 +1,132 @@
-"""Figure 6: on images too, a small encoder reconstructs worse; the decoder keeps its width throughout.
+"""Figure 6: on images too, a small encoder reconstructs worse."""
 
-Without pretraining, as in the paper. A residual block is half as wide inside as the encoder around it. The encoders between the
-widest and the narrowest have one seed, those two as many as the plan gives them.
-"""
-
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from vqnp.experiments.claims import Claim, ratio
-from vqnp.experiments.image_setting import ImageSetting
-from vqnp.experiments.images import ImagePlan, ImageResults, encoder, row_of
+from vqnp.experiments.claims import DIRECTION, Claim, ratios
+from vqnp.experiments.fig4 import image_row, originals_above, plain_numbers
+from vqnp.experiments.plans import ImagesPlan
+from vqnp.experiments.run import Result
+from vqnp.experiments.spec import RunSpec
+from vqnp.experiments.tables import Row, Table, column, median
+from vqnp.plots import mosaic, style
+from vqnp.validation import Array
 
 TITLE = "A small encoder loses what no decoder can bring back"
+ABOUT = """
+The runs have no pretraining, as in the paper, and the decoder always has the same width. A residual
+block is half as wide inside as the encoder around it. The widest and the narrowest encoder have
+as many seeds as the plan gives them. Those between have one.
+"""
+PANELS = (
+    ("mse", "mean squared error (pixels in ±0.5)", "the error"),
+    ("perplexity", "perplexity over the test set", "how evenly tokens are used"),
+    (
+        "embedding_rank",
+        "effective rank of the embeddings",
+        "in how many directions embeddings spread",
+    ),
+)
 
 
-def settings(plan: ImagePlan) -> list[ImageSetting]:
-    """Return every encoder for its seeds."""
+def encoders(plan: ImagesPlan) -> list[tuple[int, int]]:
+    """Return the channels of every encoder with each of its seeds."""
+    ends = plan.channels[0], plan.channels[-1]
     return [
-        encoder(plan, channels, seed)
+        (channels, seed)
         for channels in plan.channels
-        for seed in plan.seeds_at(channels)
+        for seed in (plan.seeds_fig6 if channels in ends else plan.seeds_fig6[:1])
     ]
 
 
-def first(plan: ImagePlan, channels: int) -> ImageSetting:
-    """Return the run of an encoder with the first seed."""
-    return encoder(plan, channels, plan.encoder_seeds[0])
+def runs(plan: ImagesPlan) -> list[RunSpec]:
+    """Return every run."""
+    return [plan.encoder_run(channels, seed) for channels, seed in encoders(plan)]
 
 
-def numbers(plan: ImagePlan, results: ImageResults) -> list[dict[str, Any]]:
-    """Return, for every encoder and seed, what was measured on the test set."""
-    return [{"channels": run.sizes.encoder_width, **row_of(run, results)} for run in settings(plan)]
+def numbers(plan: ImagesPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
+    """Return the numbers of every run on the test set."""
+    return [
+        {"channels": channels, **image_row(plan.encoder_run(channels, seed), results)}
+        for channels, seed in encoders(plan)
+    ]
 
 
-def claims(plan: ImagePlan, results: ImageResults) -> list[Claim]:
+def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.2 on images."""
-    table = numbers(plan, results)
     large, small = plan.channels[0], plan.channels[-1]
-    first = plan.encoder_seeds[:1]
-    sweep = [row["mse"] for row in table if row["seed"] == first[0]]
+    claim = partial(Claim, figure="fig6", seeds=plan.seeds_fig6, source="section 3.2, Fig. 6")
+    first = plan.seeds_fig6[:1]
+    sweep = column(table, "mse", seed=first[0])
 
     def of(name: str, channels: int) -> list[float]:
-        return [row[name] for row in table if row["channels"] == channels]
+        return column(table, name, channels=channels)
 
-    direction = "the paper names a direction and no size"
-    source = "section 3.2, Fig. 6"
     return [
-        Claim("fig6-mse", "fig6", "Insufficient capacity of the encoder increases the error.", source,
-              f"MSE, {small} / {large} channels", ratio(of("mse", small), of("mse", large)), ">", 1, direction,
-              plan.encoder_seeds),
-        Claim("fig6-every-step", "fig6", "Every step down in the encoder's width increases the error.", source,
-              "smallest ratio of a width's MSE to the next wider one's", (min(ratio(sweep[1:], sweep[:-1])),), ">", 1,
-              direction, first),
-        Claim("fig6-rank", "fig6", "The embeddings of a small encoder collapse into fewer directions.",
-              "section 3.2; measured beyond the paper", f"effective rank of the embeddings, {small} / {large} channels",
-              ratio(of("embedding_rank", small), of("embedding_rank", large)), "<", 0.5,
-              "half of the directions is the least that can be called a collapse; two channels have a rank of two at most, "
-              "so this fails only if the wide encoder's is below four", plan.encoder_seeds),
-    ]  # fmt: skip
+        claim(
+            id="fig6-mse",
+            statement="Insufficient capacity of the encoder increases the error.",
+            measured=f"MSE, {small} / {large} channels",
+            values=ratios(of("mse", small), of("mse", large)),
+            bound=(">", 1),
+            because=DIRECTION,
+        ),
+        claim(
+            id="fig6-every-step",
+            statement="Every step down in the encoder's width increases the error.",
+            measured="smallest ratio of a width's MSE to the next wider one's",
+            values=(min(ratios(sweep[1:], sweep[:-1])),),
+            bound=(">", 1),
+            because=DIRECTION,
+            seeds=first,
+        ),
+        claim(
+            id="fig6-rank",
+            statement="The embeddings of a small encoder collapse into fewer directions.",
+            source="section 3.2; measured beyond the paper",
+            measured=f"effective rank of the embeddings, {small} / {large} channels",
+            values=ratios(of("embedding_rank", small), of("embedding_rank", large)),
+            bound=("<", 0.5),
+            because="half of the directions is the least that can be called a collapse; two "
+            "channels have a rank of two at most, so this fails only if the wide encoder's is "
+            "below four",
+        ),
+    ]
+
+
+def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
+    """Draw the numbers of all runs, and the reconstructions of the first seed."""
+    encoders = {
+        f"{channels} channels": results[plan.encoder_run(channels, plan.seeds_fig6[0])]
+        for channels in plan.channels
+    }
+    return picture(table, originals_above(encoders), plan.width)
+
+
+@style.styled
+def picture(table: Table, rows: list[tuple[str, Array]], decoder: int) -> Any:
+    """Draw the ``table`` and ``rows`` of (name, images); the decoder has ``decoder`` channels."""
+    figure, top, bottom = mosaic.below(len(rows))
+    figure.suptitle(headline(table))
+    axes = top.subplots(1, len(PANELS))
+    widths = sorted({row["channels"] for row in table})
+    for panel, (quantity, name, title) in zip(axes, PANELS, strict=True):
+        label = style.seeds_shown(table)
+        style.sweep(panel, table, "channels", quantity, style.RECONSTRUCTION, label)
+        panel.set_xticks(widths, [str(width) for width in widths])
+        panel.set(title=title, xlabel=f"channels of the encoder (decoder: {decoder})", ylabel=name)
+    axes[0].set_yscale("log")
+    plain_numbers(axes[0].yaxis)
+    for panel in axes[1:]:
+        panel.set_ylim(0, None)
+    axes[0].legend(loc="upper right", fontsize=7)
+    mosaic.draw(bottom.subplots(), rows)
+    return figure
+
+
+def headline(table: Table) -> str:
+    """Say how many times the widest encoder's error the narrowest one has."""
+    narrow, wide = (end(row["channels"] for row in table) for end in (min, max))
+    times = median(table, "mse", channels=narrow) / median(table, "mse", channels=wide)
+    return f"An encoder of {narrow} channels has {times:.1f} times the error of one of {wide}"

@@ -1,35 +1,33 @@
-"""Self-contained pages: templates filled in by Jinja, pictures embedded, nothing fetched when a page is opened."""
+"""Self-contained pages: Jinja fills in templates and embeds pictures. A page fetches nothing."""
 
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vqnp.experiments import figure_module
 from vqnp.experiments.claims import Claim
 
 
 def page(
-    directory: Path,
-    figures: Sequence[tuple[str, Any]],
-    claims: Sequence[Claim],
-    account: dict[str, Any],
+    directory: Path, figures: Sequence[str], claims: Sequence[Claim], record: dict[str, Any]
 ) -> str:
-    """Return the report: each figure of ``directory`` with its claims beside it, settings, timings and versions."""
+    """Return the report: each figure of ``directory`` with its claims, and the ``record``."""
     shown = [
         {
             "name": name,
-            "title": module.TITLE,
-            "about": " ".join(module.__doc__.split("\n\n", 1)[1].split()),
-            "note": account["notes"].get(name),
+            "title": figure_module(name).TITLE,
+            "about": figure_module(name).ABOUT,
+            "note": record["notes"].get(name),
             "picture": embedded(directory / f"{name}.png"),
             "claims": [claim for claim in claims if claim.figure == name],
         }
-        for name, module in figures
+        for name in figures
     ]
     held = sum(claim.holds for claim in claims)
     title = "Representation collapse in vector quantization"
     return render(
-        "report.html", title=title, figures=shown, held=held, total=len(claims), account=account
+        "report.html", title=title, figures=shown, held=held, total=len(claims), record=record
     )
 
 

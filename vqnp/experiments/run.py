@@ -1,117 +1,198 @@
-"""Running settings: each leaves its result on disk as soon as it is done, and a later run takes up what is there.
+"""One pipeline for points and images: from a spec to its finished run on disk.
 
-``DIR/<slug>.npz`` holds a finished run; ``<slug>.checkpoint.npz`` and ``<slug>.start.npz`` belong to one that was interrupted.
+``DIR/<slug>.npz`` holds a finished run. ``DIR/<slug>.checkpoint.npz`` belongs to one that was
+interrupted. The pretraining that several runs share is a run of its own, and comes first.
 """
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vqnp import threads
-from vqnp.data import Dataset
-from vqnp.diagnostics import diagnose
-from vqnp.experiments.results import account_of, is_finished, load_finished, save_finished
-from vqnp.experiments.spec import Setting
+from vqnp.data import Dataset, Images, pixel_variance
+from vqnp.experiments.measure import POINTS_A_BATCH, evaluate_images, evaluate_points
+from vqnp.experiments.spec import RunSpec
 from vqnp.files import load_arrays, save_arrays
 from vqnp.models import VQVAE
-from vqnp.training import TrainState, encode_in_batches, train
-from vqnp.training.schedule import InitializeCodebook
+from vqnp.training import EpochRecord, encode_in_batches, train
 from vqnp.validation import Array
 
-BATCH = 8192  # rows encoded at once when a whole data set is looked at
+IDENTITY_DIGITS = 16  # of the data's digest: enough to tell them apart
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run: ``info`` is JSON (setting, diagnosis, history, seconds, identity of the data), the rest arrays.
+    """A finished run: ``info`` is JSON, ``arrays`` are named as in ``measure.py``.
 
-    ``untrained`` are the embeddings before any training, ``at_start`` and ``tokens_at_start`` those the codebook was initialized
-    on and with, ``embeddings``, ``tokens`` and ``codes`` those at the end, ``reconstruction`` what the tokens decode to.
+    The info is the spec, the data's name and identity, the seconds, the history and the numbers.
+    Runs on points also keep ``untrained``, the embeddings before any training, and ``at_start``
+    and ``tokens_at_start``, those the codebook was initialized on and with.
     """
 
     info: dict[str, Any]
-    untrained: Array
-    at_start: Array
-    tokens_at_start: Array
-    embeddings: Array
-    tokens: Array
-    codes: Array
-    reconstruction: Array
+    arrays: dict[str, Array]
+
+    def __getitem__(self, name: str) -> Array:
+        return self.arrays[name]
 
     @property
-    def diagnosis(self) -> dict[str, Any]:
-        """The diagnosis at the end, by name."""
-        return self.info["diagnosis"]
+    def numbers(self) -> dict[str, Any]:
+        """MSE and diagnosis at the end, by name."""
+        return self.info["numbers"]
 
 
-def execute(
-    setting: Setting, directory: Path, resume: bool = False, progress: bool = False
-) -> None:
-    """Run ``setting`` and write its result, unless ``resume`` finds it finished; a half-finished one is continued."""
-    path = directory / f"{setting.slug}.npz"
-    data = setting.data.load(setting.seed)
-    if resume and is_finished(path, setting, data):
+def run_all(
+    specs: Sequence[RunSpec], directory: Path, *, jobs: int, resume: bool, progress: bool
+) -> dict[RunSpec, Result]:
+    """Run ``specs`` in ``jobs`` processes, shared pretrainings first, and return their results.
+
+    Data that cannot be loaded are refused before the first run.
+    """
+    for data, seed in {spec.data: spec.seed for spec in specs}.items():
+        data.load(seed)
+    shared = dict.fromkeys(spec.pretraining for spec in specs if spec.pretraining is not None)
+    longest_first = sorted(specs, key=lambda spec: -spec.quantizer.n_tokens * spec.finetune)
+    for work, todo, label in ((pretrain, shared, "pretraining"), (execute, longest_first, "runs")):
+        tasks = [(spec, directory, resume) for spec in todo]
+        in_parallel(work, tasks, jobs, progress=progress, label=label)
+    return {spec: load_result(spec, directory) for spec in specs}
+
+
+def pretrain(spec: RunSpec, directory: Path, resume: bool = False) -> None:
+    """Train the autoencoder of ``spec`` and write its parameters and history.
+
+    With ``resume`` a finished run is left as it is, and one under way is continued.
+    """
+    data = spec.data.load(spec.seed)
+    if resume and is_finished(spec, data, directory):
         return
-    checkpoint, start = path.with_suffix(".checkpoint.npz"), path.with_suffix(".start.npz")
-    model = setting.build(data.dim)
-    untrained = encode_in_batches(model, data.points, BATCH)
+    examples, variance = training_examples(data)
+    model, begun = spec.build(variance), time.perf_counter()
+    history = train(
+        model,
+        examples,
+        spec.schedule[:1],
+        spec.train,
+        rng=spec.seed,
+        checkpoint=checkpoint_of(spec, directory),
+        resume=resume,
+    )
+    save_finished(spec, data, directory, begun, history, {}, model.params)
 
-    def keep_start(run: TrainState) -> None:
-        if isinstance(run.current_phase, InitializeCodebook):
-            embeddings = encode_in_batches(model, data.points, BATCH)
-            save_arrays(start, {"at_start": embeddings, "tokens_at_start": model.tokens})
 
+def execute(spec: RunSpec, directory: Path, resume: bool = False) -> None:
+    """Run ``spec`` and write its result; ``resume`` does as in :func:`pretrain`.
+
+    Raises ``FileNotFoundError`` when its pretraining has not been run.
+    """
+    data = spec.data.load(spec.seed)
+    if resume and is_finished(spec, data, directory):
+        return
+    examples, variance = training_examples(data)
+    model, looks, points = spec.build(variance), {}, isinstance(data, Dataset)
     begun = time.perf_counter()
     with threads.limit():
-        history = train(
-            model, data.points, setting.schedule, setting.train, rng=setting.seed,
-            on_phase=keep_start, checkpoint=checkpoint, resume=resume, progress=progress,
-        )  # fmt: skip
-        seconds = time.perf_counter() - begun
-        arrays = final_arrays(model, data) | {"untrained": untrained} | load_arrays(start)
-        diagnosis = diagnose(
-            arrays["embeddings"],
-            arrays["tokens"],
-            data.labels,
-            data=data.points,
-            reconstruction=arrays["reconstruction"],
+        if points:
+            looks["untrained"] = encode_in_batches(model, examples, POINTS_A_BATCH)
+        history = take_pretrained(model, spec, directory)
+        # Initializing takes no epochs. It is done again on resuming, with the same bits.
+        train(model, examples, spec.schedule[:2], spec.train, rng=spec.seed, first_phase=1)
+        if points:
+            looks["at_start"] = encode_in_batches(model, examples, POINTS_A_BATCH)
+            looks["tokens_at_start"] = model.tokens.copy()
+        history += train(
+            model,
+            examples,
+            spec.schedule,
+            spec.train,
+            rng=spec.seed,
+            checkpoint=checkpoint_of(spec, directory),
+            resume=resume,
+            first_phase=2,
         )
-    info = account_of(setting, data, history, seconds) | {"diagnosis": asdict(diagnosis)}
-    save_finished(path, info, arrays)
-    for leftover in (checkpoint, start):
-        leftover.unlink(missing_ok=True)
+        evaluated = evaluate_points(model, data) if points else evaluate_images(model, data.test)
+    numbers, arrays = evaluated
+    save_finished(spec, data, directory, begun, history, numbers, arrays | looks)
 
 
-def final_arrays(model: VQVAE, data: Dataset) -> dict[str, Array]:
-    """Return what a trained model makes of all of the data."""
-    embeddings = encode_in_batches(model, data.points, BATCH)
-    codes = model.quantizer.forward(embeddings)[0].codes
-    # Decoding each token once gives equal rows for equal codes; a product of many rows may round them differently.
-    reconstruction = model.decode(model.tokens)[codes]
-    return {
-        "embeddings": embeddings,
-        "tokens": model.tokens,
-        "codes": codes,
-        "reconstruction": reconstruction,
+def training_examples(data: Dataset | Images) -> tuple[Array, float]:
+    """Return the examples to train on, and the variance that the loss is divided by."""
+    if isinstance(data, Dataset):
+        return data.points, 1.0
+    return data.train, pixel_variance(data.train)
+
+
+def take_pretrained(model: VQVAE, spec: RunSpec, directory: Path) -> list[EpochRecord]:
+    """Give ``model`` the parameters of its finished pretraining, and return its history."""
+    if spec.pretraining is None:
+        return []
+    pretrained = load_result(spec.pretraining, directory)
+    for name, parameter in model.autoencoder.params.items():
+        parameter[...] = pretrained[name]
+    return [EpochRecord(**record) for record in pretrained.info["history"]]
+
+
+def checkpoint_of(spec: RunSpec, directory: Path) -> Path:
+    """Return where a run under way is kept."""
+    return directory / f"{spec.slug}.checkpoint.npz"
+
+
+def save_finished(
+    spec: RunSpec,
+    data: Dataset | Images,
+    directory: Path,
+    begun: float,
+    history: Sequence[EpochRecord],
+    numbers: dict[str, Any],
+    arrays: dict[str, Array],
+) -> None:
+    """Write a finished run, whole or not at all; epochs are numbered from the first of all."""
+    info = {
+        "setting": spec.to_json(),
+        "data": data.name,
+        "data_identity": data.identity[:IDENTITY_DIGITS],
+        "seconds": time.perf_counter() - begun,
+        "numbers": numbers,
+        "history": [asdict(record) | {"epoch": i + 1} for i, record in enumerate(history)],
     }
+    save_arrays(directory / f"{spec.slug}.npz", arrays | {"info": np.array(json.dumps(info))})
+    checkpoint_of(spec, directory).unlink(missing_ok=True)
 
 
-def load_result(path: Path) -> Result:
-    """Read a finished run; raises ``ValueError`` naming the file when it is not one."""
-    return load_finished(path, Result)
+def load_result(spec: RunSpec, directory: Path) -> Result:
+    """Read a finished run; raises ``ValueError`` naming the file when it is none."""
+    path = directory / f"{spec.slug}.npz"
+    arrays = load_arrays(path)
+    try:
+        return Result(json.loads(str(arrays.pop("info"))), arrays)
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not the result of a run: {error}") from error
+
+
+def is_finished(spec: RunSpec, data: Dataset | Images, directory: Path) -> bool:
+    """Tell whether there is a whole run of exactly this spec on exactly these data."""
+    try:
+        info = load_result(spec, directory).info
+    except (FileNotFoundError, ValueError):
+        return False
+    same = info.get("setting") == json.loads(json.dumps(spec.to_json()))
+    return bool(same and info.get("data_identity") == data.identity[:IDENTITY_DIGITS])
 
 
 def in_parallel(
     work: Callable[..., None], tasks: Sequence[tuple], jobs: int, *, progress: bool, label: str
 ) -> None:
-    """Call ``work(*task)`` for each task in ``jobs`` processes of one BLAS and one Numba thread each, with a bar."""
+    """Call ``work(*task)`` for each task in ``jobs`` processes of one thread each, with a bar."""
     import joblib
     from tqdm import tqdm
 
     if jobs == 1 or len(tasks) < 2:
-        for task in tqdm(tasks, desc=label, disable=not progress):
+        for task in tqdm(tasks, desc=label, disable=not progress or not tasks):
             work(*task)
         return
     with joblib.parallel_config("loky", inner_max_num_threads=1):

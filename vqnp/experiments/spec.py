@@ -1,107 +1,75 @@
-"""One setting of an experiment: which data, which model, which schedule, which seed; and what is kept of its run.
+"""One run, as a value: its data, sizes, quantizer, schedule and seed.
 
-A setting is a frozen dataclass: it prints, compares and goes to JSON, and its ``slug`` names the files of its run.
+It prints, compares and goes to JSON, and its ``slug`` names the files of its run.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
-from vqnp.data import Dataset, clusters, digits, load_points
+from vqnp.data import Source
+from vqnp.files import as_json
 from vqnp.models import VQVAE
-from vqnp.networks import MLPSettings, mlp_vqvae
-from vqnp.quantize import EMA, Quantizer
+from vqnp.networks import ConvSettings, MLPSettings, conv_vqvae, mlp_vqvae
+from vqnp.quantize import Identity, Quantizer
 from vqnp.training import TrainSettings
 from vqnp.training.schedule import FineTune, InitializeCodebook, Phase, Pretrain
 
 
 @dataclass(frozen=True)
-class Clusters:
-    """The ten Gaussian clusters in ``dim`` dimensions; each seed lays them out anew."""
+class RunSpec:
+    """One run, on points or on images.
 
-    dim: int
-    per_class: int = 1000
-
-    def load(self, seed: int) -> Dataset:
-        """Return the data for ``seed``."""
-        return clusters(self.dim, seed, per_class=self.per_class)
-
-
-@dataclass(frozen=True)
-class Digits:
-    """The handwritten digits; the same for every seed."""
-
-    def load(self, seed: int) -> Dataset:
-        """Return the data, whatever the ``seed``."""
-        return digits()
-
-
-@dataclass(frozen=True)
-class Own:
-    """A user's points, and perhaps labels, in ``.npy`` files; the same for every seed."""
-
-    points: str
-    labels: str | None = None
-
-    def load(self, seed: int) -> Dataset:
-        """Return the data, whatever the ``seed``; raises as ``load_points`` does."""
-        return load_points(Path(self.points), self.labels)
-
-
-Source = Clusters | Digits | Own
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One run: the paper's settings for synthetic data (section 5.2) unless given otherwise."""
+    ``pretrain`` and ``finetune`` are epochs. The quantizer is initialized on ``sample`` training
+    examples, or on all of them where that is None.
+    """
 
     data: Source
-    token_dim: int
+    sizes: MLPSettings | ConvSettings
+    quantizer: Quantizer
     pretrain: int
     finetune: int
+    sample: int | None = None
     seed: int = 0
-    encoder_hidden: int = 32
-    decoder_hidden: int = 32
-    extra: int | None = None
-    quantizer: Quantizer = field(default_factory=EMA)
-    train: TrainSettings = field(default_factory=TrainSettings)
+    train: TrainSettings = TrainSettings()  # noqa: RUF009 (it is frozen)
 
     @property
     def schedule(self) -> tuple[Phase, ...]:
-        """Pretrain without VQ, initialize the codebook on all embeddings, fine-tune with VQ."""
-        return Pretrain(self.pretrain), InitializeCodebook(), FineTune(self.finetune)
+        """Pretrain without VQ, initialize the codebook, fine-tune with VQ."""
+        return Pretrain(self.pretrain), InitializeCodebook(self.sample), FineTune(self.finetune)
 
     @property
     def pretrained(self) -> bool:
         """Whether the autoencoder is trained before it is quantized."""
         return self.pretrain > 0
 
-    def build(self, data_dim: int) -> VQVAE:
-        """Return the untrained model; arms that differ in their schedule alone start from the same weights."""
-        sizes = MLPSettings(
-            data_dim, self.token_dim, self.encoder_hidden, self.decoder_hidden, self.extra
-        )
-        return mlp_vqvae(sizes, replace(self.quantizer), rng=self.seed)
+    @property
+    def pretraining(self) -> "RunSpec | None":
+        """The autoencoder's part as a run of its own; runs that differ only later share it."""
+        if not self.pretrained:
+            return None
+        return replace(self, quantizer=Identity(), finetune=0, sample=None)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the setting as JSON values; the kind of data is the name of its class."""
-        return {
-            **asdict(self),
-            "quantizer": self.quantizer.to_json(),
-            "data": {"kind": type(self.data).__name__, **asdict(self.data)},
-        }
+    def build(self, variance: float = 1.0) -> VQVAE:
+        """Return the untrained model; specs that differ in their schedule give equal weights."""
+        quantizer = replace(self.quantizer)  # a new one, with buffers of its own
+        if isinstance(self.sizes, MLPSettings):
+            return mlp_vqvae(self.sizes, quantizer, rng=self.seed)
+        return conv_vqvae(self.sizes, quantizer, variance=variance, rng=self.seed)
+
+    def to_json(self) -> Any:
+        """Return every setting as JSON values."""
+        return as_json(self)
 
     @property
     def slug(self) -> str:
-        """A file name: what a person looks for first, then a digest of everything."""
-        arm = "pretrained" if self.pretrained else "baseline"
+        """A file name: the settings you look for first, then a digest of all."""
+        sizes, arm = self.sizes, "pretrained" if self.pretrained else "baseline"
+        width = f"encoder{sizes.encoder_width}" if isinstance(sizes, ConvSettings) else (
+            f"{sizes.data_dim}to{sizes.token_dim}-encoder{sizes.encoder_hidden}"
+        )  # fmt: skip
+        autoencoder = isinstance(self.quantizer, Identity)
+        quantized = "autoencoder" if autoencoder else f"tokens{self.quantizer.n_tokens}-{arm}"
         digest = sha256(repr(self).encode()).hexdigest()[:8]
-        kind = (
-            f"clusters{self.data.dim}"
-            if isinstance(self.data, Clusters)
-            else type(self.data).__name__.lower()
-        )
-        return (
-            f"{kind}-to-{self.token_dim}-hidden{self.encoder_hidden}-{arm}-seed{self.seed}-{digest}"
-        )
+        kind = type(self.data).__name__.lower()
+        return f"{kind}-{width}-{quantized}-seed{self.seed}-{digest}"

@@ -1,29 +1,31 @@
-"""What Figure 3 shows of a row: every cloud in at most three coordinates.
+"""The clouds of Figure 3, each in at most three coordinates.
 
-Up to three dimensions are shown as they are. Above, t-SNE (scikit-learn) lays points out in the plane so that neighbors stay
-neighbors: data and both arms' reconstructions together, so that one map serves both arms; embeddings and tokens together.
-Only distinct reconstructions are placed: there are no more of them than tokens.
+Up to three dimensions are shown as they are. Above, t-SNE places points in the plane so that
+neighbors stay neighbors: the data with both arms' reconstructions, and embeddings with tokens. Only
+distinct reconstructions are placed, because there are no more of them than tokens.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from vqnp import threads
-from vqnp.experiments.run import load_result
-from vqnp.experiments.spec import Setting
-from vqnp.files import load_arrays, save_arrays
+from vqnp.experiments.run import Result
+from vqnp.plots import style
 from vqnp.validation import Array
 
-SHOWN = 2000  # points of a cloud; more only darken the page
 PLACED = 700  # points of a cloud that t-SNE is given
 
 
 @dataclass(frozen=True)
 class ArmView:
-    """One arm: distinct ``reconstruction`` with the share of the data at each, ``embeddings``, ``tokens`` and their share of use."""
+    """One arm as it is drawn.
 
+    ``reconstruction_share`` is the share of the data at each distinct reconstruction,
+    ``token_share`` the share of the embeddings at each token.
+    """
+
+    name: str
     reconstruction: Array
     reconstruction_share: Array
     embeddings: Array
@@ -32,83 +34,38 @@ class ArmView:
 
 
 @dataclass(frozen=True)
-class RowView:
-    """One row: the ``data`` and its two arms; ``mapped`` and ``latent_mapped`` tell whether t-SNE was used for either space."""
+class CaseView:
+    """One case as it is drawn; two booleans tell whether t-SNE placed either space."""
 
     data: Array
-    baseline: ArmView
-    pretrained: ArmView
+    arms: Sequence[ArmView]
     mapped: bool
     latent_mapped: bool
 
 
-def prepare_view(baseline: Setting, pretrained: Setting, directory: Path) -> None:
-    """Work out the view of a row from its finished runs and write it beside them."""
-    points = baseline.data.load(baseline.seed).points
-    rng = np.random.default_rng(baseline.seed)
-    mapped = points.shape[1] > 3
-    shown = points[rng.permutation(len(points))[: PLACED if mapped else SHOWN]]
-    results = [load_result(directory / f"{setting.slug}.npz") for setting in (baseline, pretrained)]
-    decoded = [distinct(result.reconstruction) for result in results]
-    clouds = [shown, *(rows for rows, _ in decoded)]
-    with threads.limit():
-        placed = tsne(clouds, baseline.seed) if mapped else clouds
-        arrays = {"data": placed[0]}
-        for name, result, place, (_, share) in zip(
-            ("baseline", "pretrained"), results, placed[1:], decoded, strict=True
-        ):
-            latent_mapped = result.tokens.shape[1] > 3
-            chosen = rng.permutation(len(result.embeddings))[
-                : PLACED if latent_mapped else len(points)
-            ]
-            latents = [result.embeddings[chosen], result.tokens]
-            embeddings, tokens = tsne(latents, baseline.seed) if latent_mapped else latents
-            used = np.bincount(result.codes, minlength=len(tokens)) / len(result.codes)
-            for kind, array in zip(
-                ArmView.__annotations__, (place, share, embeddings, tokens, used), strict=True
-            ):
-                arrays[f"{name}.{kind}"] = array
-    arrays |= {"mapped": np.array(mapped), "latent_mapped": np.array(latent_mapped)}
-    save_arrays(view_path(baseline, directory), arrays)
-
-
-def load_view(baseline: Setting, directory: Path) -> RowView:
-    """Read the view of a row; raises ``ValueError`` naming the file when it is not a whole one."""
-    arrays = load_arrays(view_path(baseline, directory))
-    baseline_arm, pretrained_arm = (
-        ArmView(*(arrays[f"{name}.{kind}"] for kind in ArmView.__annotations__))
-        for name in ("baseline", "pretrained")
-    )
-    return RowView(
-        arrays["data"],
-        baseline_arm,
-        pretrained_arm,
-        bool(arrays["mapped"]),
-        bool(arrays["latent_mapped"]),
-    )
-
-
-def view_path(baseline: Setting, directory: Path) -> Path:
-    """Return where the view of the row with this baseline is kept."""
-    return directory / f"{baseline.slug}.view.npz"
-
-
-def distinct(points: Array) -> tuple[Array, Array]:
-    """Return the distinct rows of ``points`` and each one's share: a reconstruction from K tokens has at most K of them."""
-    rows, counts = np.unique(points, axis=0, return_counts=True)
-    return rows, counts / len(points)
-
-
-def tsne(clouds: list[Array], seed: int) -> list[Array]:
-    """Lay all ``clouds`` out together in the plane by t-SNE and return them one by one, each ``(n, 2)``."""
-    from sklearn.manifold import TSNE
-
-    together = np.concatenate(clouds)
-    perplexity = min(
-        30.0, (len(together) - 1) / 3
-    )  # the usual 30 neighbors, fewer for a handful of points
-    with threads.limit():
-        placed = TSNE(
-            perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed
-        ).fit_transform(together)
-    return np.split(placed, np.cumsum([len(cloud) for cloud in clouds])[:-1])
+def view(points: Array, results: Sequence[Result], seed: int) -> CaseView:
+    """Return the view of ``points`` ``(N, I)`` and two ``results``, the baseline's first."""
+    rng = np.random.default_rng(seed)
+    mapped, latent_mapped = points.shape[1] > 3, results[0]["tokens"].shape[1] > 3
+    shown = points[rng.permutation(len(points))[: PLACED if mapped else style.SHOWN]]
+    decoded, shares = zip(*(style.distinct(r["reconstruction"]) for r in results), strict=True)
+    # One map for all three, so that it serves both arms.
+    placed = style.tsne([shown, *decoded], seed) if mapped else [shown, *decoded]
+    made = []
+    names = ("without pretraining", "with pretraining")
+    for name, result, cloud, share in zip(names, results, placed[1:], shares, strict=True):
+        chosen = rng.permutation(len(points))[: PLACED if latent_mapped else None]
+        latents = [result["embeddings"][chosen], result["tokens"]]
+        embeddings, tokens = style.tsne(latents, seed) if latent_mapped else latents
+        use = np.bincount(result["codes"], minlength=len(tokens)) / len(result["codes"])
+        made.append(
+            ArmView(
+                name=name,
+                reconstruction=cloud,
+                reconstruction_share=share,
+                embeddings=embeddings,
+                tokens=tokens,
+                token_share=use,
+            )
+        )
+    return CaseView(placed[0], made, mapped, latent_mapped)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from vqnp.experiments.views import SHOWN
-from vqnp.plots import fig5, style
+from vqnp.experiments import fig5
+from vqnp.plots import style
+from vqnp.plots.style import SHOWN
 from vqnp.validation import Array
 
 

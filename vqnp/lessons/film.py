@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from vqnp.diagnostics import perplexity_of_counts
-from vqnp.experiments.views import SHOWN
 from vqnp.plots import style
+from vqnp.plots.style import SHOWN
 from vqnp.quantize import nearest
 from vqnp.validation import Array
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from vqnp.experiments.fig4 import curves, plain_numbers
+from vqnp.experiments.fig4b import bars
 from vqnp.plots import mosaic, style
-from vqnp.plots.fig4 import curves, plain_numbers
-from vqnp.plots.fig4b import bars
 from vqnp.training import EpochRecord
 from vqnp.validation import Array
 

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vqnp.experiments import fig3, fig5
 from vqnp.lessons import film
-from vqnp.plots import fig3, fig5, style
+from vqnp.plots import style
 from vqnp.validation import Array
 
 
@@ -35,7 +36,7 @@ def columns(shown: Sequence[Outcome], same_data: bool = True) -> Any:
         above, below = column
         data, reconstruction = film.in_plane(outcome.data, outcome.data, outcome.reconstruction)
         mask = np.zeros(len(data), bool) if outcome.outside is None else outcome.outside
-        fig5.decoded(above, data, reconstruction, mask)
+        fig5.draw_reconstruction(above, data, reconstruction, mask)
         what = "coordinate" if outcome.data.shape[1] <= 2 else "component"
         above.set(title=outcome.name, xlabel=f"{what} 1", ylabel=f"{what} 2")
         above.get_legend().remove()
@@ -44,6 +45,6 @@ def columns(shown: Sequence[Outcome], same_data: bool = True) -> Any:
         style.share_axes(axes[0, 0], panel, "xy")
     marked = any(outcome.outside is not None for outcome in shown)
     marks = (*fig3.LEGEND, (style.OUTSIDE, "outside the data")) if marked else fig3.LEGEND
-    handles = [fig3.legend_mark(color, label) for color, label in marks]
+    handles = [style.legend_mark(color, label) for color, label in marks]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=7)
     return figure

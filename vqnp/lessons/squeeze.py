@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vqnp.experiments.fig2 import extent
-from vqnp.plots import fig2, style
+from vqnp.experiments import fig2
+from vqnp.plots import style
 from vqnp.validation import Array
 
 
@@ -14,7 +14,7 @@ def panels(encoders: Mapping[str, Array], labels: Array) -> Any:
     figure, axes = style.new_figure(1, len(encoders), 8, 3.4)
     for panel, (name, embeddings) in zip(axes[0], encoders.items(), strict=True):
         fig2.share_of_classes(
-            panel, embeddings, labels, f"{name}: {fig2.describe(extent(embeddings))}"
+            panel, embeddings, labels, f"{name}: {fig2.describe(fig2.range_and_modes(embeddings))}"
         )
     axes[0, 0].set_ylabel("density of embeddings")
     return figure

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vqnp import threads
 from vqnp.files import whole
 from vqnp.validation import Array
 
@@ -17,6 +18,7 @@ DATA, EMBEDDING, TOKEN, RECONSTRUCTION, OUTSIDE = (
     "#0072b2",
     "#cc79a7",
 )
+SHOWN = 2000  # points drawn of a cloud; more only darken the page
 BASELINE, PRETRAINED = "#e69f00", "#009e73"
 ARMS = ((False, BASELINE, "without pretraining"), (True, PRETRAINED, "with pretraining"))
 
@@ -156,3 +158,30 @@ def share_axes(left: Any, right: Any, which: str) -> None:
             axes.set(
                 **{f"{axis}lim": (min(low for low, _ in limits), max(high for _, high in limits))}
             )
+
+
+def distinct(points: Array) -> tuple[Array, Array]:
+    """Return the distinct rows of ``points`` ``(N, D)`` and the share of each."""
+    rows, counts = np.unique(points, axis=0, return_counts=True)
+    return rows, counts / len(points)
+
+
+def tsne(clouds: Sequence[Array], seed: int) -> list[Array]:
+    """Lay all ``clouds`` ``(n, D)`` out together in the plane by t-SNE, each as ``(n, 2)``."""
+    from sklearn.manifold import TSNE
+
+    together = np.concatenate(clouds)
+    # the usual 30 neighbors; a handful of points has fewer
+    perplexity = min(30.0, (len(together) - 1) / 3)
+    with threads.limit():
+        flat = TSNE(
+            perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed
+        ).fit_transform(together)
+    return np.split(flat, np.cumsum([len(cloud) for cloud in clouds])[:-1])
+
+
+def legend_mark(color: str, label: str) -> Any:
+    """Return a legend's entry for one kind of cloud."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="", marker="o", color=color, label=label)

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vqnp import threads
-from vqnp.data.images import require_pixels, scale
+from vqnp.data.images import pixels_to_float, require_pixels
 from vqnp.models import VQVAE
 from vqnp.training.checkpoints import Saver, ctrl_c_waits
 from vqnp.training.schedule import InitializeCodebook, Phase, Pretrain
@@ -219,7 +219,7 @@ def seed_of(rng: int | np.random.Generator) -> int:
 
 def as_floats(batch: Array) -> Array:
     """Return a batch as a model takes it: images converted, floats as they are."""
-    return scale(batch) if batch.dtype == np.uint8 else batch
+    return pixels_to_float(batch) if batch.dtype == np.uint8 else batch
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""Runs on images: shared pretrainings, the numbers on the test set, and what is left after an interruption."""
+"""Runs: shared pretrainings, the numbers on the test set, and the files after an interruption."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,14 +13,14 @@ import numpy as np
 import pytest
 
 from vqnp import train
-from vqnp.data import scale, variance
+from vqnp.data import pixel_variance, pixels_to_float
 from vqnp.diagnostics import perplexity
-from vqnp.experiments import image_run
-from vqnp.experiments.image_run import evaluate, execute_images, load_image_result, pretrain
-from vqnp.experiments.images import arm
+from vqnp.experiments import measure
+from vqnp.experiments.measure import evaluate_images
 from vqnp.experiments.reproduce import reproduce
-from vqnp.experiments.results import is_finished
+from vqnp.experiments.run import execute, is_finished, load_result, pretrain
 from vqnp.files import load_arrays
+from vqnp.training import InitializeCodebook
 
 FIGURES = ["fig4", "fig6"]
 pytestmark = pytest.mark.filterwarnings(
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.fixture(scope="module")
 def uninterrupted(plan, image_plan, tmp_path_factory):
     directory = tmp_path_factory.mktemp("uninterrupted")
-    reproduce(FIGURES, plan, directory, images=image_plan)
+    reproduce(FIGURES, directory, points=plan, images=image_plan)
     return directory
 
 
@@ -52,38 +53,59 @@ def outcome(directory):
 
 
 def test_shared_pretraining_gives_the_bits_of_one_run_in_one_go(image_plan, tmp_path):
-    setting = arm(image_plan, 4, 1, pretrained=True)
-    images = setting.data.load()
-    model = setting.build(variance(images.train))
-    history = train(model, images.train, setting.schedule, setting.train, seed=setting.seed)
-    numbers, arrays = evaluate(model, images.test)
+    setting = image_plan.run(4, 1, pretrained=True)
+    images = setting.data.load(0)
+    model = setting.build(pixel_variance(images.train))
+    history = train(model, images.train, setting.schedule, setting.train, rng=setting.seed)
+    numbers, arrays = evaluate_images(model, images.test)
 
     pretrain(setting.pretraining, tmp_path)
-    execute_images(setting, tmp_path)
-    result = load_image_result(tmp_path / f"{setting.slug}.npz")
+    execute(setting, tmp_path)
+    result = load_result(setting, tmp_path)
     assert result.info["history"] == json.loads(json.dumps([asdict(record) for record in history]))
     assert result.numbers == numbers
     for name, array in arrays.items():
-        np.testing.assert_array_equal(getattr(result, name), array)
+        np.testing.assert_array_equal(result[name], array)
+
+
+def test_a_run_on_points_keeps_the_bits_of_one_run_in_one_go(plan, tmp_path):
+    spec = plan.run(plan.clusters(2), (2, 1), 1, pretrained=True)
+    points = spec.data.load(1).points
+    model, seen = spec.build(), {}
+    seen["untrained"] = model.encode(points)
+
+    def look(state):
+        if isinstance(state.current_phase, InitializeCodebook):
+            seen.update(at_start=model.encode(points), tokens_at_start=model.tokens.copy())
+
+    history = train(model, points, spec.schedule, spec.train, rng=1, on_phase=look)
+    seen |= {"embeddings": model.encode(points), "tokens": model.tokens}
+
+    pretrain(spec.pretraining, tmp_path)
+    execute(spec, tmp_path)
+    result = load_result(spec, tmp_path)
+    assert result.info["history"] == json.loads(json.dumps([asdict(record) for record in history]))
+    for name, array in seen.items():
+        np.testing.assert_array_equal(result[name], array)
 
 
 def test_without_its_pretraining_a_run_does_not_start(image_plan, tmp_path):
-    with pytest.raises(FileNotFoundError, match="pretraining-encoder4-seed0"):
-        execute_images(arm(image_plan, 4, 0, pretrained=True), tmp_path)
+    with pytest.raises(FileNotFoundError, match="patches-encoder4-autoencoder-seed0"):
+        execute(image_plan.run(4, 0, pretrained=True), tmp_path)
 
 
 def test_numbers_are_of_the_whole_test_set(image_plan, monkeypatch):
-    """One image at a time or all at once: codes are counted before any perplexity is taken, and errors are plain."""
-    setting = arm(image_plan, 8, 0, pretrained=False)
-    images = setting.data.load()
-    model = setting.build(variance(images.train))
-    points = model.encode(scale(images.train)).reshape(-1, 32)
-    model.quantizer.initialize(points, len(points), np.random.default_rng(0))
-    together, arrays = evaluate(model, images.test)
-    monkeypatch.setattr(image_run, "BATCH", 1)
-    apart, same = evaluate(model, images.test)
+    """One image at a time or all at once: codes are counted before any perplexity is taken."""
+    setting = image_plan.run(8, 0, pretrained=False)
+    images = setting.data.load(0)
+    model = setting.build(pixel_variance(images.train))
+    points = model.encode(pixels_to_float(images.train)).reshape(-1, 32)
+    model.quantizer.initialize(points, batch=len(points), rng=0)
+    together, arrays = evaluate_images(model, images.test)
+    monkeypatch.setattr(measure, "IMAGES_A_BATCH", 1)
+    apart, same = evaluate_images(model, images.test)
     np.testing.assert_array_equal(arrays["counts"], same["counts"])
-    x = scale(images.test)
+    x = pixels_to_float(images.test)
     codes = model.quantize(x)[1]
     assert arrays["counts"].sum() == len(codes) == 64 * len(x)
     assert together["perplexity"] == apart["perplexity"] == pytest.approx(perplexity(codes, 8))
@@ -102,17 +124,16 @@ def test_numbers_are_of_the_whole_test_set(image_plan, monkeypatch):
 
 
 def test_no_more_images_are_kept_than_are_shown(image_plan, monkeypatch):
-    setting = arm(image_plan, 2, 0, pretrained=False)
-    images = setting.data.load()
+    setting = image_plan.run(2, 0, pretrained=False)
+    images = setting.data.load(0)
     model = setting.build(1.0)
-    model.quantizer.initialize(
-        model.encode(scale(images.train)).reshape(-1, 32), 9, np.random.default_rng(0)
-    )
-    monkeypatch.setattr(image_run, "SHOWN", 3)
-    monkeypatch.setattr(image_run, "BATCH", 2)
-    _, arrays = evaluate(model, images.test)
+    points = model.encode(pixels_to_float(images.train)).reshape(-1, 32)
+    model.quantizer.initialize(points, batch=9, rng=0)
+    monkeypatch.setattr(measure, "IMAGES_SHOWN", 3)
+    monkeypatch.setattr(measure, "IMAGES_A_BATCH", 2)
+    _, arrays = evaluate_images(model, images.test)
     assert len(arrays["originals"]) == len(arrays["reconstructions"]) == 3
-    whole = model.reconstruct(scale(images.test[:3]))
+    whole = model.reconstruct(pixels_to_float(images.test[:3]))
     np.testing.assert_allclose(
         arrays["reconstructions"] / 255 - 0.5, np.clip(whole, -0.5, 0.5), atol=0.51 / 255
     )
@@ -138,8 +159,8 @@ def test_what_a_run_leaves_behind(uninterrupted):
 
 
 @pytest.mark.jit
-def test_fig4b_is_made_when_it_is_named(plan, image_plan, tmp_path, uninterrupted):
-    reproduce(["fig4b"], plan, tmp_path, images=image_plan)
+def test_fig4b_is_made_when_it_is_named(image_plan, tmp_path, uninterrupted):
+    reproduce(["fig4b"], tmp_path, images=image_plan)
     rows = json.loads((tmp_path / "fig4b.json").read_text())["numbers"]
     assert len(rows) == 2 * 5
     of_fig4 = json.loads((uninterrupted / "fig4.json").read_text())["numbers"]
@@ -153,14 +174,14 @@ def test_fig4b_is_made_when_it_is_named(plan, image_plan, tmp_path, uninterrupte
 def test_resume_keeps_what_is_there(uninterrupted, plan, image_plan):
     before = {path: path.stat().st_mtime_ns for path in (uninterrupted / "runs").iterdir()}
     expected = outcome(uninterrupted)
-    reproduce(FIGURES, plan, uninterrupted, images=image_plan, resume=True)
+    reproduce(FIGURES, uninterrupted, points=plan, images=image_plan, resume=True)
     assert {path: path.stat().st_mtime_ns for path in (uninterrupted / "runs").iterdir()} == before
     assert outcome(uninterrupted) == expected
 
 
 @pytest.mark.jit
 def test_the_number_of_jobs_changes_nothing(uninterrupted, plan, image_plan, tmp_path):
-    reproduce(FIGURES, plan, tmp_path, images=image_plan, jobs=2)
+    reproduce(FIGURES, tmp_path, points=plan, images=image_plan, jobs=2)
     assert outcome(tmp_path) == outcome(uninterrupted)
 
 
@@ -168,28 +189,26 @@ def test_the_number_of_jobs_changes_nothing(uninterrupted, plan, image_plan, tmp
 @pytest.mark.parametrize(
     ("pattern", "how"),
     [
-        ("pretraining-*.checkpoint.npz", signal.SIGKILL),
-        ("patches-*.checkpoint.npz", signal.SIGKILL),
-        ("patches-*.checkpoint.npz", signal.SIGINT),
-        ("patches-*-????????.npz", signal.SIGKILL),
+        ("*-autoencoder-*.checkpoint.npz", signal.SIGKILL),
+        ("*-tokens*.checkpoint.npz", signal.SIGKILL),
+        ("*-tokens*.checkpoint.npz", signal.SIGINT),
+        ("*-tokens*-????????.npz", signal.SIGKILL),
     ],
 )
 def test_interrupted_and_resumed_gives_the_same_bits(
     uninterrupted, plan, image_plan, tmp_path, pattern, how
 ):
-    """Killed, or Ctrl-C, as soon as a file of that kind is there, checkpoints being written after every step."""
+    """Killed, or Ctrl-C, as soon as there is such a file; every step writes a checkpoint."""
     script = f"""
-        import functools, sys
-        sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
+        import functools
         from pathlib import Path
         from vqnp import training
-        from vqnp.experiments import image_run
-        from vqnp.experiments.image_setting import Patches
-        from vqnp.experiments.images import ImagePlan
+        from vqnp.data import Patches
+        from vqnp.experiments import run
+        from vqnp.experiments.plans import ImagesPlan
         from vqnp.experiments.reproduce import reproduce
-        from vqnp.experiments.plans import Plan
-        image_run.train = functools.partial(training.train, checkpoint_seconds=0)
-        reproduce({FIGURES!r}, Plan(), Path({str(tmp_path)!r}), images={image_plan!r})
+        run.train = functools.partial(training.train, checkpoint_seconds=0)
+        reproduce({FIGURES!r}, Path({str(tmp_path)!r}), images={image_plan!r})
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE
@@ -200,27 +219,28 @@ def test_interrupted_and_resumed_gives_the_same_bits(
     errors = process.communicate()[1]
     assert process.returncode == -how, errors.decode()
     assert not (tmp_path / "report.html").exists()
-    reproduce(FIGURES, plan, tmp_path, images=image_plan, resume=True)
+    reproduce(FIGURES, tmp_path, points=plan, images=image_plan, resume=True)
     assert outcome(tmp_path) == outcome(uninterrupted)
 
 
 def test_a_result_of_another_setting_or_other_data_is_not_taken_up(image_plan, tmp_path):
-    one, other = (arm(image_plan, tokens, 0, pretrained=False) for tokens in (2, 4))
-    execute_images(one, tmp_path)
-    path = tmp_path / f"{one.slug}.npz"
-    images = one.data.load()
-    assert is_finished(path, one, images)
-    assert not is_finished(path, other, images)
-    assert not is_finished(path, one, images.first(12, 4))
-    assert not is_finished(tmp_path / "nothing.npz", one, images)
+    one, other = (image_plan.run(tokens, 0, pretrained=False) for tokens in (2, 4))
+    execute(one, tmp_path)
+    images = one.data.load(0)
+    assert is_finished(one, images, tmp_path)
+    shutil.copy(tmp_path / f"{one.slug}.npz", tmp_path / f"{other.slug}.npz")
+    assert not is_finished(other, images, tmp_path)
+    assert not is_finished(one, images.first(12, 4), tmp_path)
+    assert not is_finished(one, images, tmp_path / "nowhere")
 
 
 @pytest.mark.jit
 def test_a_pretraining_that_is_damaged_is_made_again(uninterrupted, plan, image_plan, tmp_path):
-    reproduce(["fig4"], plan, tmp_path, images=image_plan)
-    damaged = next((tmp_path / "runs").glob("pretraining-*-????????.npz"))
+    reproduce(["fig4"], tmp_path, points=plan, images=image_plan)
+    damaged = next((tmp_path / "runs").glob("*-autoencoder-*-????????.npz"))
     damaged.write_bytes(damaged.read_bytes()[:100])
     for path in (tmp_path / "runs").glob("patches-*"):
-        path.unlink()
-    reproduce(FIGURES, plan, tmp_path, images=image_plan, resume=True)
+        if "autoencoder" not in path.name:
+            path.unlink()
+    reproduce(FIGURES, tmp_path, points=plan, images=image_plan, resume=True)
     assert outcome(tmp_path) == outcome(uninterrupted)

@@ -1,0 +1,65 @@
+"""The numbers and arrays that are kept of a trained model: of all points, or of the test images."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from vqnp.data import Dataset, pixels_to_float
+from vqnp.diagnostics import diagnose
+from vqnp.diagnostics.assignment import Assignment
+from vqnp.models import VQVAE
+from vqnp.training import encode_in_batches
+from vqnp.validation import Array
+
+POINTS_A_BATCH = 8192
+IMAGES_A_BATCH = 256
+IMAGES_SHOWN = 18  # test images that are kept with their reconstructions
+
+
+def evaluate_points(model: VQVAE, data: Dataset) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return MSE and diagnosis over all points, and embeddings, tokens, codes, reconstruction."""
+    embeddings = encode_in_batches(model, data.points, POINTS_A_BATCH)
+    codes = model.quantizer.forward(embeddings)[0].codes
+    # Each token is decoded once: equal codes get equal rows, which a product of many rows may not.
+    reconstruction = model.decode(model.tokens)[codes]
+    diagnosis = diagnose(
+        embeddings, model.tokens, data.labels, data=data.points, reconstruction=reconstruction
+    )
+    mse = float(((reconstruction - data.points) ** 2).mean())
+    arrays = {"embeddings": embeddings, "tokens": model.tokens, "codes": codes}
+    return {"mse": mse, **asdict(diagnosis)}, arrays | {"reconstruction": reconstruction}
+
+
+def evaluate_images(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return MSE and diagnosis over images ``test`` ``(M, H, W, 3)`` uint8, and the arrays kept.
+
+    ``counts`` ``(K,)`` are the embeddings of each token. ``originals`` and ``reconstructions`` are
+    the first images, uint8. Codes are counted over all images before a perplexity is taken,
+    because a batch cannot show more than it has embeddings.
+    """
+    counts = np.zeros(len(model.tokens), np.int64)
+    squared_error = quantization = 0.0
+    clouds, shown = [], []
+    for start in range(0, len(test), IMAGES_A_BATCH):
+        x = pixels_to_float(test[start : start + IMAGES_A_BATCH])
+        z = model.encode(x)
+        points = z.reshape(-1, z.shape[-1])  # (B·H/4·W/4, D)
+        vectors, codes, _ = model.quantizer.forward(points)[0]
+        reconstruction = model.decode(vectors.reshape(z.shape))
+        counts += np.bincount(codes, minlength=len(counts))
+        squared_error += float(np.square(reconstruction - x).sum(dtype=np.float64))
+        quantization += float(np.square(points - vectors).sum(dtype=np.float64))
+        clouds.append(points)
+        shown.append(as_pixels(reconstruction[: max(0, IMAGES_SHOWN - start)]))
+    embeddings = np.concatenate(clouds)
+    assignment = Assignment(counts, quantization / len(embeddings))
+    diagnosis = diagnose(embeddings, model.tokens, assignment=assignment)
+    arrays = {"originals": test[:IMAGES_SHOWN], "reconstructions": np.concatenate(shown)}
+    numbers = {"mse": squared_error / test.size, **asdict(diagnosis)}
+    return numbers, arrays | {"counts": counts}
+
+
+def as_pixels(images: Array) -> Array:
+    """Return images in [-0.5, 0.5] as the nearest bytes; what lies outside is cut off."""
+    return np.rint(255 * (np.clip(images, -0.5, 0.5) + 0.5)).astype(np.uint8)
