@@ -28,6 +28,8 @@ CountsLike = Shaped[Any, "K"]
 Distances = Float[np.ndarray, "N"]
 Mask = Bool[np.ndarray, "N"]
 Pixels = UInt8[np.ndarray, "N H W 3"]
+Floats = Float[np.ndarray, "*shape"]
+AnyArray = Shaped[np.ndarray, "..."]
 PixelFloats = Float[np.ndarray, "N H W 3"]
 
 VALUES_A_BLOCK = 1 << 20  # looked at together, so that an array larger than memory can be checked

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vqnp.diagnostics import Diagnosis, blocks, diagnose, distances, readings, side_by_side, verdict
-from vqnp.diagnostics.diagnosis import expected_spread
+from vqnp.diagnostics.spread import expected_spread
 
 rng = np.random.default_rng(0)
 CENTRES = np.array([[x, y] for x in (-9, -3, 3, 9) for y in (-5, 5)], float)  # eight clusters
@@ -173,10 +173,8 @@ def test_the_verdict_answers_the_question(healthy):
 
 def test_few_tokens_in_many_dimensions_are_not_called_crowded(healthy):
     """512 ideal tokens of a round Gaussian in 64-D keep √(1 − 512^(−1/32)) of its deviation."""
-    assert expected_spread(replace(healthy, n_tokens=512, embedding_rank=64.0)) == pytest.approx(
-        0.42, abs=0.005
-    )
-    assert expected_spread(replace(healthy, n_tokens=1)) == 0.0
+    assert expected_spread(512, 64.0) == pytest.approx(0.42, abs=0.005)
+    assert expected_spread(1, 2.0) == 0.0
 
 
 def test_tables_are_aligned_and_complete(healthy, crowded):

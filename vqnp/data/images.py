@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Int64, UInt8
 
 from vqnp.validation import Codes, PixelFloats, Pixels, require_codes
 
+TestPixels = UInt8[np.ndarray, "M H W 3"]
+TestLabels = Int64[np.ndarray, "M"]
 PIXELS_A_BLOCK = 1 << 20  # counted at a time
 
 
@@ -45,8 +48,8 @@ class Images:
     name: str
     train: Pixels
     train_labels: Codes
-    test: Pixels
-    test_labels: Codes
+    test: TestPixels
+    test_labels: TestLabels
     label_names: tuple[str, ...]
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.format import open_memmap, read_array
 
 from vqnp.data.dataset import Dataset, Source, standardize
-from vqnp.validation import Array, require_finite, require_labels
+from vqnp.validation import AnyArray, require_finite, require_labels
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def load_points(path: str | PathLike[str], labels: str | PathLike[str] | None = 
     return Dataset(Path(path).name, standardize(points), None if labels is None else given)
 
 
-def load_array(path: str | PathLike[str], mmap: bool = False) -> Array:
+def load_array(path: str | PathLike[str], mmap: bool = False) -> AnyArray:
     """Return the array of a ``.npy`` file. Nothing in it is unpickled.
 
     Parameters

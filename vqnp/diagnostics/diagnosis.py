@@ -16,7 +16,13 @@ from vqnp.diagnostics.classes import chance_divergence, class_divergence, class_
 from vqnp.diagnostics.distances import energy_distance, share_outside
 from vqnp.diagnostics.modes import count_modes
 from vqnp.diagnostics.reading import Reading, number
-from vqnp.diagnostics.spread import dimension_of, principal_variances, rank_of, ratio
+from vqnp.diagnostics.spread import (
+    dimension_of,
+    expected_spread,
+    principal_variances,
+    rank_of,
+    ratio,
+)
 from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.validation import CodesLike, PointsLike, TokensLike, as_labels, as_points, as_seed
 
@@ -35,21 +41,21 @@ class Diagnosis(Reading):
 
     Examples
     --------
-    >>> diagnose([[0], [2], [10], [12]], [[1], [11]]).quantization_error
-    0.038461538461538464
+    >>> diagnose([[0], [2], [10], [12]], [[1], [11]]).perplexity
+    2.0
     """
 
     n_embeddings: int = number(
         "d",
         lambda given: len(given.embeddings),
-        lambda d: f"{d.n_embeddings} embeddings in {d.dimension} dimensions.",
+        "{n_embeddings} embeddings in {dimension} dimensions.",
     )
     n_tokens: int = number(
         "d",
         lambda given: len(given.tokens),
         lambda d: f"{d.n_tokens} tokens" + (f"; {d.n_classes} classes." if d.n_classes else "."),
     )
-    dimension: int = number("d", lambda given: given.tokens.shape[1])  # D of both
+    dimension: int = number("d", lambda given: given.tokens.shape[1])
     n_classes: int | None = number("d", lambda given: len(np.unique(given.labels)), needs="labels")
     codes_used: int = number(  # [1, K]
         "d",
@@ -72,7 +78,7 @@ class Diagnosis(Reading):
     quantization_error: float | None = number(  # of the embeddings' variance; 0 is best
         ".4f",
         lambda given: relative_error(given.assignment, given.embedding_variances.sum()),
-        lambda d: f"Quantization loses {d.quantization_error:.1%} of the embeddings' variance.",
+        "Quantization loses {quantization_error:.1%} of the embeddings' variance.",
     )
     spread_ratio: float | None = number(  # tokens over embeddings
         ".3f",
@@ -80,14 +86,14 @@ class Diagnosis(Reading):
             ratio(given.token_variances.sum(), given.embedding_variances.sum(), if_both_zero=1.0)
         ),
         lambda d: (
-            f"Tokens spread {d.spread_ratio:.2f} times as far as embeddings; "
-            f"a good codebook of this size about {expected_spread(d):.2f} or more."
+            f"Tokens spread {d.spread_ratio:.2f} times as far as embeddings; a good codebook "
+            f"of this size about {expected_spread(d.n_tokens, d.embedding_rank):.2f} or more."
         ),
     )
     tokens_outside: float = number(  # share of the tokens; chance is 0.01
         ".3f",
         lambda given: share_outside(given.tokens, given.embeddings, rng=given.seed),
-        lambda d: f"{d.tokens_outside:.1%} of the tokens lie outside the embeddings; chance is 1%.",
+        "{tokens_outside:.1%} of the tokens lie outside the embeddings; chance is 1%.",
     )
     class_divergence: float | None = number(  # bits, [0, 1]; 0 is best
         ".3f",
@@ -100,7 +106,7 @@ class Diagnosis(Reading):
         ),
         needs="labels",
     )
-    token_dimension: int = number(  # principal components to 99 % of the variance, [0, D]
+    token_dimension: int = number(  # components to 99 % of the variance, [0, D]
         "d",
         lambda given: dimension_of(given.token_variances),
         lambda d: _directions("tokens", d.token_dimension, d.dimension),
@@ -108,7 +114,7 @@ class Diagnosis(Reading):
     token_rank: float = number(  # effective rank, [0, D]
         ".2f",
         lambda given: rank_of(given.token_variances),
-        lambda d: f"The tokens fill {d.token_rank:.1f} of {d.dimension} directions.",
+        "The tokens fill {token_rank:.1f} of {dimension} directions.",
     )
     embedding_dimension: int = number(
         "d",
@@ -118,46 +124,35 @@ class Diagnosis(Reading):
     embedding_rank: float = number(
         ".2f",
         lambda given: rank_of(given.embedding_variances),
-        lambda d: f"The embeddings fill {d.embedding_rank:.1f} of {d.dimension} directions.",
+        "The embeddings fill {embedding_rank:.1f} of {dimension} directions.",
     )
     embedding_modes: int = number(  # peaks
         "d",
         lambda given: count_modes(given.embeddings, rng=given.seed),
-        lambda d: (
-            f"The density of the embeddings has {d.embedding_modes} "
-            f"peak{'s' * (d.embedding_modes != 1)}."
-        ),
+        lambda d: _peaks("embeddings", d.embedding_modes),
     )
     data_modes: int | None = number(
         "d",
         lambda given: count_modes(given.data, rng=given.seed),
-        lambda d: f"The density of the data has {d.data_modes} peak{'s' * (d.data_modes != 1)}.",
+        lambda d: _peaks("data", d.data_modes),
         needs="data",
     )
-    reconstruction_outside: float | None = number(  # share of the reconstructions; chance is 0.01
+    reconstruction_outside: float | None = number(  # share; chance is 0.01
         ".3f",
         lambda given: share_outside(given.reconstruction, given.data, rng=given.seed),
-        lambda d: (
-            f"{d.reconstruction_outside:.1%} of the reconstructions lie outside the data; "
-            "chance is 1%."
-        ),
+        "{reconstruction_outside:.1%} of the reconstructions lie outside the data; chance is 1%.",
         needs="reconstruction",
     )
-    class_spread_ratio: float | None = number(  # reconstruction over data; 1 is kept, 0 collapsed
+    class_spread_ratio: float | None = number(  # 1 is kept, 0 is collapsed
         ".3f",
         lambda given: class_spread_ratio(given.reconstruction, given.data, given.labels),
-        lambda d: (
-            f"Within a class the reconstruction has {d.class_spread_ratio:.0%} "
-            "of the data's spread."
-        ),
+        "Within a class the reconstruction has {class_spread_ratio:.0%} of the data's spread.",
         needs="labels_of_data",
     )
     energy_distance: float | None = number(  # in the data's unit; 0 is best
         ".4f",
         lambda given: energy_distance(given.reconstruction, given.data, rng=given.seed),
-        lambda d: (
-            "From reconstruction to data, in the data's unit; 0 would be the same distribution."
-        ),
+        "From reconstruction to data, in the data's unit; 0 would be the same distribution.",
         needs="reconstruction",
     )
 
@@ -182,7 +177,8 @@ class Diagnosis(Reading):
                 f"perplexity is {self.perplexity:.1f} of {possible(self)}": self.perplexity
                 < LOW_SHARE * possible(self),
                 "tokens crowd": self.spread_ratio is not None
-                and self.spread_ratio < LOW_SHARE * expected_spread(self),
+                and self.spread_ratio
+                < LOW_SHARE * expected_spread(self.n_tokens, self.embedding_rank),
                 "classes go short of tokens": bits is not None and bits > chance + HIGH_DIVERGENCE,
             },
             "Embeddings collapse": {
@@ -203,19 +199,13 @@ def possible(diagnosis: Diagnosis) -> int:
     return min(diagnosis.n_tokens, diagnosis.n_embeddings)
 
 
-def expected_spread(diagnosis: Diagnosis) -> float:
-    """Return sqrt(1 − K^(−2/d)), the spread ratio of an ideal codebook for a round Gaussian.
-
-    K^(−2/d) is the share of the variance that log K nats a point leave over: the distortion-rate
-    function. d is the effective rank of the embeddings.
-    """
-    rank = diagnosis.embedding_rank
-    return (1 - diagnosis.n_tokens ** (-2 / rank)) ** 0.5 if rank else 0.0
-
-
 def _directions(cloud: str, count: int, dimension: int) -> str:
     said = f"99% of the variance of the {cloud} lies in {count} of {dimension} directions."
     return said if count else f"All {cloud} coincide."
+
+
+def _peaks(cloud: str, count: int | None) -> str:
+    return f"The density of the {cloud} has {count} peak{'s' * (count != 1)}."
 
 
 def diagnose(
@@ -265,7 +255,7 @@ def diagnose(
     >>> points = clusters(2, rng=0).points
     >>> diagnosis = diagnose(points, points[:1000:10])  # all tokens in the first of ten clusters
     >>> print(str(diagnosis).splitlines()[0])
-    Yes. Tokens collapse: perplexity is 27.8 of 100, tokens crowd.
+    Yes. Tokens collapse: perplexity is 11.4 of 100, tokens crowd.
     """
     tokens = as_points(tokens, "tokens")
     embeddings = as_points(embeddings, "embeddings", dim=tokens.shape[1])

@@ -13,14 +13,14 @@ from typing import Any
 def number(
     shown: str,
     measure: Callable[[Any], Any],
-    sentence: Callable[[Any], str] | None = None,
+    sentence: str | Callable[[Any], str] = "",
     *,
     needs: str = "tokens",
 ) -> Any:
     """Declare a field: its format, its measure of the arrays given, and its sentence.
 
-    It is None unless the arrays include the one that it ``needs``. Without a ``sentence`` it is in
-    no table.
+    It is None unless the arrays include the one that it ``needs``. The sentence is a text with the
+    names of fields in braces, or a function of the diagnosis. Without one it is in no table.
     """
     return field(
         default=None,
@@ -76,10 +76,11 @@ def readings(diagnosis: Reading) -> dict[str, str]:
     >>> readings(diagnose([[0], [2], [10], [12]], [[1], [11]]))["codes_used"]
     'Every token is chosen at least once.'
     """
+    said = {spec.name: spec.metadata["sentence"] for spec in fields(diagnosis)}
     return {
-        spec.name: spec.metadata["sentence"](diagnosis)
-        for spec in fields(diagnosis)
-        if spec.metadata["sentence"] and getattr(diagnosis, spec.name) is not None
+        name: sentence(diagnosis) if callable(sentence) else sentence.format(**vars(diagnosis))
+        for name, sentence in said.items()
+        if sentence and getattr(diagnosis, name) is not None
     }
 
 

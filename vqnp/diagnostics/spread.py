@@ -127,8 +127,17 @@ def spread_ratio(tokens: TokensLike, embeddings: PointsLike) -> float:
 def ratio(top: float, bottom: float, *, if_both_zero: float) -> float:
     """Return ``top / bottom`` for numbers >= 0; over 0 it is ∞ or, for 0/0, the value given."""
     if bottom > 0:
-        return top / bottom
+        return float(top / bottom)
     return math.inf if top > 0 else if_both_zero
+
+
+def expected_spread(n_tokens: int, rank: float) -> float:
+    """Return sqrt(1 − K^(−2/d)), the spread ratio of an ideal codebook for a round Gaussian.
+
+    K^(−2/d) is the share of the variance that log K nats a point leave over: the distortion-rate
+    function. d is the effective ``rank`` of the embeddings.
+    """
+    return (1 - n_tokens ** (-2 / rank)) ** 0.5 if rank else 0.0
 
 
 def total_variance(points: PointsLike, name: str = "points") -> float:
