@@ -119,7 +119,7 @@ def public_functions():
         for name in getattr(module, "__all__", [*vars(module)]):
             value = getattr(module, name)
             defined = inspect.isfunction(value) and value.__module__.startswith("vqnp")
-            here = hasattr(module, "__all__") or defined and value.__module__ == module.__name__
+            here = hasattr(module, "__all__") or (defined and value.__module__ == module.__name__)
             if defined and here and not name.startswith("_"):
                 found[name] = value
     return found
@@ -196,24 +196,21 @@ def test_one_row_too_many_is_noticed(name):
 
 
 def test_what_the_check_notices():
-    def codes_of(points: PointsLike, tokens: TokensLike) -> tuple[Codes, Points]:
-        return answer
+    def answer(points: PointsLike, tokens: TokensLike, given: Any) -> tuple[Codes, Points]:
+        return given
 
-    for answer, right in (
-        ((CODES, POINTS), True),
-        ((CODES[1:], POINTS), False),  # another N
-        ((CODES.astype(np.int32), POINTS), False),  # another dtype
-        ((CODES, POINTS[:, 1:]), False),  # another D
-        ((CODES[:, None], POINTS), False),  # another number of axes
-        (CODES, False),
+    checked(answer)(POINTS, TOKENS, (CODES, POINTS))
+    for wrong in (
+        (CODES[1:], POINTS),  # another N
+        (CODES.astype(np.int32), POINTS),  # another dtype
+        (CODES, POINTS[:, 1:]),  # another D
+        (CODES[:, None], POINTS),  # another number of axes
+        CODES,
     ):
-        if right:
-            checked(codes_of)(POINTS, TOKENS)
-        else:
-            with pytest.raises(jaxtyping.TypeCheckError):
-                checked(codes_of)(POINTS, TOKENS)
+        with pytest.raises(jaxtyping.TypeCheckError):
+            checked(answer)(POINTS, TOKENS, wrong)
     with pytest.raises(jaxtyping.TypeCheckError):
-        checked(codes_of)(POINTS, TOKENS[:, 1:])  # D of the arguments
+        checked(answer)(POINTS, TOKENS[:, 1:], (CODES, POINTS))  # D of the arguments
 
 
 def test_a_type_names_its_axes():

@@ -108,7 +108,7 @@ def test_the_comparison_sees_every_equation(name, package, x):
 
 @pytest.mark.parametrize("seed", [0, 5])
 def test_clusters_and_weights_are_drawn_as_in_the_package(seed):
-    np.testing.assert_array_equal(tiny.clusters(seed), vqnp.clusters(2, seed).points)
+    np.testing.assert_array_equal(tiny.clusters(seed), vqnp.clusters(2, rng=seed).points)
     rng = np.random.default_rng(seed)
     drawn = tiny.network(rng, 2, 32, 32, 1) + tiny.network(rng, 1, 32, 32, 2)
     model = vqnp.mlp_vqvae(vqnp.MLPSettings(2, 1), rng=seed)
@@ -119,7 +119,7 @@ def test_clusters_and_weights_are_drawn_as_in_the_package(seed):
 
 @pytest.mark.parametrize("dim", [1, 2])
 def test_kmeans_places_the_tokens_of_the_package(dim):
-    z = vqnp.clusters(dim, 1).points[::16].astype(np.float64)
+    z = vqnp.clusters(dim, rng=1).points[::16].astype(np.float64)
     tokens, L, M = tiny.kmeans(z, np.random.default_rng(7))
     found = kmeans(z, tiny.K, rng=7)
     np.testing.assert_allclose(tokens, found.tokens, rtol=0, atol=1e-13)

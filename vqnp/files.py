@@ -110,7 +110,7 @@ def load_arrays(path: Path) -> dict[str, Array]:
 
 
 def save_with_meta(path: Path, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
-    """Write named arrays and ``meta``, JSON values, as one ``.npz``; :func:`load_with_meta` inverts."""
+    """Write arrays and ``meta``, JSON values, as one ``.npz``; :func:`load_with_meta` inverts."""
     text = json.dumps(meta | {"arrays": sorted(arrays)}, default=np.generic.item)
     save_arrays(path, arrays | {"meta": np.array(text)})
 

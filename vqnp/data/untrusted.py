@@ -70,7 +70,8 @@ def read_members(
 
 def _read(stream: LimitedReader, wanted: Collection[str], member_bytes: int) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
-    with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK_BYTES) as tar:  # type: ignore[call-overload]
+    source: Any = stream  # tarfile asks for no more than its read
+    with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK_BYTES) as tar:
         for member in tar:
             name = checked_name(member, member_bytes)
             if member.isfile() and name in wanted:
