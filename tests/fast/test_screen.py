@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vqnp.fast import screen
-from vqnp.fast.scores import CHUNK
-from vqnp.fast.screen import BLOCK, SPAN, screened_search
+from vqnp.fast.screen import BLOCK, CHUNK, SPAN, screened_search
 from vqnp.quantize.search import nearest_numpy
 
 

@@ -19,17 +19,17 @@ from numba import prange
 
 from vqnp import threads
 from vqnp.fast.winograd import applies, winograd, winograd_backward_input, winograd_backward_weight
-from vqnp.jit import both, kernel
-from vqnp.layers.im2col import (
+from vqnp.fast.windows import (
     PARTS,
     Pair,
     as_rows,
-    count_stops,
     gather_windows,
     in_runs,
     part_range,
     scatter_windows,
 )
+from vqnp.jit import both, kernel
+from vqnp.layers.im2col import count_stops
 from vqnp.validation import Array
 
 PARALLEL_FROM = (

@@ -23,8 +23,9 @@ import numpy as np
 from numba import prange
 
 from vqnp import threads
+from vqnp.fast.windows import PARTS, Pair, as_rows, part_range
 from vqnp.jit import kernel, parallel_kernel
-from vqnp.layers.im2col import PARTS, Pair, as_rows, count_stops, part_range
+from vqnp.layers.im2col import count_stops
 from vqnp.validation import Array
 
 CHANNELS = 48  # with fewer, the sums before and after the products cost more than the products save

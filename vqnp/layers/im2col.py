@@ -20,13 +20,10 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from numba import prange
 
-from vqnp.jit import kernel, parallel_kernel
+from vqnp.fast.windows import Pair, as_rows, gather_images, in_runs, scatter_images
 from vqnp.validation import Array, require_float, require_integer
 
-Pair = tuple[int, int]  # (height, width)
-PARTS = 16  # shares of a batch: the most threads that can help where each keeps sums of its own
 Taps = Iterator[tuple[tuple[int, int, int], Pair, tuple[int, int, int]]]
 
 
@@ -71,7 +68,7 @@ def im2col(
     stops = count_stops(images, kernel_size, stride, padding)
     step, margin, run = in_runs(images.shape[3], kernel_size, stride, padding)
     columns = np.empty((len(images), *stops, kernel_size[0], run), images.dtype)
-    _gather_images(as_rows(images), step, margin, columns)
+    gather_images(as_rows(images), step, margin, columns)
     return _join_columns(columns)
 
 
@@ -126,97 +123,8 @@ def col2im(
     images = np.empty(shape, columns.dtype)
     columns = _split_columns(columns, images, kernel_size, stride, padding)
     step, margin, run = in_runs(shape[3], kernel_size, stride, padding)
-    _scatter_images(columns.reshape(*columns.shape[:4], run), step, margin, as_rows(images))
+    scatter_images(columns.reshape(*columns.shape[:4], run), step, margin, as_rows(images))
     return images
-
-
-@parallel_kernel
-def _gather_images(images: Array, step: Pair, margin: Pair, columns: Array) -> None:
-    for b in prange(len(images)):
-        padded = padded_zeros(images, margin)
-        gather_windows(images[b], step, margin, padded, columns[b])
-
-
-@parallel_kernel
-def _scatter_images(columns: Array, step: Pair, margin: Pair, images: Array) -> None:
-    for b in prange(len(images)):
-        padded = padded_zeros(images, margin)
-        scatter_windows(columns[b], step, margin, padded, images[b])
-
-
-@kernel
-def part_range(part: int, count: int) -> Pair:
-    """Return the first image of one of the PARTS of a batch of ``count``, and the one after its last."""
-    return part * count // PARTS, (part + 1) * count // PARTS
-
-
-@kernel
-def gather_windows(image: Array, step: Pair, margin: Pair, padded: Array, columns: Array) -> None:
-    """Copy every window of ``image`` ``(H, W·C)`` into ``columns`` ``(Ho, Wo, kh, kw·C)``.
-
-    ``padded`` ``(H + 2ph, (W + 2pw)·C)`` is room to work in: its margin must hold zeros.
-    """
-    height, width = image.shape
-    for row in range(height):
-        inside = padded[margin[0] + row, margin[1] : margin[1] + width]
-        for k in range(width):
-            inside[k] = image[row, k]
-    rows, cols, kernel_height, run = columns.shape
-    for y in range(rows):
-        for x in range(cols):
-            for i in range(kernel_height):
-                start = x * step[1]
-                source = padded[y * step[0] + i, start : start + run]
-                target = columns[y, x, i]
-                for k in range(run):  # over two plain runs, so that this loop vectorises
-                    target[k] = source[k]
-
-
-@kernel
-def scatter_windows(columns: Array, step: Pair, margin: Pair, padded: Array, image: Array) -> None:
-    """Overwrite ``image`` ``(H, W·C)`` with the sum of the windows in ``columns`` ``(Ho, Wo, kh, kw·C)``.
-
-    ``padded`` ``(H + 2ph, (W + 2pw)·C)`` is room to work in; what it holds does not matter.
-    """
-    padded.fill(0)
-    rows, cols, kernel_height, run = columns.shape
-    for y in range(rows):
-        for x in range(cols):
-            for i in range(kernel_height):
-                start = x * step[1]
-                target = padded[y * step[0] + i, start : start + run]
-                source = columns[y, x, i]
-                for k in range(run):
-                    target[k] += source[k]
-    height, width = image.shape
-    for row in range(height):
-        inside = padded[margin[0] + row, margin[1] : margin[1] + width]
-        for k in range(width):
-            image[row, k] = inside[k]
-
-
-@kernel
-def padded_zeros(images: Array, margin: Pair) -> Array:
-    """Return zeros ``(H + 2ph, (W + 2pw)·C)`` for one of ``images`` ``(B, H, W·C)`` and its margin ``(ph, pw·C)``."""
-    _, height, width = images.shape
-    return np.zeros((height + 2 * margin[0], width + 2 * margin[1]), images.dtype)
-
-
-def as_rows(images: Array) -> Array:
-    """Return ``images`` ``(B, H, W, C)`` as contiguous ``(B, H, W·C)``; a view where they are contiguous already."""
-    batch, height, width, channels = images.shape
-    return np.ascontiguousarray(images).reshape(batch, height, width * channels)
-
-
-def in_runs(
-    channels: int, kernel_size: Pair, stride: Pair, padding: Pair
-) -> tuple[Pair, Pair, int]:
-    """Return step ``(sh, sw·C)``, margin ``(ph, pw·C)`` and run ``kw·C``: the geometry in numbers instead of pixels."""
-    return (
-        (stride[0], stride[1] * channels),
-        (padding[0], padding[1] * channels),
-        kernel_size[1] * channels,
-    )
 
 
 def taps(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Taps:
