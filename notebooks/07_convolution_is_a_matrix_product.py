@@ -450,7 +450,7 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-block = ResidualBlock(8, 4, rng, np.float64)
+block = ResidualBlock(8, 4, rng=rng, dtype=np.float64)
 x = rng.normal(size=(1, 6, 7, 8))
 y, cache = block.forward(x)
 np.testing.assert_allclose(x + branch(x, block.params, relu), y, rtol=1e-12, atol=1e-12)

@@ -12,7 +12,8 @@ from vqnp.jit import kernel, parallel_kernel
 from vqnp.validation import Array
 
 Pair = tuple[int, int]  # (height, width)
-PARTS = 16  # shares of a batch: the most threads that can help where each keeps sums of its own
+# Shares of a batch. Each keeps its own sums, so no more threads than this can help.
+PARTS = 16
 
 
 @parallel_kernel
@@ -33,7 +34,7 @@ def scatter_images(columns: Array, step: Pair, margin: Pair, images: Array) -> N
 
 @kernel
 def part_range(part: int, count: int) -> Pair:
-    """Return the first image of one of the PARTS of a batch of ``count``, and the one after its last."""
+    """Return the first image of one of the PARTS of a batch, and the one after its last."""
     return part * count // PARTS, (part + 1) * count // PARTS
 
 
@@ -55,7 +56,7 @@ def gather_windows(image: Array, step: Pair, margin: Pair, padded: Array, column
                 start = x * step[1]
                 source = padded[y * step[0] + i, start : start + run]
                 target = columns[y, x, i]
-                for k in range(run):  # over two plain runs, so that this loop vectorises
+                for k in range(run):  # two plain runs, so that the loop vectorizes
                     target[k] = source[k]
 
 
@@ -63,7 +64,7 @@ def gather_windows(image: Array, step: Pair, margin: Pair, padded: Array, column
 def scatter_windows(columns: Array, step: Pair, margin: Pair, padded: Array, image: Array) -> None:
     """Overwrite ``image`` ``(H, W·C)`` with the sum of the windows in ``columns`` ``(Ho, Wo, kh, kw·C)``.
 
-    ``padded`` ``(H + 2ph, (W + 2pw)·C)`` is room to work in; what it holds does not matter.
+    ``padded`` ``(H + 2ph, (W + 2pw)·C)`` is room to work in, whatever it holds.
     """
     padded.fill(0)
     rows, cols, kernel_height, run = columns.shape
@@ -84,21 +85,21 @@ def scatter_windows(columns: Array, step: Pair, margin: Pair, padded: Array, ima
 
 @kernel
 def padded_zeros(images: Array, margin: Pair) -> Array:
-    """Return zeros ``(H + 2ph, (W + 2pw)·C)`` for one of ``images`` ``(B, H, W·C)`` and its margin ``(ph, pw·C)``."""
+    """Return zeros ``(H + 2ph, (W + 2pw)·C)`` for one of ``images`` and its margin ``(ph, pw·C)``."""
     _, height, width = images.shape
     return np.zeros((height + 2 * margin[0], width + 2 * margin[1]), images.dtype)
 
 
 def as_rows(images: Array) -> Array:
-    """Return ``images`` ``(B, H, W, C)`` as contiguous ``(B, H, W·C)``; a view where they are contiguous already."""
+    """Return ``images`` ``(B, H, W, C)`` as contiguous ``(B, H, W·C)``, a view if they are already."""
     batch, height, width, channels = images.shape
     return np.ascontiguousarray(images).reshape(batch, height, width * channels)
 
 
-def in_runs(
+def flat_geometry(
     channels: int, kernel_size: Pair, stride: Pair, padding: Pair
 ) -> tuple[Pair, Pair, int]:
-    """Return step ``(sh, sw·C)``, margin ``(ph, pw·C)`` and run ``kw·C``: the geometry in numbers instead of pixels."""
+    """Return step ``(sh, sw·C)``, margin ``(ph, pw·C)`` and run ``kw·C``: numbers, not pixels."""
     return (
         (stride[0], stride[1] * channels),
         (padding[0], padding[1] * channels),
