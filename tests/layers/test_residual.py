@@ -142,7 +142,7 @@ def test_two_blocks_in_a_chain_have_gradients_of_their_own():
 
 
 def test_float32_stays_float32():
-    block = ResidualBlock(3, 2, rng=rng=0)
+    block = ResidualBlock(3, 2, rng=0)
     out, cache = block.forward(images().astype(np.float32))
     dx, gradients = block.backward(out, cache)
     assert {array.dtype for array in (out, dx, *gradients.values())} == {np.dtype(np.float32)}
