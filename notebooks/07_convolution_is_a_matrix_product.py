@@ -124,7 +124,7 @@ entries
 
 # %% [markdown]
 # The columns of 3 × 3 windows are nine times as large as the image. That is why the package makes the columns of a few
-# images at a time, multiplies them while they are still in the cache, and forgets them (`vqnp/layers/correlate.py`).
+# images at a time, multiplies them while they are still in the cache, and forgets them (`vqnp/fast/correlate.py`).
 # The second line is the first layer of the model for CIFAR-10.
 #
 # ## The product
@@ -450,7 +450,7 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-block = ResidualBlock(8, 4, rng, np.float64)
+block = ResidualBlock(8, 4, rng=rng, dtype=np.float64)
 x = rng.normal(size=(1, 6, 7, 8))
 y, cache = block.forward(x)
 np.testing.assert_allclose(x + branch(x, block.params, relu), y, rtol=1e-12, atol=1e-12)
@@ -517,11 +517,12 @@ import sys
 from pathlib import Path
 
 import vqnp
-from vqnp.layers.im2col import gather_windows
+from vqnp.fast.windows import gather_windows
 
 PROGRAM = """
 import numpy as np
-from vqnp.layers.im2col import gather_windows, im2col
+from vqnp.fast.windows import gather_windows
+from vqnp.layers.im2col import im2col
 image = np.arange(1.0, 10.0).reshape(1, 3, 3, 1)
 breakpoint()
 columns = im2col(image, 2)
@@ -546,7 +547,7 @@ def debug(commands, disable_jit):
 
 
 # %% [markdown]
-# The kernel to look at is `gather_windows` in `vqnp/layers/im2col.py`: open the file beside this page. Stop where it
+# The kernel to look at is `gather_windows` in `vqnp/fast/windows.py`: open the file beside this page. Stop where it
 # begins, and ask for what it was given.
 
 # %%

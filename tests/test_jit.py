@@ -23,3 +23,8 @@ def test_the_cache_tells_them_apart():
     if not INTERPRETED:
         serial, parallel = (version.py_func.__qualname__ for version in double)
         assert serial != parallel
+
+
+def test_work_is_spread_from_the_size_asked_for():
+    assert double.sized(9, 10) is double.serial
+    assert double.sized(10, 10) is double.parallel

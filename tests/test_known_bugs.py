@@ -395,7 +395,7 @@ def test_bug_17_padding_is_counted(monkeypatch):
 @pytest.mark.parametrize("parallel_from", [0, 1 << 62], ids=["parallel", "serial"])
 def test_bug_18_ties_go_to_another_than_the_lowest_index(parallel_from, monkeypatch):
     """Every token twice, and points half-way between two."""
-    monkeypatch.setattr(nearest_module, "PARALLEL_FROM", parallel_from)
+    monkeypatch.setattr(nearest_module, "PARALLEL_DIFFERENCES", parallel_from)
     tokens = np.tile(np.array([[4.0, 0], [0, 0], [2, 0]]), (2, 1))
     points = np.array([[4.0, 1], [0, 1], [2, 1], [1, 1], [3, 1]]).repeat(50, axis=0)
 
@@ -418,7 +418,7 @@ def test_bug_18_ties_go_to_another_than_the_lowest_index(parallel_from, monkeypa
 
 def test_bug_19_an_all_ones_upstream_gradient_sees_no_reversed_batch():
     """Why every gradient here is checked with a random one."""
-    layer = SimpleNamespace(**Linear(3, 4, rng(), np.float64).params)
+    layer = SimpleNamespace(**Linear(3, 4, rng=rng(), dtype=np.float64).params)
     _, cache = linear_forward(rng(1).normal(size=(5, 3)), layer.weight, layer.bias)
 
     def check(dout):

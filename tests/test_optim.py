@@ -104,3 +104,19 @@ def test_settings_out_of_range_are_refused(wrong):
 def test_a_parameter_that_cannot_be_changed_in_place_is_refused():
     with pytest.raises(ValueError, match="parameter weight must be C-contiguous"):
         Adam({"weight": np.ones((2, 3)).T})
+
+
+def test_extending_begins_new_averages_and_keeps_the_others():
+    """A parameter that comes later is moved as by a step whose m and v were zero until then."""
+    old, new = np.array([1.0]), np.array([1.0])
+    optimizer = Adam({"old": old}, 0.1)
+    optimizer.step({"old": np.ones(1)})
+    kept = optimizer.state["old"]["m"]
+    optimizer.extend({"old": old, "new": new})
+    assert optimizer.state["old"]["m"] is kept
+    assert kept == pytest.approx(0.1)
+    optimizer.step({"old": np.ones(1), "new": np.ones(1)})
+    assert optimizer.steps == 2
+    m, v = 0.1 / (1 - 0.9**2), 0.001 / (1 - 0.999**2)
+    assert new == pytest.approx(1 - 0.1 * m / v**0.5)
+    assert old == pytest.approx(0.8)

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from vqnp.layers.im2col import gather_windows
+from vqnp.fast.windows import gather_windows
 from vqnp.quantize.search import _search_rows
 
 SEARCH = """\
@@ -20,7 +20,8 @@ nearest(points, tokens)
 
 WINDOWS = """\
 import numpy as np
-from vqnp.layers.im2col import gather_windows, im2col
+from vqnp.fast.windows import gather_windows
+from vqnp.layers.im2col import im2col
 
 image = np.arange(1.0, 10).reshape(1, 3, 3, 1)
 im2col(image, kernel_size=2)

@@ -1,27 +1,56 @@
 """Losses: value and gradient side by side, so that the factor in one is seen in the other.
 
-Both are means over all N·D elements: value = Σ(a − b)² / (N·D), gradient = 2 (a − b) / (N·D).
+Both losses are means over all elements, of which there are n::
+
+    value = Σ(a − b)² / n        gradient = 2 (a − b) / n
 """
 
 import numpy as np
+from jaxtyping import Float
 
 from vqnp.jit import kernel
 from vqnp.validation import Array
 
+__all__ = ["commitment", "mse"]
 
-def mse(prediction: Array, target: Array) -> tuple[float, Array]:
-    """Return the mean squared error and its gradient with respect to ``prediction``; both arrays have one shape.
 
-    Raises ``ValueError`` when the shapes differ or the arrays are empty.
+def mse(
+    prediction: Float[np.ndarray, "..."], target: Float[np.ndarray, "..."]
+) -> tuple[float, Float[np.ndarray, "..."]]:
+    """Return the mean squared error and its gradient.
+
+    Parameters
+    ----------
+    prediction, target : float array, any shape
+        Two arrays of one shape.
+
+    Returns
+    -------
+    value : float
+        Σ(a − b)² / n, summed in float64.
+    gradient : array, shape and dtype of ``prediction``
+        2 (a − b) / n, the derivative with respect to ``prediction``.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ or the arrays are empty.
+
+    Example
+    -------
+    >>> value, gradient = mse(np.array([[1.0, 2.0]]), np.array([[1.0, 0.0]]))
+    >>> value, gradient.tolist()
+    (2.0, [[0.0, 2.0]])
     """
     if prediction.shape != target.shape or prediction.size == 0:
         raise ValueError(
-            f"prediction and target must have one shape and not be empty, got {prediction.shape} and {target.shape}"
+            "prediction and target must have one shape and not be empty, "
+            f"got {prediction.shape} and {target.shape}"
         )
     gradient = np.empty_like(prediction, order="C")
     scale = gradient.dtype.type(2 / gradient.size)
     total = _squared_error(prediction.ravel(), target.ravel(), gradient.reshape(-1), scale)
-    return total / gradient.size, gradient
+    return float(total / gradient.size), gradient
 
 
 @kernel
@@ -35,9 +64,35 @@ def _squared_error(prediction: Array, target: Array, gradient: Array, scale: flo
     return total
 
 
-def commitment(embeddings: Array, quantized: Array) -> tuple[float, Array]:
-    """Return the commitment loss ‖z − sg(token)‖² / (N·D) and its gradient with respect to the embeddings z.
+def commitment(
+    embeddings: Float[np.ndarray, "..."], quantized: Float[np.ndarray, "..."]
+) -> tuple[float, Float[np.ndarray, "..."]]:
+    """Return the commitment loss ‖z − sg(token)‖² / n and its gradient.
 
-    The stop-gradient sg keeps it from the tokens: it pulls each embedding to its token and never the other way.
+    The stop-gradient sg shields the tokens: the loss pulls each embedding to its token, and leaves
+    the token where it is.
+
+    Parameters
+    ----------
+    embeddings, quantized : float array, any shape
+        The embeddings z and the token of each.
+
+    Returns
+    -------
+    value : float
+        The loss, unweighted.
+    gradient : array, shape and dtype of ``embeddings``
+        Its derivative with respect to the embeddings.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ or the arrays are empty.
+
+    Example
+    -------
+    >>> value, gradient = commitment(np.array([[3.0]]), np.array([[1.0]]))
+    >>> value, gradient.tolist()
+    (4.0, [[4.0]])
     """
     return mse(embeddings, quantized)

@@ -1,11 +1,13 @@
-"""Adam (Kingma and Ba, 2015), its AMSGrad variant (Reddi et al., 2018) and AdamW (Loshchilov and Hutter, 2019).
+"""Adam (Kingma and Ba, 2015), AMSGrad (Reddi et al., 2018) and AdamW (Loshchilov and Hutter, 2019).
 
-With the gradient g of a parameter p at step t
+With the gradient g of a parameter p at step t::
 
-    m ← β₁ m + (1 − β₁) g        v ← β₂ v + (1 − β₂) g²        p ← p − η · (m / (1 − β₁ᵗ)) / (√(u / (1 − β₂ᵗ)) + ε)
+    m ← β₁ m + (1 − β₁) g
+    v ← β₂ v + (1 − β₂) g²
+    p ← p − η · (m / (1 − β₁ᵗ)) / (√(u / (1 − β₂ᵗ)) + ε)
 
-where u is v for Adam and the largest v so far for AMSGrad. AdamW first shrinks p ← (1 − ηλ) p: the decay does not pass through
-m and v, which is what *decoupled* means.
+Here u is v for Adam and the largest v so far for AMSGrad. AdamW first shrinks p ← (1 − ηλ) p. This
+decay is called *decoupled* because it does not pass through m and v.
 """
 
 from typing import Any
@@ -15,19 +17,29 @@ import numpy as np
 from vqnp.jit import kernel
 from vqnp.validation import Array
 
+__all__ = ["Adam", "AdamW", "adam_update", "adam_update_loop", "adam_update_numpy"]
+
 
 def adam_update_loop(
-    parameter: Array,
-    gradient: Array,
-    m: Array,
-    v: Array,
-    largest: Array,
-    amsgrad: bool,
-    factors: Array,
+    parameter: Array, gradient: Array, m: Array, v: Array, u: Array, amsgrad: bool, factors: Array
 ) -> None:
-    """One step for flat arrays, in place; the plain loop is the definition and, compiled, the fast version.
+    """Take one step in place; this loop is the definition and, compiled, the fast version.
 
-    ``factors`` are, in the parameter's dtype: β₁, 1 − β₁, β₂, 1 − β₂, 1 − ηλ, η / (1 − β₁ᵗ), √(1 − β₂ᵗ), ε.
+    Parameters
+    ----------
+    parameter, gradient, m, v, u : arrays (n,) of one dtype
+        The parameter, its gradient and its averages; u is read and changed only by AMSGrad.
+    amsgrad : bool
+        Whether u keeps the largest v.
+    factors : array (8,) of that dtype
+        β₁, 1 − β₁, β₂, 1 − β₂, 1 − ηλ, η / (1 − β₁ᵗ), √(1 − β₂ᵗ), ε.
+
+    Example
+    -------
+    >>> p, m, v = np.array([1.0]), np.zeros(1), np.zeros(1)
+    >>> adam_update_loop(p, np.array([2.0]), m, v, v, False, np.array([0, 1, 0, 1, 1, 0.5, 1, 0]))
+    >>> p
+    array([0.5])
     """
     beta1, rest1, beta2, rest2, shrink, rate, correction, epsilon = factors
     for i in range(parameter.size):
@@ -35,29 +47,31 @@ def adam_update_loop(
         v[i] = beta2 * v[i] + rest2 * (gradient[i] * gradient[i])
         second = v[i]
         if amsgrad:
-            largest[i] = max(largest[i], v[i])
-            second = largest[i]
+            u[i] = max(u[i], v[i])
+            second = u[i]
         parameter[i] = shrink * parameter[i] - rate * m[i] / (
             np.sqrt(second) / correction + epsilon
         )
 
 
 def adam_update_numpy(
-    parameter: Array,
-    gradient: Array,
-    m: Array,
-    v: Array,
-    largest: Array,
-    amsgrad: bool,
-    factors: Array,
+    parameter: Array, gradient: Array, m: Array, v: Array, u: Array, amsgrad: bool, factors: Array
 ) -> None:
-    """The same in NumPy."""
+    """Do the same as :func:`adam_update_loop` in NumPy, with the same arguments and bits.
+
+    Example
+    -------
+    >>> p, m, v = np.array([1.0]), np.zeros(1), np.zeros(1)
+    >>> adam_update_numpy(p, np.array([2.0]), m, v, v, False, np.array([0, 1, 0, 1, 1, 0.5, 1, 0]))
+    >>> p
+    array([0.5])
+    """
     beta1, rest1, beta2, rest2, shrink, rate, correction, epsilon = factors
     m[:] = beta1 * m + rest1 * gradient
     v[:] = beta2 * v + rest2 * (gradient * gradient)
     if amsgrad:
-        np.maximum(largest, v, out=largest)
-    second = largest if amsgrad else v
+        np.maximum(u, v, out=u)
+    second = u if amsgrad else v
     parameter[:] = shrink * parameter - rate * m / (np.sqrt(second) / correction + epsilon)
 
 
@@ -65,9 +79,42 @@ adam_update = kernel(adam_update_loop)
 
 
 class Adam:
-    """Adam over named parameter arrays, which it changes in place; with ``amsgrad`` the denominator never shrinks.
+    """Adam over named parameter arrays, which it changes in place.
 
-    ``state`` holds, under the parameter's name, m, v and (AMSGrad) the largest v, flat; ``steps`` is t.
+    Parameters
+    ----------
+    params : dict of str to array
+        The parameters, C-contiguous.
+    learning_rate : float
+        η, at least 0.
+    betas : pair of float
+        β₁ and β₂, in [0, 1).
+    epsilon : float
+        ε, which keeps the denominator from zero.
+    amsgrad : bool
+        Divide by the largest v so far, so that the denominator never shrinks.
+    weight_decay : float
+        λ, at least 0, decoupled.
+
+    Attributes
+    ----------
+    steps : int
+        t, the steps taken.
+    state : dict
+        Under each parameter's name its flat averages ``"m"``, ``"v"`` and, for AMSGrad,
+        ``"largest"``.
+
+    Raises
+    ------
+    ValueError
+        For a setting out of its range or a parameter that is not C-contiguous.
+
+    Example
+    -------
+    >>> params = {"weight": np.array([1.0, 1.0])}
+    >>> Adam(params, learning_rate=0.1).step({"weight": np.array([3.0, -0.5])})
+    >>> params["weight"].round(3)
+    array([0.9, 1.1])
     """
 
     def __init__(
@@ -85,38 +132,49 @@ class Adam:
                 "learning_rate and weight_decay must be at least 0 and betas in [0, 1), got "
                 f"{learning_rate}, {weight_decay} and {betas}"
             )
-        for name, value in params.items():
-            if not value.flags.c_contiguous:
-                raise ValueError(
-                    f"parameter {name} must be C-contiguous: it is changed in place, and a flat view of it is not"
-                )
-        self.params = params
         self.learning_rate, self.betas, self.epsilon = learning_rate, betas, epsilon
         self.amsgrad, self.weight_decay = amsgrad, weight_decay
         self.steps = 0
-        self.state = {name: self._fresh(value) for name, value in params.items()}
+        self.params: dict[str, Array] = {}
+        self.state: dict[str, dict[str, Array]] = {}
+        self.extend(params)
 
-    def _fresh(self, value: Array) -> dict[str, Array]:
+    def extend(self, params: dict[str, Array]) -> None:
+        """Hold ``params`` too; a name not held before begins with averages of zero.
+
+        Names held before keep their averages, and t goes on. So a quantizer may bring parameters in
+        the middle of a training. Raises ``ValueError`` for a parameter that is not C-contiguous.
+        """
+        for name, value in params.items():
+            if not value.flags.c_contiguous:
+                raise ValueError(
+                    f"parameter {name} must be C-contiguous, got strides {value.strides}: "
+                    "Adam changes it in place through a flat view"
+                )
         kinds = ("m", "v", "largest") if self.amsgrad else ("m", "v")
-        return {kind: np.zeros(value.size, value.dtype) for kind in kinds}
+        for name, value in params.items():
+            if name not in self.state:
+                self.state[name] = {kind: np.zeros(value.size, value.dtype) for kind in kinds}
+        self.params = self.params | params
 
     def step(self, gradients: dict[str, Array]) -> None:
-        """Change every parameter by its gradient; raises ``KeyError`` when one has none and ``ValueError`` for another shape."""
+        """Change every parameter by its gradient.
+
+        Raises ``KeyError`` for a missing gradient and ``ValueError`` for one of another shape.
+        """
         self.steps += 1
         factors = self._factors()
         for name, parameter in self.params.items():
             gradient = gradients[name]
             if gradient.shape != parameter.shape:
                 raise ValueError(
-                    f"the gradient of {name} must have shape {parameter.shape}, got {gradient.shape}"
+                    f"the gradient of {name} must have shape {parameter.shape}, "
+                    f"got {gradient.shape}"
                 )
-            state = self.state[name]
-            largest = state["largest"] if self.amsgrad else state["v"]
-            flat = gradient.ravel()
-            now = factors[parameter.dtype.char]
-            adam_update(
-                parameter.reshape(-1), flat, state["m"], state["v"], largest, self.amsgrad, now
-            )
+            m, v = self.state[name]["m"], self.state[name]["v"]
+            u = self.state[name]["largest"] if self.amsgrad else v
+            flat, now = parameter.reshape(-1), factors[parameter.dtype.char]
+            adam_update(flat, gradient.ravel(), m, v, u, self.amsgrad, now)
 
     def _factors(self) -> dict[Any, Array]:
         (beta1, beta2), rate = self.betas, self.learning_rate
@@ -128,7 +186,15 @@ class Adam:
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay, 0.01 unless given."""
+    """Adam with decoupled weight decay, 0.01 unless given; its other parameters are Adam's.
+
+    Example
+    -------
+    >>> params = {"weight": np.array([2.0])}
+    >>> AdamW(params, learning_rate=0.1, weight_decay=0.5).step({"weight": np.zeros(1)})
+    >>> params["weight"]
+    array([1.9])
+    """
 
     def __init__(
         self,

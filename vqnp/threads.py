@@ -1,7 +1,8 @@
-"""The one place that owns thread counts.
+"""All thread counts are set here.
 
-BLAS, and the OpenMP loops of scikit-learn, always run on one thread: the parallel work is in Numba's blocks, whose number and
-order do not depend on the number of threads, so the same seed gives the same bits on any machine width, and no two pools multiply.
+BLAS and the OpenMP loops of scikit-learn always run on one thread. The parallel work is in Numba's
+blocks. Their number and order do not depend on the number of threads. So the same seed gives the
+same bits on any machine, and one pool of threads never multiplies another.
 """
 
 import sys
@@ -15,21 +16,42 @@ from threadpoolctl import ThreadpoolController
 
 @lru_cache(maxsize=1)
 def _pools(modules: int) -> ThreadpoolController:
-    """Return the thread pools of the process. Looking for them takes a millisecond, so they are kept until more ``modules`` are loaded."""
+    """Return the thread pools of the process, as found when it had ``modules`` modules.
+
+    The search takes a millisecond, so its result is kept until more modules are loaded.
+    """
     return ThreadpoolController()
 
 
-_depth = 0  # how many limits are in force: within one, another costs next to nothing
+_depth = 0  # limits in force: within one, another costs next to nothing
 
 
 @contextmanager
 def limit(numba_threads: int | None = None) -> Iterator[None]:
-    """Hold BLAS and OpenMP to one thread, and Numba to ``numba_threads`` (default: leave it), inside the ``with``.
+    """Hold BLAS and OpenMP to one thread inside the ``with``.
 
-    As a decorator, ``@limit()``, it holds them while the function runs: whatever multiplies inside a parallel kernel needs that.
-    Raises ``ValueError`` when ``numba_threads`` is not between 1 and the number of threads Numba was started with.
+    As a decorator, ``@limit()``, it holds them while the function runs. A function that calls BLAS
+    inside a parallel kernel needs that.
+
+    Parameters
+    ----------
+    numba_threads : int, optional
+        Threads for Numba, between 1 and the number Numba was started with; unchanged by default.
+
+    Raises
+    ------
+    ValueError
+        For any other number of threads.
+
+    Example
+    -------
+    >>> import numba
+    >>> with limit(1):
+    ...     numba.get_num_threads()
+    1
     """
-    import scipy.linalg.cython_blas  # noqa: F401 (Numba's np.dot is SciPy's BLAS, which must be loaded to be held)
+    # Numba's np.dot is SciPy's BLAS. It must be loaded before it can be held.
+    import scipy.linalg.cython_blas  # noqa: F401
 
     global _depth
     before = numba.get_num_threads()

@@ -6,9 +6,9 @@ from vqnp.fast.correlate import (
     correlate,
     correlate_backward_input,
     correlate_backward_weight,
-    worth_threads,
+    multiplications,
 )
-from vqnp.layers.im2col import col2im_numpy, im2col_numpy, window
+from vqnp.layers.im2col import as_pairs, col2im_numpy, count_stops, im2col_numpy
 from vqnp.threads import limit
 
 
@@ -22,7 +22,7 @@ def one_thread():
 
 def three_products(x, weight, dout, stride, padding):
     return (
-        correlate(x, weight, stride, padding),
+        correlate(x, weight, dout.shape[1:3], stride, padding),
         correlate_backward_input(dout, weight, x.shape[1:3], stride, padding),
         correlate_backward_weight(x, dout, weight.shape[:2], stride, padding),
     )
@@ -60,8 +60,9 @@ def test_images_that_are_their_own_columns_and_others_that_only_seem_so(kernel, 
         rng.integers(-9, 10, shape).astype(np.float64) for shape in ((5, 3, 4, 2), (*kernel, 2, 3))
     )
     columns = im2col_numpy(x, kernel, stride, padding)
-    stride, padding = window(kernel, stride, padding)[1:]
-    out = correlate(x, weight, stride, padding)
+    stride, padding = as_pairs(kernel, stride, padding)[1:]
+    size = count_stops(x, kernel, stride, padding)
+    out = correlate(x, weight, size, stride, padding)
     rows, matrix = rng.integers(-9, 10, (len(columns), 3)).astype(np.float64), weight.reshape(-1, 3)
     _, dx, dweight = three_products(x, weight, rows.reshape(out.shape), stride, padding)
     np.testing.assert_array_equal(out.reshape(-1, 3), columns @ matrix)
@@ -78,7 +79,7 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
     shapes = (37, 9, 7, 4), (3, 3, 4, 5), (37, 9, 7, 5)
     arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
     alone = three_products(*arrays, (1, 1), (1, 1))
-    monkeypatch.setattr("vqnp.fast.correlate.PARALLEL_FROM", 0)
+    monkeypatch.setattr("vqnp.fast.correlate.PARALLEL_MULTIPLICATIONS", 0)
     for threads in (1, 2):
         with limit(threads):
             shared = three_products(*arrays, (1, 1), (1, 1))
@@ -86,7 +87,6 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
             np.testing.assert_array_equal(one, other)
 
 
-def test_only_large_products_are_worth_threads():
+def test_multiplications_are_those_of_the_matrix_product():
     weight = np.empty((3, 3, 4, 5))
-    assert not worth_threads(np.empty((1, 9, 7, 5)), weight)
-    assert worth_threads(np.empty((256, 9, 7, 5)), weight)  # 256 · 9 · 7 · 180 multiplications
+    assert multiplications(np.empty((2, 9, 7, 5)), weight) == (2 * 9 * 7) * (3 * 3 * 4) * 5

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vqnp.fast import screen
-from vqnp.fast.scores import CHUNK
-from vqnp.fast.screen import BLOCK, SPAN, screened_search
+from vqnp.fast.screen import CHUNK, POINTS_A_BLOCK, TOKENS_A_SPAN, screened_search
 from vqnp.quantize.search import nearest_numpy
 
 
@@ -64,8 +63,8 @@ def test_one_token_thrown_far_out_does_not_matter():
     assert_same(points, tokens)
 
 
-@pytest.mark.parametrize("n", [1, BLOCK - 1, BLOCK, BLOCK + 1])
-@pytest.mark.parametrize("k", [1, CHUNK, BLOCK - 1, BLOCK + 1])
+@pytest.mark.parametrize("n", [1, POINTS_A_BLOCK - 1, POINTS_A_BLOCK, POINTS_A_BLOCK + 1])
+@pytest.mark.parametrize("k", [1, CHUNK, POINTS_A_BLOCK - 1, POINTS_A_BLOCK + 1])
 def test_blocks_that_are_not_full(n, k):
     rng = np.random.default_rng(n + k)
     assert_same(
@@ -89,7 +88,8 @@ def test_more_tokens_than_are_decided_on_at_once(dims):
     """On a lattice, where the lowest index among all spans has to win the ties."""
     rng = np.random.default_rng(0)
     points, tokens = (
-        rng.integers(-3, 4, (count, dims)).astype(np.float32) for count in (BLOCK + 7, 2 * SPAN + 5)
+        rng.integers(-3, 4, (count, dims)).astype(np.float32)
+        for count in (POINTS_A_BLOCK + 7, 2 * TOKENS_A_SPAN + 5)
     )
     assert_same(points, tokens)
 
@@ -98,7 +98,7 @@ def test_more_tokens_than_are_decided_on_at_once(dims):
 @pytest.mark.parametrize("dims", [3, 9])
 def test_no_token_is_left_out(dims):
     """Every token is itself looked for, and so every place in a chunk, a product and a span."""
-    tokens = np.random.default_rng(0).normal(size=(2 * SPAN + 5, dims)).astype(np.float32)
+    tokens = np.random.default_rng(0).normal(size=(2 * TOKENS_A_SPAN + 5, dims)).astype(np.float32)
     codes, distances = screened_search(tokens, tokens)
     np.testing.assert_array_equal(codes, np.arange(len(tokens)))
     assert not distances.any()

@@ -3,7 +3,12 @@ import numpy as np
 import pytest
 
 from vqnp.fast import correlate
-from vqnp.fast.winograd import applies, winograd, winograd_backward_input, winograd_backward_weight
+from vqnp.fast.winograd import (
+    winograd,
+    winograd_applies,
+    winograd_backward_input,
+    winograd_backward_weight,
+)
 from vqnp.layers import conv2d_backward, conv2d_forward, conv_transpose2d_forward
 from vqnp.layers.conv import (
     conv2d_backward_loop,
@@ -26,8 +31,8 @@ def arrays(batch, height, width, channels, outs, padding, dtype=np.float64):
 
 def three_products(x, weight, dout, padding):
     return (
-        winograd(x, weight, padding),
-        winograd_backward_input(dout, weight, padding),
+        winograd(x, weight, dout.shape[1:3], padding),
+        winograd_backward_input(dout, weight, x.shape[1:3], padding),
         winograd_backward_weight(x, dout, padding),
     )
 
@@ -100,7 +105,7 @@ def test_in_float32_it_is_about_as_accurate_as_im2col(monkeypatch):
     exact = products_of_conv2d(x, weight, dout)
     small = [array.astype(np.float32) for array in (x, weight, dout)]
     fast = products_of_conv2d(*small)
-    monkeypatch.setattr("vqnp.fast.winograd.CHANNELS", np.inf)
+    monkeypatch.setattr("vqnp.fast.winograd.WORTH_FROM_CHANNELS", np.inf)
     plain = products_of_conv2d(*small)
     for true, ours, theirs in zip(exact, fast, plain, strict=True):
         assert (ours != theirs).any()  # it was another way of computing it
@@ -140,5 +145,5 @@ def test_wide_3x3_convolutions_come_this_way(monkeypatch, product):
     ],
 )
 def test_all_others_go_through_im2col(kernel_size, channels, stride, padding):
-    assert applies((3, 3), (48, 48), (1, 1), (2, 2))
-    assert not applies(kernel_size, channels, stride, padding)
+    assert winograd_applies((3, 3), (48, 48), (1, 1), (2, 2))
+    assert not winograd_applies(kernel_size, channels, stride, padding)

@@ -16,8 +16,10 @@ from vqnp.layers.conv_transpose import (
     ConvTranspose2d,
     conv_transpose2d_backward,
     conv_transpose2d_backward_loop,
+    conv_transpose2d_backward_numpy,
     conv_transpose2d_forward,
     conv_transpose2d_forward_loop,
+    conv_transpose2d_forward_numpy,
 )
 from vqnp.threads import limit
 
@@ -69,22 +71,39 @@ def assert_all_close(found, expected):
         np.testing.assert_allclose(one, other, rtol=0, atol=ROUND_OFF)
 
 
-@GEOMETRY
-def test_the_three_conv2d_agree(kernel, stride, padding):
-    arguments = (*operands(kernel, False), stride, padding)
-    loop, _ = run((conv2d_forward_loop, conv2d_backward_loop), *arguments)
-    numpy, _ = run((conv2d_forward_numpy, conv2d_backward_numpy), *arguments)
-    fast, _ = run(CONV, *arguments)
-    assert_all_close(numpy, loop)
-    assert_all_close(fast, loop)
+PLAIN = {  # the loop and NumPy
+    False: [
+        (conv2d_forward_loop, conv2d_backward_loop),
+        (conv2d_forward_numpy, conv2d_backward_numpy),
+    ],
+    True: [
+        (conv_transpose2d_forward_loop, conv_transpose2d_backward_loop),
+        (conv_transpose2d_forward_numpy, conv_transpose2d_backward_numpy),
+    ],
+}
 
 
+@pytest.mark.parametrize("functions", [*PLAIN[True], TRANSPOSED], ids=["loop", "numpy", "fast"])
+def test_two_pixels_stamp_the_kernel_by_hand(functions):
+    """Stride 1: the pixels 1 and 2 stamp (1, 10) as 1 10 · and · 2 20, and 5 is the bias."""
+    forward, backward = functions
+    x, weight = np.array([1.0, 2.0]).reshape(1, 1, 2, 1), np.array([1.0, 10]).reshape(1, 2, 1, 1)
+    out, cache = forward(x, weight, np.array([5.0]))
+    assert out.ravel().tolist() == [6, 17, 25]
+    dx, dweight, dbias = backward(np.array([1.0, 2, 3]).reshape(1, 1, 3, 1), cache)
+    assert dx.ravel().tolist() == [1 + 20, 2 + 30]
+    assert dweight.ravel().tolist() == [1 * 1 + 2 * 2, 2 * 1 + 3 * 2]
+    assert dbias.tolist() == [6]
+
+
+@LAYERS
 @GEOMETRY
-def test_the_two_conv_transpose2d_agree(kernel, stride, padding):
-    arguments = (*operands(kernel, True), stride, padding)
-    loop, _ = run((conv_transpose2d_forward_loop, conv_transpose2d_backward_loop), *arguments)
-    fast, _ = run(TRANSPOSED, *arguments)
-    assert_all_close(fast, loop)
+def test_loop_numpy_and_fast_agree(transposed, kernel, stride, padding):
+    arguments = (*operands(kernel, transposed), stride, padding)
+    fast, _ = run(TRANSPOSED if transposed else CONV, *arguments)
+    for plain in PLAIN[transposed]:
+        found, _ = run(plain, *arguments)
+        assert_all_close(found, fast)
 
 
 @LAYERS
@@ -282,9 +301,7 @@ def test_an_upstream_gradient_of_another_shape_or_dtype_is_refused(transposed):
 
 @pytest.mark.parametrize("layer_type", [Conv2d, ConvTranspose2d])
 def test_a_layer_calls_the_functions_with_its_own_parameters(layer_type):
-    layer = layer_type(
-        2, 3, (3, 2), np.random.default_rng(0), stride=(2, 1), padding=(0, 1), dtype=np.float64
-    )
+    layer = layer_type(2, 3, (3, 2), rng=0, stride=(2, 1), padding=(0, 1), dtype=np.float64)
     x = np.random.default_rng(1).normal(size=(2, 5, 4, 2))
     functions = CONV if layer_type is Conv2d else TRANSPOSED
     expected, dout = run(functions, x, layer.params["weight"], layer.params["bias"], (2, 1), (0, 1))
@@ -297,7 +314,7 @@ def test_a_layer_calls_the_functions_with_its_own_parameters(layer_type):
 @pytest.mark.parametrize("layer_type", [Conv2d, ConvTranspose2d])
 def test_parameters_start_uniform_in_the_range_pytorch_takes(layer_type):
     torch = pytest.importorskip("torch", reason="PyTorch's default is the range compared with")
-    ours = layer_type(24, 60, (4, 3), np.random.default_rng(0)).params
+    ours = layer_type(24, 60, (4, 3), rng=0).params
     theirs = getattr(torch.nn, layer_type.__name__)(24, 60, (4, 3))
     bound = ((24 if layer_type is Conv2d else 60) * 4 * 3) ** -0.5
     for array, tensor in ((ours["weight"], theirs.weight), (ours["bias"], theirs.bias)):
@@ -325,4 +342,4 @@ def test_parameters_start_uniform_in_the_range_pytorch_takes(layer_type):
 )
 def test_a_layer_without_size_is_refused(layer_type, arguments, message):
     with pytest.raises(ValueError, match=message):
-        layer_type(*arguments, np.random.default_rng(0))
+        layer_type(*arguments)

@@ -6,7 +6,16 @@ from gradients import assert_gradient
 
 from vqnp.layers import Linear, linear_backward, linear_forward
 
-module = sys.modules["vqnp.layers.linear"]
+module = sys.modules["vqnp.layers.layer"]
+
+
+def test_one_row_by_hand():
+    """y = 1·3 + 2·4 + 5 = 16; with dL/dy = 10 the gradients are 10 W, 10 x and 10."""
+    weight = np.array([[3.0], [4.0]])
+    out, cache = linear_forward(np.array([[1.0, 2.0]]), weight, np.array([5.0]))
+    assert out.tolist() == [[16]]
+    dx, dweight, dbias = linear_backward(np.array([[10.0]]), cache)
+    assert (dx.tolist(), dweight.tolist(), dbias.tolist()) == ([[30, 40]], [[10], [20]], [10])
 
 
 @pytest.mark.parametrize(
@@ -42,10 +51,10 @@ def test_bias_gradient_is_summed_in_float64():
 
 @pytest.mark.parametrize("parallel_from", [0, 1 << 62], ids=["parallel", "serial"])
 @pytest.mark.parametrize(
-    "rows", [module.BLOCK_ROWS + extra for extra in (-1, 0, 1)] + [2 * module.BLOCK_ROWS + 5]
+    "rows", [module.ROWS_A_BLOCK + extra for extra in (-1, 0, 1)] + [2 * module.ROWS_A_BLOCK + 5]
 )
 def test_bias_of_more_rows_than_are_summed_at_a_time(rows, parallel_from, monkeypatch):
-    monkeypatch.setattr(module, "PARALLEL_FROM", parallel_from)
+    monkeypatch.setattr(module, "PARALLEL_NUMBERS", parallel_from)
     rng = np.random.default_rng(rows)
     dout = rng.integers(-9, 10, (rows, 2)).astype(
         np.float32
@@ -58,7 +67,7 @@ def test_bias_of_more_rows_than_are_summed_at_a_time(rows, parallel_from, monkey
 
 
 def test_start_is_uniform_within_one_over_the_root_of_the_inputs():
-    layer = Linear(16, 4000, np.random.default_rng(0), np.float64)
+    layer = Linear(16, 4000, rng=0, dtype=np.float64)
     for values in layer.params.values():
         assert abs(values).max() <= 1 / 4
         assert abs(values).max() > 0.2499
@@ -68,7 +77,7 @@ def test_start_is_uniform_within_one_over_the_root_of_the_inputs():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_passes_through(dtype):
-    layer = Linear(3, 2, np.random.default_rng(0), dtype)
+    layer = Linear(3, 2, rng=0, dtype=dtype)
     out, cache = layer.forward(np.ones((4, 3), dtype))
     dx, gradients = layer.backward(np.ones_like(out), cache)
     assert {
@@ -87,10 +96,10 @@ def test_another_shape_is_refused(shape):
     with pytest.raises(
         ValueError, match=r"a linear layer of 3 inputs takes x of shape \(N, 3\), got \("
     ):
-        Linear(3, 2, np.random.default_rng(0)).forward(np.ones(shape, np.float32))
+        Linear(3, 2).forward(np.ones(shape, np.float32))
 
 
 def test_precisions_are_not_mixed_without_a_word():
-    layer = Linear(3, 2, np.random.default_rng(0), np.float32)
+    layer = Linear(3, 2, rng=0, dtype=np.float32)
     with pytest.raises(TypeError, match="float32 parameters takes x of that dtype, got float64"):
         layer.forward(np.ones((4, 3)))

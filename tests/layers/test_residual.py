@@ -16,7 +16,7 @@ def one_thread():
 
 
 def a_block(channels=3, hidden=2, seed=0):
-    return ResidualBlock(channels, hidden, np.random.default_rng(seed), dtype=np.float64)
+    return ResidualBlock(channels, hidden, rng=seed, dtype=np.float64)
 
 
 def images(seed=1):
@@ -40,7 +40,7 @@ def test_a_block_is_its_equation():
 def test_the_parameters_have_the_shapes_of_the_equation():
     shapes = {
         name: value.shape
-        for name, value in ResidualBlock(5, 2, np.random.default_rng(0)).params.items()
+        for name, value in ResidualBlock(5, 2, rng=0).params.items()
     }
     assert shapes == {
         "1.weight": (3, 3, 5, 2),
@@ -121,7 +121,7 @@ def test_forward_and_gradients_are_those_of_pytorch():
 
 def test_two_blocks_of_one_generator_have_weights_of_their_own():
     rng = np.random.default_rng(0)
-    first, second = ResidualBlock(3, 2, rng), ResidualBlock(3, 2, rng)
+    first, second = ResidualBlock(3, 2, rng=rng), ResidualBlock(3, 2, rng=rng)
     chain = Sequential(first, second)
     assert len(chain.params) == 8
     for name, value in first.params.items():
@@ -133,7 +133,7 @@ def test_two_blocks_of_one_generator_have_weights_of_their_own():
 
 def test_two_blocks_in_a_chain_have_gradients_of_their_own():
     rng = np.random.default_rng(0)
-    chain = Sequential(*(ResidualBlock(3, 2, rng, dtype=np.float64) for _ in range(2)))
+    chain = Sequential(*(ResidualBlock(3, 2, rng=rng, dtype=np.float64) for _ in range(2)))
     _, cache = chain.forward(images())
     _, gradients = chain.backward(images(seed=2), cache)
     assert gradients.keys() == chain.params.keys()
@@ -142,7 +142,7 @@ def test_two_blocks_in_a_chain_have_gradients_of_their_own():
 
 
 def test_float32_stays_float32():
-    block = ResidualBlock(3, 2, np.random.default_rng(0))
+    block = ResidualBlock(3, 2, rng=0)
     out, cache = block.forward(images().astype(np.float32))
     dx, gradients = block.backward(out, cache)
     assert {array.dtype for array in (out, dx, *gradients.values())} == {np.dtype(np.float32)}

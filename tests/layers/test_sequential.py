@@ -6,7 +6,8 @@ from vqnp.layers import Linear, ReLU, Sequential
 
 def chain():
     rng = np.random.default_rng(0)
-    return Sequential(Linear(3, 5, rng, np.float64), ReLU(), Linear(5, 2, rng, np.float64))
+    drawn = {"rng": rng, "dtype": np.float64}
+    return Sequential(Linear(3, 5, **drawn), ReLU(), Linear(5, 2, **drawn))
 
 
 def test_parameters_are_named_by_position_and_shared_with_the_layers():

@@ -9,25 +9,37 @@ from numba import config
 
 from vqnp import threads
 from vqnp.quantize.search import (
-    BLOCK,
-    SCREEN_FROM,
-    SEVERAL_POINTS,
-    SEVERAL_TOKENS,
+    POINTS_A_BLOCK,
+    SCREEN_FROM_COORDINATES,
+    PREPARE_FROM_POINTS,
+    PREPARE_FROM_TOKENS,
     nearest,
     nearest_loop,
     nearest_numpy,
 )
 
-module = sys.modules["vqnp.quantize.search"]  # in the package, the function has the module's name
+module = sys.modules["vqnp.quantize.search"]
 both_searches = pytest.mark.parametrize("parallel_from", [0, 1 << 62], ids=["parallel", "serial"])
 two_threads = pytest.mark.skipif(config.NUMBA_NUM_THREADS < 2, reason="there is one thread alone")
+
+
+@pytest.mark.parametrize("function", [nearest_loop, nearest_numpy, nearest])
+def test_four_points_worked_out_by_hand(function):
+    """Distances squared: from (0, 0) 1 and 25, from (1, 4) 16 and 4, from (3, 4) 20 and 0.
+
+    From (2, 2) both are 5, and the lower index wins.
+    """
+    tokens = np.array([[1.0, 0.0], [3.0, 4.0]])
+    codes, squared = function(np.array([[0.0, 0.0], [1.0, 4.0], [3.0, 4.0], [2.0, 2.0]]), tokens)
+    assert codes.tolist() == [0, 1, 1, 0]
+    assert squared.tolist() == [1, 4, 0, 5]
 
 
 @st.composite
 def problems(draw):
     """Points and tokens on a coarse grid, so that ties and duplicated tokens are common; every other row of a larger array."""
     n, k, dims = (
-        draw(st.integers(1, 2 * BLOCK + 3)),
+        draw(st.integers(1, 2 * POINTS_A_BLOCK + 3)),
         draw(st.integers(1, 9)),
         draw(st.integers(1, 4)),
     )
@@ -51,14 +63,16 @@ def test_three_searches_agree_to_the_last_bit(parallel_from, problem, block):
     expected = nearest_loop(*problem)
     assert_same_bits(nearest_numpy(*problem, block=block), expected)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PARALLEL_FROM", parallel_from)
+        patch.setattr(module, "PARALLEL_DIFFERENCES", parallel_from)
         assert_same_bits(nearest(*problem), expected)
 
 
 @both_searches
-@pytest.mark.parametrize("n", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5])
+@pytest.mark.parametrize(
+    "n", [1, POINTS_A_BLOCK - 1, POINTS_A_BLOCK, POINTS_A_BLOCK + 1, 3 * POINTS_A_BLOCK + 5]
+)
 def test_float_values_and_sizes_about_a_block(n, parallel_from, monkeypatch):
-    monkeypatch.setattr(module, "PARALLEL_FROM", parallel_from)
+    monkeypatch.setattr(module, "PARALLEL_DIFFERENCES", parallel_from)
     rng = np.random.default_rng(n)
     for dtype in (np.float32, np.float64):
         points, tokens = (
@@ -72,7 +86,7 @@ def test_float_values_and_sizes_about_a_block(n, parallel_from, monkeypatch):
 def test_answer_does_not_depend_on_the_block(block, monkeypatch):
     rng = np.random.default_rng(0)
     points, tokens = rng.normal(size=(23, 3)), rng.normal(size=(5, 3))
-    monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(module, "POINTS_A_BLOCK", block)
     for name in (
         "_search_rows",
         "_search_blocks",
@@ -80,14 +94,16 @@ def test_answer_does_not_depend_on_the_block(block, monkeypatch):
         monkeypatch.setattr(
             module, name, getattr(getattr(module, name), "py_func", getattr(module, name))
         )
-    monkeypatch.setattr(module, "PARALLEL_FROM", 0)
+    monkeypatch.setattr(module, "PARALLEL_DIFFERENCES", 0)
     assert_same_bits(module.nearest(points, tokens), nearest_loop(points, tokens))
 
 
 @pytest.mark.jit
 @pytest.mark.parametrize("dims", [1, 2, 8, 33])
-@pytest.mark.parametrize("n", [SEVERAL_POINTS - 1, SEVERAL_POINTS])
-@pytest.mark.parametrize("k", [SEVERAL_TOKENS - 1, SEVERAL_TOKENS + 1, SCREEN_FROM // 8])
+@pytest.mark.parametrize("n", [PREPARE_FROM_POINTS - 1, PREPARE_FROM_POINTS])
+@pytest.mark.parametrize(
+    "k", [PREPARE_FROM_TOKENS - 1, PREPARE_FROM_TOKENS + 1, SCREEN_FROM_COORDINATES // 8]
+)
 def test_whichever_search_is_chosen_the_answer_is_the_same(n, k, dims):
     rng = np.random.default_rng(n + k)
     points, tokens = (
@@ -108,7 +124,7 @@ def test_any_memory_order(turn):
 @both_searches
 @pytest.mark.parametrize("dims", [1, 3])
 def test_lowest_index_wins_a_tie(dims, parallel_from, monkeypatch):
-    monkeypatch.setattr(module, "PARALLEL_FROM", parallel_from)
+    monkeypatch.setattr(module, "PARALLEL_DIFFERENCES", parallel_from)
     tokens = np.tile(
         np.array([[5.0], [1.0], [-1.0]]), (4, dims)
     )  # every token four times; 0 lies between two of them
@@ -119,9 +135,12 @@ def test_lowest_index_wins_a_tie(dims, parallel_from, monkeypatch):
 
 @two_threads
 def test_answer_does_not_depend_on_the_threads(monkeypatch):
-    monkeypatch.setattr(module, "PARALLEL_FROM", 0)
+    monkeypatch.setattr(module, "PARALLEL_DIFFERENCES", 0)
     rng = np.random.default_rng(0)
-    points, tokens = rng.normal(size=(10 * BLOCK + 3, 3)).round(1), rng.normal(size=(6, 3)).round(1)
+    points, tokens = (
+        rng.normal(size=(10 * POINTS_A_BLOCK + 3, 3)).round(1),
+        rng.normal(size=(6, 3)).round(1),
+    )
     answers = []
     for number in (1, 2):
         with threads.limit(number):

@@ -95,7 +95,7 @@ def layer(forward, backward):
 
 def residual_layers(x, blocks):
     made = [
-        ResidualBlock(x.shape[3], block["wide"].shape[3], np.random.default_rng(0), x.dtype)
+        ResidualBlock(x.shape[3], block["wide"].shape[3], dtype=x.dtype)
         for block in blocks
     ]
     for one, block in zip(made, blocks, strict=True):

@@ -252,7 +252,7 @@ def test_one_token_works_and_more_tokens_than_data_warn():
 @pytest.mark.parametrize("parallel_from", [0, 1 << 16])
 def test_same_seed_same_bits_for_one_and_two_threads(parallel_from, monkeypatch):
     monkeypatch.setattr("vqnp.quantize.ema.PARALLEL_COORDINATES", parallel_from)
-    monkeypatch.setattr(sys.modules["vqnp.quantize.search"], "PARALLEL_FROM", parallel_from)
+    monkeypatch.setattr(sys.modules["vqnp.quantize.search"], "PARALLEL_DIFFERENCES", parallel_from)
     runs = []
     for number in (1, 2):
         with threads.limit(number):

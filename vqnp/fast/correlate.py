@@ -6,50 +6,56 @@ A convolution, the gradient of its input and the gradient of its weight are each
     dx      = col2im(dout @ weightᵀ)         (B·Ho·Wo, O) @ (O, kh·kw·C)
     dweight = im2col(x)ᵀ @ dout              (kh·kw·C, B·Ho·Wo) @ (B·Ho·Wo, O)
 
-The columns of a whole batch can be kh·kw times the size of the input. Those of a few images are multiplied while they are
-still in the cache, and the memory in use does not grow with the batch; nor are they kept for the backward pass, for which
-copying them again costs little beside the product.
+The columns of a whole batch can be kh·kw times the size of the input. Those of a few images are
+multiplied while they are still in the cache, so memory does not grow with the batch. The backward
+pass copies them again, because that costs little beside the product.
 
-BLAS runs on one thread (see threads.py) and the threads are Numba's. They share out a fixed number of parts of the batch,
-and the parts' sums for the weight are added in order, so any number of threads gives the same bits.
+BLAS runs on one thread (see threads.py); the threads are Numba's. They share a fixed number of
+parts of the batch. The parts' sums for the weight are added in order, so any number of threads
+gives the same bits.
+
+The functions equal the sums of ``conv2d_forward_loop`` and ``conv2d_backward_loop`` in
+layers/conv.py, up to rounding.
 """
 
 import numpy as np
 from numba import prange
 
 from vqnp import threads
-from vqnp.fast.winograd import applies, winograd, winograd_backward_input, winograd_backward_weight
-from vqnp.jit import both, kernel
-from vqnp.layers.im2col import (
+from vqnp.fast.winograd import (
+    winograd,
+    winograd_applies,
+    winograd_backward_input,
+    winograd_backward_weight,
+)
+from vqnp.fast.windows import (
     PARTS,
     Pair,
     as_rows,
-    count_stops,
     gather_windows,
-    in_runs,
+    flat_geometry,
     part_range,
     scatter_windows,
 )
+from vqnp.jit import both, kernel
 from vqnp.validation import Array
 
-PARALLEL_FROM = (
-    1 << 21
-)  # multiplications; a smaller product is over before a second thread has woken up
-BLOCK_ROWS = 512  # rows of columns multiplied at once: enough for BLAS to run at speed, few enough for the cache
+PARALLEL_MULTIPLICATIONS = 1 << 21
+# Rows of columns in one product: enough for BLAS to run at speed, few enough for the cache.
+ROWS_A_PRODUCT = 512
 
 
 @threads.limit()
-def correlate(x: Array, weight: Array, stride: Pair, padding: Pair) -> Array:
-    """Return the convolution without its bias, ``(B, Ho, Wo, C_out)``."""
+def correlate(x: Array, weight: Array, size: Pair, stride: Pair, padding: Pair) -> Array:
+    """Return the convolution ``(B, Ho, Wo, C_out)`` of ``size`` (Ho, Wo), without its bias."""
     kernel_size, channels = weight.shape[:2], weight.shape[2]
-    if applies(kernel_size, weight.shape[2:], stride, padding):
-        return winograd(x, weight, padding)
-    stops = count_stops(x, kernel_size, stride, padding)
-    step, margin, run = in_runs(channels, kernel_size, stride, padding)
-    out = np.empty((len(x), *stops, weight.shape[3]), x.dtype)
-    _correlate[worth_threads(out, weight)](
-        as_rows(x), as_matrix(weight), (kernel_size[0], run), step, margin, out
-    )
+    if winograd_applies(kernel_size, weight.shape[2:], stride, padding):
+        return winograd(x, weight, size, padding)
+    step, margin, run = flat_geometry(channels, kernel_size, stride, padding)
+    out = np.empty((len(x), *size, weight.shape[3]), x.dtype)
+    runs = kernel_size[0], run
+    multiply = _correlate.sized(multiplications(out, weight), PARALLEL_MULTIPLICATIONS)
+    multiply(as_rows(x), as_matrix(weight), runs, step, margin, out)
     return out
 
 
@@ -59,19 +65,13 @@ def correlate_backward_input(
 ) -> Array:
     """Return the gradient ``(B, H, W, C_in)`` of the convolution's input of ``size`` (H, W)."""
     kernel_size, channels = weight.shape[:2], weight.shape[2]
-    if applies(kernel_size, weight.shape[2:], stride, padding):
-        return winograd_backward_input(dout, weight, padding)
-    step, margin, run = in_runs(channels, kernel_size, stride, padding)
+    if winograd_applies(kernel_size, weight.shape[2:], stride, padding):
+        return winograd_backward_input(dout, weight, size, padding)
+    step, margin, run = flat_geometry(channels, kernel_size, stride, padding)
     dx = np.empty((len(dout), *size, channels), dout.dtype)
-    spread = worth_threads(dout, weight)
-    _backward_input[spread](
-        np.ascontiguousarray(dout),
-        as_matrix(weight),
-        (kernel_size[0], run),
-        step,
-        margin,
-        as_rows(dx),
-    )
+    dout, runs = np.ascontiguousarray(dout), (kernel_size[0], run)
+    multiply = _backward_input.sized(multiplications(dout, weight), PARALLEL_MULTIPLICATIONS)
+    multiply(dout, as_matrix(weight), runs, step, margin, as_rows(dx))
     return dx
 
 
@@ -81,19 +81,19 @@ def correlate_backward_weight(
 ) -> Array:
     """Return the gradient ``(kh, kw, C_in, C_out)`` of the convolution's weight."""
     channels_in, channels_out = x.shape[3], dout.shape[3]
-    if applies(kernel_size, (channels_in, channels_out), stride, padding):
+    if winograd_applies(kernel_size, (channels_in, channels_out), stride, padding):
         return winograd_backward_weight(x, dout, padding)
-    step, margin, run = in_runs(channels_in, kernel_size, stride, padding)
+    step, margin, run = flat_geometry(channels_in, kernel_size, stride, padding)
     sums = np.empty((PARTS, kernel_size[0] * run, channels_out), x.dtype)
-    _backward_weight[worth_threads(dout, sums[0])](
-        as_rows(x), np.ascontiguousarray(dout), (kernel_size[0], run), step, margin, sums
-    )
+    dout, runs = np.ascontiguousarray(dout), (kernel_size[0], run)
+    multiply = _backward_weight.sized(multiplications(dout, sums[0]), PARALLEL_MULTIPLICATIONS)
+    multiply(as_rows(x), dout, runs, step, margin, sums)
     return sums.sum(axis=0).reshape(*kernel_size, channels_in, channels_out)
 
 
-def worth_threads(out: Array, weight: Array) -> bool:
-    """Tell whether a product with an output, or an output's gradient, ``(B, Ho, Wo, C_out)`` is large enough for all threads."""
-    return out.size // out.shape[-1] * weight.size >= PARALLEL_FROM
+def multiplications(out: Array, weight: Array) -> int:
+    """Return the multiplications of a product with an output, or its gradient, ``(B, Ho, Wo, O)``."""
+    return out.size // out.shape[-1] * weight.size
 
 
 @both
@@ -112,9 +112,8 @@ def _correlate_part(
     first, last = part_range(part, len(images))
     for start in range(first, last, len(columns)):
         stop = min(start + len(columns), last)
-        gathered = gather_block(
-            images[start:stop], step, margin, padded, columns
-        )  # (n·Ho·Wo, kh·kw·C)
+        # (n·Ho·Wo, kh·kw·C)
+        gathered = gather_block(images[start:stop], step, margin, padded, columns)
         np.dot(gathered, weight, pixels(out[start:stop]))
 
 
@@ -160,9 +159,8 @@ def _backward_weight_part(
     first, last = part_range(part, len(images))
     for start in range(first, last, len(columns)):
         stop = min(start + len(columns), last)
-        gathered = gather_block(
-            images[start:stop], step, margin, padded, columns
-        )  # (n·Ho·Wo, kh·kw·C)
+        # (n·Ho·Wo, kh·kw·C)
+        gathered = gather_block(images[start:stop], step, margin, padded, columns)
         np.dot(gathered.T, pixels(dout[start:stop]), product)
         for i in range(len(total)):
             for j in range(total.shape[1]):
@@ -171,17 +169,20 @@ def _backward_weight_part(
 
 @kernel
 def workspace(images: Array, out: Array, runs: Pair, margin: Pair) -> tuple[Array, Array]:
-    """Return room for one padded image and for the columns ``(n, Ho, Wo, kh, kw·C)`` of the images multiplied at once."""
+    """Return room for one padded image and for columns ``(n, Ho, Wo, kh, kw·C)`` of n images."""
     batch, height, width = images.shape
     _, rows, cols, _ = out.shape
-    count = max(1, min(BLOCK_ROWS // (rows * cols), -(-batch // PARTS)))
+    count = max(1, min(ROWS_A_PRODUCT // (rows * cols), -(-batch // PARTS)))
     padded = np.zeros((height + 2 * margin[0], width + 2 * margin[1]), images.dtype)
     return padded, np.empty((count, rows, cols, runs[0], runs[1]), images.dtype)
 
 
 @kernel
 def gather_block(images: Array, step: Pair, margin: Pair, padded: Array, columns: Array) -> Array:
-    """Return the columns ``(n·Ho·Wo, kh·kw·C)`` of ``images`` ``(n, H, W·C)``, made in the room of ``columns`` unless they are there."""
+    """Return the columns ``(n·Ho·Wo, kh·kw·C)`` of ``images`` ``(n, H, W·C)``.
+
+    They are made in the room of ``columns`` unless the images are their own columns.
+    """
     if is_columns(images, columns, margin):
         return as_rows_of(images, columns)
     for b in range(len(images)):
@@ -191,7 +192,10 @@ def gather_block(images: Array, step: Pair, margin: Pair, padded: Array, columns
 
 @kernel
 def is_columns(images: Array, columns: Array, margin: Pair) -> bool:
-    """Tell whether ``images`` ``(n, H, W·C)`` are their own columns, as for a 1×1 kernel: windows side by side that miss nothing."""
+    """Tell whether im2col would copy every row unchanged, as for a 1×1 kernel.
+
+    That takes a kernel of height 1, no padding, and windows that tile the row.
+    """
     _, rows, cols, height, run = columns.shape
     return (
         margin == (0, 0)

@@ -1,12 +1,15 @@
-"""The same search for tokens of one dimension: on a line, sorting them makes it N log K.
+"""The search for tokens of one dimension: on a line, sorting them makes it N log K.
 
-A binary search finds the tokens on either side of a point, and one of them is nearest. Ties need care. In floating-point numbers
-(z − t)² is rounded, so that several tokens may be equally near, and the one of lowest index must win. But rounding is monotone:
-going outwards from the point on either side, the rounded distance never falls. So the ties of the least are the tokens next to
-the point, on the left and on the right, up to the first that is farther; all of them are looked at. Nearly always there are none.
-(Seen from 10⁸, all tokens between 0 and 1 are as near, in float32: then this is as slow as looking at every token, but no slower.)
+``line_search`` equals :func:`vqnp.quantize.search.nearest_loop`, to the last bit.
 
-Shapes: points ``(N, 1)``, tokens ``(K, 1)``; places, the tokens sorted without repetition ``(P,)``.
+A binary search finds the tokens on either side of a point, and one of them is nearest. Ties need
+care. In floating-point numbers (z − t)² is rounded, so several tokens may tie, and the lowest index
+must win. But rounding is monotone: outwards from the point, the rounded distance never falls. So
+the ties stand next to the point, on either side, up to the first token that is farther. All of them
+are checked; nearly always there are none. Worst case: from 10⁸, in float32, all tokens in [0, 1]
+tie. Every token is then checked, as in the plain loop.
+
+Shapes: points ``(N, 1)``, tokens ``(K, 1)``; places, the sorted distinct tokens, ``(P,)``.
 """
 
 import numpy as np
@@ -18,9 +21,8 @@ from vqnp.validation import Array
 
 def line_search(points: Array, tokens: Array) -> tuple[Array, Array]:
     """Return what ``nearest`` returns; needs a few copies of the tokens."""
-    places, indices = np.unique(
-        tokens[:, 0], return_index=True
-    )  # the first, so the lowest, index of each place
+    # The first, so the lowest, index of each place.
+    places, indices = np.unique(tokens[:, 0], return_index=True)
     codes = np.empty(len(points), np.int64)
     distances = np.empty(len(points), points.dtype)
     _search_all(points, places, indices, codes, distances)
@@ -39,7 +41,7 @@ def _search_all(
 def _search_one(point: float, places: Array, indices: Array) -> tuple[int, float]:
     right = np.searchsorted(places, point)
     left = right - 1
-    least = point * 0 + np.inf
+    least = np.inf  # a float64 holds the square of any dtype exactly
     if left >= 0:
         least = _square(point, places[left])
     if right < len(places):

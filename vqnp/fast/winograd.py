@@ -1,61 +1,68 @@
 """Winograd's convolution: a 3×3 kernel of stride 1 with four ninths of the multiplications that im2col needs.
 
-Take one row of pixels d and a filter of three taps g. Two neighboring outputs, y₀ = d₀g₀ + d₁g₁ + d₂g₂ and y₁ = d₁g₀ + d₂g₁ + d₃g₂, are
-six products as they stand, but four once pixels and taps have been added up the right way (Winograd, 1980; Lavin and Gray, "Fast
-algorithms for convolutional neural networks", 2015)::
+Take one row of pixels d and a filter of three taps g. Two neighboring outputs are
+y₀ = d₀g₀ + d₁g₁ + d₂g₂ and y₁ = d₁g₀ + d₂g₁ + d₃g₂: six products. Four are enough once pixels and
+taps have been added up the right way (Winograd, 1980; Lavin and Gray, "Fast algorithms for
+convolutional neural networks", 2015)::
 
     v = (d₀ − d₂,  d₁ + d₂,  d₂ − d₁,  d₁ − d₃)                        v = Bᵀ d
     u = (g₀,  (g₀ + g₁ + g₂)/2,  (g₀ − g₁ + g₂)/2,  g₂)                u = G g
     y = (u₀v₀ + u₁v₁ + u₂v₂,  u₁v₁ − u₂v₂ − u₃v₃)                      y = Aᵀ (u ⊙ v)
 
-Along both axes, a tile of 2×2 outputs takes 4·4 = 16 products in place of 36. With channels each of the 16 is a matrix product over all
-tiles, (tiles, C) @ (C, O), which is where BLAS comes in. The other sums have three terms at most, with factors of ±1 and ½, so that the
-result is about as accurate as that of im2col; its last bits differ. Where the outputs are odd in number, zeros fill the last tile.
+Along both axes, a tile of 2×2 outputs takes 4·4 = 16 products in place of 36. With channels, each of
+the 16 is a matrix product over all tiles, (tiles, C) @ (C, O), and BLAS does it. The other sums have
+at most three terms, with factors of ±1 and ½. So the result is about as accurate as that of im2col;
+its last bits differ. Where the outputs are odd in number, zeros fill the last tile.
 
-The gradient of the input is the same convolution, of ``dout`` with the kernel turned round and its channels exchanged. The weight's is
-the transpose of the three steps: du = vᵀ (A dout) summed over all tiles, and dg = Gᵀ du.
+The gradient of the input is the same convolution, of ``dout`` with the kernel turned round and its
+channels exchanged. The weight's gradient transposes the three steps: du = vᵀ (A dout), summed over
+all tiles, and dg = Gᵀ du.
 
-Shapes: x ``(B, H, W, C)``, weight ``(3, 3, C, O)``, out ``(B, Ho, Wo, O)``, u ``(16, C, O)``, v ``(16, tiles, C)``. The kernels see images
-as rows, ``(H, W·C)``, as those of im2col do.
+The functions equal ``conv2d_forward_loop`` and ``conv2d_backward_loop`` in layers/conv.py.
+
+Shapes: x ``(B, H, W, C)``, weight ``(3, 3, C, O)``, out ``(B, Ho, Wo, O)``, u ``(16, C, O)``,
+v ``(16, tiles, C)``. The kernels see images as rows, ``(H, W·C)``, as those of windows.py do.
 """
 
 import numpy as np
 from numba import prange
 
 from vqnp import threads
+from vqnp.fast.windows import PARTS, Pair, as_rows, part_range
 from vqnp.jit import kernel, parallel_kernel
-from vqnp.layers.im2col import PARTS, Pair, as_rows, count_stops, part_range
 from vqnp.validation import Array
 
-CHANNELS = 48  # with fewer, the sums before and after the products cost more than the products save
-TILES = 128  # multiplied at once: enough for BLAS to run at speed, few enough for the cache
+# With fewer channels, the sums around the products cost more than the products save.
+WORTH_FROM_CHANNELS = 48
+# Tiles of one product: enough for BLAS to run at speed, few enough for the cache.
+TILES_A_PRODUCT = 128
 G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 GG = np.kron(G, G)  # both axes at once, (16, 9)
 
 
-def applies(kernel_size: Pair, channels: Pair, stride: Pair, padding: Pair) -> bool:
-    """Tell whether a convolution is of the kind that is done here, with ``channels`` (in, out) enough for it to pay."""
+def winograd_applies(kernel_size: Pair, channels: Pair, stride: Pair, padding: Pair) -> bool:
+    """Tell whether this file does such a convolution, and ``channels`` (in, out) make it pay."""
     return (
         kernel_size == (3, 3)
         and stride == (1, 1)
         and max(padding) <= 2
-        and min(channels) >= CHANNELS
+        and min(channels) >= WORTH_FROM_CHANNELS
     )
 
 
 @threads.limit()
-def winograd(x: Array, weight: Array, padding: Pair) -> Array:
-    """Return the convolution without its bias, ``(B, Ho, Wo, O)``."""
-    out = np.empty((len(x), *count_stops(x, (3, 3), (1, 1), padding), weight.shape[3]), x.dtype)
+def winograd(x: Array, weight: Array, size: Pair, padding: Pair) -> Array:
+    """Return the convolution ``(B, Ho, Wo, O)`` of ``size`` (Ho, Wo), without its bias."""
+    out = np.empty((len(x), *size, weight.shape[3]), x.dtype)
     u = np.dot(GG.astype(x.dtype), weight.reshape(9, -1)).reshape(16, *weight.shape[2:])
     _convolve(as_rows(x), padding, u, out)
     return out
 
 
-def winograd_backward_input(dout: Array, weight: Array, padding: Pair) -> Array:
-    """Return the gradient ``(B, H, W, C)`` of the convolution's input."""
+def winograd_backward_input(dout: Array, weight: Array, size: Pair, padding: Pair) -> Array:
+    """Return the gradient ``(B, H, W, C)`` of the convolution's input of ``size`` (H, W)."""
     turned = weight[::-1, ::-1].transpose(0, 1, 3, 2)
-    return winograd(dout, turned, (2 - padding[0], 2 - padding[1]))
+    return winograd(dout, turned, size, (2 - padding[0], 2 - padding[1]))
 
 
 @threads.limit()
@@ -90,7 +97,10 @@ def _convolve_part(images: Array, padding: Pair, u: Array, out: Array) -> None:
 
 @parallel_kernel
 def _backward_weight(images: Array, padding: Pair, dout: Array, du: Array) -> None:
-    """Add vᵀ (A dout) to ``du``, some images at a time: the threads share those images first, then the 16 products."""
+    """Add vᵀ (A dout) to ``du``, some images at a time.
+
+    The threads share those images first, then the 16 products.
+    """
     channels, each = du.shape[1], count_tiles(dout)
     together, v, z = workspace(images, dout, du)
     for start in range(0, len(images), together):
@@ -111,17 +121,17 @@ def _add_product(v: Array, z: Array, total: Array) -> None:
 
 @kernel
 def workspace(images: Array, out: Array, u: Array) -> tuple[int, Array, Array]:
-    """Return how many images are multiplied at once, and room for their tiles on both sides, ``(16, tiles, C)`` and ``(16, tiles, O)``."""
+    """Return the images of one product, and room for their tiles, ``(16, tiles, C)`` and ``(…, O)``."""
     _, channels, outs = u.shape
     each = count_tiles(out)
-    together = min(max(1, TILES // each), max(1, len(images)))
+    together = min(max(1, TILES_A_PRODUCT // each), max(1, len(images)))
     tiles = together * each
     return together, np.empty((16, tiles, channels), u.dtype), np.empty((16, tiles, outs), u.dtype)
 
 
 @kernel
 def count_tiles(out: Array) -> int:
-    """Return how many tiles of 2×2 cover an image of ``out`` ``(B, Ho, Wo, O)``."""
+    """Return the number of 2×2 tiles that cover an image of ``out`` ``(B, Ho, Wo, O)``."""
     return ((out.shape[1] + 1) // 2) * ((out.shape[2] + 1) // 2)
 
 
@@ -129,7 +139,10 @@ def count_tiles(out: Array) -> int:
 def tile_image(
     image: Array, channels: int, padding: Pair, out: Array, v: Array, first: int
 ) -> None:
-    """Write Bᵀ d B of each window of ``image`` ``(H, W·C)`` that a tile of ``out`` ``(Ho, Wo, O)`` sees into ``v``, from ``first`` on."""
+    """Write Bᵀ d B of the window of ``image`` ``(H, W·C)`` under each tile of ``out`` into ``v``.
+
+    The first tile goes to ``v[:, first]``; ``out`` is ``(Ho, Wo, O)``.
+    """
     rows, cols = (out.shape[0] + 1) // 2, (out.shape[1] + 1) // 2  # of tiles
     padded = pad(image, padding[0], padding[1] * channels, 2 * rows + 2, (2 * cols + 2) * channels)
     mixed = np.empty((4, padded.shape[1]), image.dtype)
@@ -142,10 +155,8 @@ def tile_image(
         for x in range(cols):
             left, tile = 2 * x * channels, first + y * cols + x
             for i in range(4):
-                m0, m1 = (
-                    mixed[i, left : left + channels],
-                    mixed[i, left + channels : left + 2 * channels],
-                )
+                m0 = mixed[i, left : left + channels]
+                m1 = mixed[i, left + channels : left + 2 * channels]
                 m2 = mixed[i, left + 2 * channels : left + 3 * channels]
                 m3 = mixed[i, left + 3 * channels : left + 4 * channels]
                 subtract(m0, m2, v[4 * i, tile])
@@ -167,19 +178,15 @@ def pad(image: Array, top: int, left: int, height: int, width: int) -> Array:
 
 @kernel
 def untile_output(products: Array, first: int, out: Array) -> None:
-    """Write y = Aᵀ (u ⊙ v) A of the tiles from ``first`` on, ``(16, tiles, O)``, into their places in ``out`` ``(Ho, Wo, O)``."""
+    """Write y = Aᵀ (u ⊙ v) A of the tiles ``(16, tiles, O)``, from ``first`` on, into ``out``."""
     rows, cols, outs = out.shape
     mixed = np.empty((2, 4, outs), out.dtype)
     tile = first
     for y in range(0, rows, 2):
         for x in range(0, cols, 2):
             for j in range(4):
-                p0, p1, p2, p3 = (
-                    products[j, tile],
-                    products[4 + j, tile],
-                    products[8 + j, tile],
-                    products[12 + j, tile],
-                )
+                p0, p1 = products[j, tile], products[4 + j, tile]
+                p2, p3 = products[8 + j, tile], products[12 + j, tile]
                 add_three(p0, p1, p2, mixed[0, j])
                 subtract_two(p1, p2, p3, mixed[1, j])
             for i in range(min(2, rows - y)):
@@ -192,7 +199,7 @@ def untile_output(products: Array, first: int, out: Array) -> None:
 
 @kernel
 def tile_gradient(dout: Array, z: Array, first: int) -> None:
-    """Write A dy Aᵀ of each tile of ``dout`` ``(Ho, Wo, O)`` into ``z`` ``(16, tiles, O)``, from ``first`` on."""
+    """Write A dy Aᵀ of each tile of ``dout`` into ``z`` ``(16, tiles, O)``, from ``first`` on."""
     rows, cols, outs = dout.shape
     zero = np.zeros(outs, dout.dtype)
     mixed = np.empty((4, 2, outs), dout.dtype)
@@ -218,7 +225,7 @@ def tile_gradient(dout: Array, z: Array, first: int) -> None:
 
 @kernel
 def add(a: Array, b: Array, out: Array) -> None:
-    """Write a + b; over plain runs with one result, so that the loop vectorises."""
+    """Write a + b; over plain runs with one result, so that the loop vectorizes."""
     for k in range(len(out)):
         out[k] = a[k] + b[k]
 

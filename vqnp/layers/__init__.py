@@ -1,4 +1,8 @@
-"""Layers by hand: each is a pair of pure functions, forward and backward, and a thin class that owns the parameters."""
+"""Layers by hand: pairs of pure functions, and thin classes that own the parameters.
+
+Every ``name_forward(x, …)`` returns the output and a cache, and ``name_backward(dout, cache)``
+returns the gradients. Images are channels-last, ``(B, H, W, C)``; rows are ``(N, D)``.
+"""
 
 from vqnp.layers.conv import Conv2d, conv2d_backward, conv2d_forward
 from vqnp.layers.conv_transpose import (
@@ -6,7 +10,8 @@ from vqnp.layers.conv_transpose import (
     conv_transpose2d_backward,
     conv_transpose2d_forward,
 )
-from vqnp.layers.layer import Layer
+from vqnp.layers.im2col import col2im, im2col
+from vqnp.layers.layer import Layer, layer_from_json
 from vqnp.layers.linear import Linear, linear_backward, linear_forward
 from vqnp.layers.relu import ReLU, relu_backward, relu_forward
 from vqnp.layers.residual import ResidualBlock
@@ -20,10 +25,13 @@ __all__ = [
     "ReLU",
     "ResidualBlock",
     "Sequential",
+    "col2im",
     "conv2d_backward",
     "conv2d_forward",
     "conv_transpose2d_backward",
     "conv_transpose2d_forward",
+    "im2col",
+    "layer_from_json",
     "linear_backward",
     "linear_forward",
     "relu_backward",

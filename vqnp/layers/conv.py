@@ -1,57 +1,59 @@
 """The convolution: each output pixel is a linear map of the window of input pixels under the kernel.
 
-With ``taps`` naming every (stop, tap, pixel) of a kernel's walk over the images (see im2col.py), it is one sum, and its
-derivatives are that sum seen from the input and from the weight::
+``taps`` names every (stop, tap, pixel) of a kernel's walk over the images (see im2col.py). With it,
+a convolution is one sum, and its derivatives are that sum seen from the input and the weight::
 
     out[stop]     = Σ  x[pixel] weight[tap]  + bias
     dx[pixel]     = Σ  dout[stop] weight[tap]ᵀ
     dweight[tap]  = Σ  x[pixel]ᵀ dout[stop]
 
-Shapes: x ``(B, H, W, C_in)``, weight ``(kh, kw, C_in, C_out)``, bias ``(C_out,)``, out ``(B, Ho, Wo, C_out)`` with
-Ho = (H + 2·padding - kh) // stride + 1, and Wo likewise.
+Shapes: x ``(B, H, W, C_in)``, weight ``(kh, kw, C_in, C_out)``, bias ``(C_out,)``, out
+``(B, Ho, Wo, C_out)`` with Ho = (H + 2·padding - kh) // stride + 1, and Wo likewise.
 """
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from vqnp.fast.correlate import (
-    as_matrix,
     correlate,
     correlate_backward_input,
     correlate_backward_weight,
 )
 from vqnp.layers.im2col import (
     Pair,
+    Size,
+    as_pairs,
     col2im_numpy,
     count_stops,
     im2col_numpy,
     require_images,
     taps,
-    window,
 )
-from vqnp.layers.layer import Array, Cache, Gradients
-from vqnp.layers.linear import add_bias, sum_rows, uniform_start
+from vqnp.layers.layer import Array, Cache, Gradients, Layer, add_bias, sum_rows, uniform_start
 from vqnp.validation import require_integer
+
+__all__ = ["Conv2d", "conv2d_backward", "conv2d_forward"]
 
 LAYOUT = ("kh", "kw", "C_in", "C_out")
 
 
 def conv2d_forward_loop(
-    x: Array, weight: Array, bias: Array, stride: int | Pair = 1, padding: int | Pair = 0
+    x: Array, weight: Array, bias: Array, stride: Size = 1, padding: Size = 0
 ) -> tuple[Array, Cache]:
-    """The definition of :func:`conv2d_forward`."""
-    kernel_size, stride, padding = window(weight.shape[:2], stride, padding)
-    out = np.zeros(
-        (len(x), *count_stops(x, kernel_size, stride, padding), weight.shape[3]), x.dtype
-    )
+    """Define :func:`conv2d_forward` by a loop over every tap of every stop."""
+    kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
+    stops = count_stops(x, kernel_size, stride, padding)
+    out = np.zeros((len(x), *stops, weight.shape[3]), x.dtype)
     for stop, tap, pixel in taps(x, kernel_size, stride, padding):
         out[stop] += x[pixel] @ weight[tap]
     return out + bias, (x, weight, stride, padding)
 
 
 def conv2d_backward_loop(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
-    """The definition of :func:`conv2d_backward`."""
+    """Define :func:`conv2d_backward` by the same walk."""
     x, weight, stride, padding = cache
     dx, dweight = np.zeros_like(x), np.zeros_like(weight)
     for stop, tap, pixel in taps(x, weight.shape[:2], stride, padding):
@@ -61,50 +63,106 @@ def conv2d_backward_loop(dout: Array, cache: Cache) -> tuple[Array, Array, Array
 
 
 def conv2d_forward_numpy(
-    x: Array, weight: Array, bias: Array, stride: int | Pair = 1, padding: int | Pair = 0
+    x: Array, weight: Array, bias: Array, stride: Size = 1, padding: Size = 0
 ) -> tuple[Array, Cache]:
-    """:func:`conv2d_forward` in NumPy: the columns of the whole batch, one matrix product."""
-    kernel_size, stride, padding = window(weight.shape[:2], stride, padding)
+    """Do :func:`conv2d_forward` in NumPy: the columns of the whole batch, one matrix product."""
+    kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
+    stops = count_stops(x, kernel_size, stride, padding)
     columns = im2col_numpy(x, kernel_size, stride, padding)  # (B·Ho·Wo, kh·kw·C_in)
-    out = columns @ as_matrix(weight) + bias
-    return out.reshape(len(x), *count_stops(x, kernel_size, stride, padding), -1), (
-        x,
-        weight,
-        stride,
-        padding,
-    )
+    out = columns @ weight.reshape(-1, weight.shape[3]) + bias
+    return out.reshape(len(x), *stops, -1), (x, weight, stride, padding)
 
 
 def conv2d_backward_numpy(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
-    """:func:`conv2d_backward` in NumPy: the linear layer's gradients, and col2im to bring dx back to pixels."""
+    """Do :func:`conv2d_backward` in NumPy: the linear layer's gradients, then col2im for dx."""
     x, weight, stride, padding = cache
     columns = im2col_numpy(x, weight.shape[:2], stride, padding)
     dout = dout.reshape(-1, dout.shape[3])  # (B·Ho·Wo, C_out)
-    dx = col2im_numpy(dout @ as_matrix(weight).T, x.shape, weight.shape[:2], stride, padding)
+    dcolumns = dout @ weight.reshape(-1, weight.shape[3]).T  # (B·Ho·Wo, kh·kw·C_in)
+    dx = col2im_numpy(dcolumns, x.shape, weight.shape[:2], stride, padding)
     return dx, (columns.T @ dout).reshape(weight.shape), dout.sum(axis=0)
 
 
 def conv2d_forward(
-    x: Array, weight: Array, bias: Array, stride: int | Pair = 1, padding: int | Pair = 0
-) -> tuple[Array, Cache]:
-    """Return the convolution ``(B, Ho, Wo, C_out)`` of ``x`` ``(B, H, W, C_in)`` and the cache.
+    x: Float[np.ndarray, "B H W I"],
+    weight: Float[np.ndarray, "kh kw I O"],
+    bias: Float[np.ndarray, " O"],
+    stride: Size = 1,
+    padding: Size = 0,
+) -> tuple[Float[np.ndarray, "B Ho Wo O"], Cache]:
+    """Return the convolution of ``x`` with ``weight``, plus ``bias``, and the cache.
 
-    ``weight`` is ``(kh, kw, C_in, C_out)``, ``bias`` ``(C_out,)``; stride and padding are integers or ``(height, width)``
-    pairs. The cache keeps the input, for the weight's gradient, and the weight, for the input's. Raises ``TypeError`` for
-    another dtype than float32 or float64 or a mixture of both, and ``ValueError`` for another rank, channels that do not
-    match, a stride below 1, a negative padding, or a kernel larger than the padded images.
+    Parameters
+    ----------
+    x : float32 or float64 array (B, H, W, C_in)
+        The images.
+    weight : array (kh, kw, C_in, C_out), dtype of ``x``
+        The kernel.
+    bias : array (C_out,), dtype of ``x``
+        One number a channel.
+    stride, padding : int or (height, width)
+        In pixels.
+
+    Returns
+    -------
+    out : array (B, Ho, Wo, C_out)
+        With Ho = (H + 2·padding - kh) // stride + 1, and Wo likewise.
+    cache
+        The input, for the weight's gradient, and the weight, for the input's.
+
+    Raises
+    ------
+    TypeError
+        For another dtype than float32 or float64, or a mixture of both.
+    ValueError
+        For another rank, channels that do not match, a stride below 1, a negative padding, or a
+        kernel larger than the padded images.
+
+    Example
+    -------
+    >>> x, ones = np.arange(9.0).reshape(1, 3, 3, 1), np.ones((2, 2, 1, 1))
+    >>> conv2d_forward(x, ones, np.zeros(1))[0][0, :, :, 0]  # each window's sum
+    array([[ 8., 12.],
+           [20., 24.]])
     """
     require_operands(x, weight, bias)
-    _, stride, padding = window(weight.shape[:2], stride, padding)
-    out = correlate(x, weight, stride, padding)
+    kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
+    stops = count_stops(x, kernel_size, stride, padding)
+    out = correlate(x, weight, stops, stride, padding)
     add_bias(out.reshape(-1, len(bias)), bias)
     return out, (x, weight, stride, padding)
 
 
-def conv2d_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
-    """Return the gradients of input, weight and bias, of their shapes, for ``dout`` ``(B, Ho, Wo, C_out)``.
+def conv2d_backward(
+    dout: Float[np.ndarray, "B Ho Wo O"], cache: Cache
+) -> tuple[Float[np.ndarray, "B H W I"], Float[np.ndarray, "kh kw I O"], Float[np.ndarray, " O"]]:
+    """Return the gradients of the input, the weight and the bias.
 
-    Raises ``ValueError`` or ``TypeError`` for ``dout`` of another shape or dtype than the output's.
+    Parameters
+    ----------
+    dout : array (B, Ho, Wo, C_out), dtype of the output
+        The gradient of the output.
+    cache
+        As ``conv2d_forward`` returned it.
+
+    Returns
+    -------
+    dx, dweight, dbias : arrays (B, H, W, C_in), (kh, kw, C_in, C_out), (C_out,)
+        Of the dtype of ``dout``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For ``dout`` of another shape or dtype than the output's.
+
+    Example
+    -------
+    >>> x, ones = np.arange(9.0).reshape(1, 3, 3, 1), np.ones((2, 2, 1, 1))
+    >>> out, cache = conv2d_forward(x, ones, np.zeros(1))
+    >>> conv2d_backward(np.ones_like(out), cache)[0][0, :, :, 0]  # how many windows saw a pixel
+    array([[1., 2., 1.],
+           [2., 4., 2.],
+           [1., 2., 1.]])
     """
     x, weight, stride, padding = cache
     stops = count_stops(x, weight.shape[:2], stride, padding)
@@ -114,33 +172,46 @@ def conv2d_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
     return dx, dweight, sum_rows(np.ascontiguousarray(dout).reshape(-1, dout.shape[3]))
 
 
-class Conv2d:
-    """Owns a weight ``(kh, kw, in_channels, out_channels)`` and a bias ``(out_channels,)``.
+@dataclass(eq=False, repr=False)
+class Conv2d(Layer):
+    """A convolution that owns its weight ``(kh, kw, C_in, C_out)`` and bias ``(C_out,)``.
 
-    Both start uniform in ±1/sqrt(fan-in); the fan-in is in_channels·kh·kw.
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        C_in and C_out.
+    kernel_size, stride, padding : int or (height, width)
+        In pixels.
+    rng : int or numpy.random.Generator
+        Weight and bias are drawn from it, uniform in ±1/sqrt(C_in·kh·kw).
+    dtype : dtype
+        float32, or float64 to check gradients.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a size that is no integer or too small.
+
+    Example
+    -------
+    >>> layer = Conv2d(3, 64, 4, stride=2, padding=1, rng=0)
+    >>> layer, layer.forward(np.ones((1, 8, 8, 3), np.float32))[0].shape
+    (Conv2d(3, 64, 4, stride=2, padding=1), (1, 4, 4, 64))
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | Pair,
-        rng: np.random.Generator,
-        stride: int | Pair = 1,
-        padding: int | Pair = 0,
-        dtype: Any = np.float32,
-    ) -> None:
-        (height, width), self.stride, self.padding = window(kernel_size, stride, padding)
-        require_integer(in_channels, "in_channels", least=1)
-        require_integer(out_channels, "out_channels", least=1)
-        shape, fan_in = (height, width, in_channels, out_channels), in_channels * height * width
-        self.params = uniform_start(shape, out_channels, fan_in, rng, dtype)
+    in_channels: int
+    out_channels: int
+    kernel_size: Size
+    _: KW_ONLY
+    stride: Size = 1
+    padding: Size = 0
+
+    def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
+        return start_kernel(self, (self.in_channels, self.out_channels), rng, dtype)
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
-        """Map ``(B, H, W, in_channels)`` to ``(B, Ho, Wo, out_channels)``; raises as :func:`conv2d_forward` does."""
-        return conv2d_forward(
-            x, self.params["weight"], self.params["bias"], self.stride, self.padding
-        )
+        """Map ``(B, H, W, C_in)`` to ``(B, Ho, Wo, C_out)``; raises as the function does."""
+        return conv2d_forward(x, **self.params, stride=self.stride, padding=self.padding)
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of the input and, by parameter name, of the weight and the bias."""
@@ -148,15 +219,30 @@ class Conv2d:
         return dx, {"weight": dweight, "bias": dbias}
 
 
+def start_kernel(
+    layer: Any, channels: Pair, rng: np.random.Generator, dtype: Any
+) -> dict[str, Array]:
+    """Return a weight ``(kh, kw, *channels)`` and a bias for a convolution, once its sizes are known.
+
+    Both are uniform in ±1/sqrt(channels[0]·kh·kw).
+    """
+    (height, width), _, _ = as_pairs(layer.kernel_size, layer.stride, layer.padding)
+    outputs = require_integer(layer.out_channels, "out_channels", least=1)
+    require_integer(layer.in_channels, "in_channels", least=1)
+    fan_in = channels[0] * height * width
+    return uniform_start((height, width, *channels), outputs, fan_in, rng, dtype)
+
+
 def require_operands(
     x: Array, weight: Array, bias: Array, layout: tuple[str, ...] = LAYOUT
 ) -> None:
-    """Raise ``TypeError`` or ``ValueError`` unless x, weight and bias fit together, the weight's axes being ``layout``."""
+    """Raise unless x, weight and bias fit together; ``layout`` names the weight's axes."""
     require_images(x, "x")
     sizes = dict(zip(layout, weight.shape, strict=False))
     if weight.ndim != 4 or sizes["C_in"] != x.shape[3]:
         raise ValueError(
-            f"weight must have shape ({', '.join(layout)}) with C_in = {x.shape[3]} as in x {x.shape}, got {weight.shape}"
+            f"weight must have shape ({', '.join(layout)}) with C_in = {x.shape[3]} "
+            f"as in x {x.shape}, got {weight.shape}"
         )
     if bias.shape != (sizes["C_out"],):
         raise ValueError(f"bias must have shape ({sizes['C_out']},), got {bias.shape}")
@@ -166,7 +252,7 @@ def require_operands(
 
 
 def require_gradient(dout: Array, shape: tuple[int, ...], dtype: Any) -> None:
-    """Raise ``ValueError`` or ``TypeError`` unless ``dout`` has the shape and the dtype of the output."""
+    """Raise ``ValueError`` or ``TypeError`` unless ``dout`` has the shape and dtype given."""
     if dout.shape != shape:
         raise ValueError(f"dout must have the output's shape {shape}, got {dout.shape}")
     if dout.dtype != dtype:

@@ -1,48 +1,52 @@
 """The transposed convolution is the convolution's backward pass, run forward.
 
-A convolution gathers: each output pixel sums the input pixels under the kernel. Its input's gradient scatters: each output
-pixel's gradient goes back to those same input pixels. A transposed convolution is that scatter taken as a layer, and so a
-stride of 2 makes an image twice as large instead of half as large::
+A convolution gathers: each output pixel sums the input pixels under the kernel. The gradient of its
+input scatters: each output pixel's gradient goes back to those same input pixels. A transposed
+convolution is that scatter taken as a layer. So a stride of 2 doubles an image instead of halving
+it::
 
     conv2d              out = correlate(x)                 dx = correlate_backward_input(dout)
     conv_transpose2d    out = correlate_backward_input(x)  dx = correlate(dout)
 
-and ``correlate_backward_weight`` serves both, with the large image and the small one changing places.
+``correlate_backward_weight`` serves both; the large image and the small one change places.
 
-Shapes: x ``(B, H, W, C_in)``, weight ``(kh, kw, C_out, C_in)``, bias ``(C_out,)``, out ``(B, Ho, Wo, C_out)`` with
-Ho = (H - 1)·stride - 2·padding + kh, and Wo likewise. In this layout one weight array serves both directions: without
-biases, <conv2d(x, weight), y> = <x, conv_transpose2d(y, weight)> for every x and y of fitting sizes.
+Shapes: x ``(B, H, W, C_in)``, weight ``(kh, kw, C_out, C_in)``, bias ``(C_out,)``, out
+``(B, Ho, Wo, C_out)`` with Ho = (H - 1)·stride - 2·padding + kh, and Wo likewise. In this layout
+one weight array serves both directions. Without biases, for every x and y of fitting sizes::
+
+    <conv2d(x, weight), y> = <x, conv_transpose2d(y, weight)>
 """
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from vqnp.fast.correlate import correlate, correlate_backward_input, correlate_backward_weight
-from vqnp.layers.conv import require_gradient, require_operands
-from vqnp.layers.im2col import Pair, taps, window
-from vqnp.layers.layer import Array, Cache, Gradients
-from vqnp.layers.linear import add_bias, sum_rows, uniform_start
-from vqnp.validation import require_integer
+from vqnp.layers.conv import require_gradient, require_operands, start_kernel
+from vqnp.layers.im2col import Pair, Size, as_pairs, col2im_numpy, im2col_numpy, taps
+from vqnp.layers.layer import Array, Cache, Gradients, Layer, add_bias, sum_rows
+
+__all__ = ["ConvTranspose2d", "conv_transpose2d_backward", "conv_transpose2d_forward"]
 
 LAYOUT = ("kh", "kw", "C_out", "C_in")
 
 
 def conv_transpose2d_forward_loop(
-    x: Array, weight: Array, bias: Array, stride: int | Pair = 1, padding: int | Pair = 0
+    x: Array, weight: Array, bias: Array, stride: Size = 1, padding: Size = 0
 ) -> tuple[Array, Cache]:
-    """The definition of :func:`conv_transpose2d_forward`: each input pixel stamps the kernel on the output."""
-    kernel_size, stride, padding = window(weight.shape[:2], stride, padding)
-    out = np.zeros(
-        (len(x), *stamped_size(x, kernel_size, stride, padding), weight.shape[2]), x.dtype
-    )
+    """Define :func:`conv_transpose2d_forward`: each input pixel stamps the kernel on the output."""
+    kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
+    size = stamped_size(x, kernel_size, stride, padding)
+    out = np.zeros((len(x), *size, weight.shape[2]), x.dtype)
     for stop, tap, pixel in taps(out, kernel_size, stride, padding):
         out[pixel] += weight[tap] @ x[stop]
     return out + bias, (x, weight, stride, padding)
 
 
 def conv_transpose2d_backward_loop(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
-    """The definition of :func:`conv_transpose2d_backward`."""
+    """Define :func:`conv_transpose2d_backward` by the same walk."""
     x, weight, stride, padding = cache
     dx, dweight = np.zeros_like(x), np.zeros_like(weight)
     for stop, tap, pixel in taps(dout, weight.shape[:2], stride, padding):
@@ -51,80 +55,169 @@ def conv_transpose2d_backward_loop(dout: Array, cache: Cache) -> tuple[Array, Ar
     return dx, dweight, dout.sum(axis=(0, 1, 2))
 
 
-def conv_transpose2d_forward(
-    x: Array, weight: Array, bias: Array, stride: int | Pair = 1, padding: int | Pair = 0
+def conv_transpose2d_forward_numpy(
+    x: Array, weight: Array, bias: Array, stride: Size = 1, padding: Size = 0
 ) -> tuple[Array, Cache]:
-    """Return the transposed convolution ``(B, Ho, Wo, C_out)`` of ``x`` ``(B, H, W, C_in)`` and the cache.
+    """Do :func:`conv_transpose2d_forward` in NumPy: one matrix product, then col2im stamps."""
+    kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
+    shape = len(x), *stamped_size(x, kernel_size, stride, padding), weight.shape[2]
+    matrix = weight.reshape(-1, weight.shape[3])  # (kh·kw·C_out, C_in)
+    columns = x.reshape(-1, x.shape[3]) @ matrix.T  # (B·H·W, kh·kw·C_out)
+    out = col2im_numpy(columns, shape, kernel_size, stride, padding) + bias
+    return out, (x, weight, stride, padding)
 
-    ``weight`` is ``(kh, kw, C_out, C_in)``, ``bias`` ``(C_out,)``; stride and padding are integers or ``(height, width)``
-    pairs. The cache keeps the input and the weight. Raises ``TypeError`` for another dtype than float32 or float64 or a
-    mixture of both, and ``ValueError`` for another rank, channels that do not match, a stride below 1, a negative padding,
-    or a padding that leaves nothing of the output.
+
+def conv_transpose2d_backward_numpy(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
+    """Do :func:`conv_transpose2d_backward` in NumPy: im2col reads where the stamps went."""
+    x, weight, stride, padding = cache
+    columns = im2col_numpy(dout, weight.shape[:2], stride, padding)  # (B·H·W, kh·kw·C_out)
+    dx = columns @ weight.reshape(-1, weight.shape[3])
+    dweight = columns.T @ x.reshape(-1, x.shape[3])
+    return dx.reshape(x.shape), dweight.reshape(weight.shape), dout.sum(axis=(0, 1, 2))
+
+
+def conv_transpose2d_forward(
+    x: Float[np.ndarray, "B H W I"],
+    weight: Float[np.ndarray, "kh kw O I"],
+    bias: Float[np.ndarray, " O"],
+    stride: Size = 1,
+    padding: Size = 0,
+) -> tuple[Float[np.ndarray, "B Ho Wo O"], Cache]:
+    """Return the transposed convolution of ``x`` with ``weight``, plus ``bias``, and the cache.
+
+    Parameters
+    ----------
+    x : float32 or float64 array (B, H, W, C_in)
+        The images.
+    weight : array (kh, kw, C_out, C_in), dtype of ``x``
+        The kernel, laid out as for the convolution whose backward pass this is.
+    bias : array (C_out,), dtype of ``x``
+        One number a channel.
+    stride, padding : int or (height, width)
+        In pixels of the output.
+
+    Returns
+    -------
+    out : array (B, Ho, Wo, C_out)
+        With Ho = (H - 1)·stride - 2·padding + kh, and Wo likewise.
+    cache
+        The input and the weight.
+
+    Raises
+    ------
+    TypeError
+        For another dtype than float32 or float64, or a mixture of both.
+    ValueError
+        For another rank, channels that do not match, a stride below 1, a negative padding, or a
+        padding that leaves nothing of the output.
+
+    Example
+    -------
+    >>> x, ones = np.array([1.0, 2.0]).reshape(1, 1, 2, 1), np.ones((1, 2, 1, 1))
+    >>> conv_transpose2d_forward(x, ones, np.zeros(1))[0].ravel()  # stamps 1 1 · and · 2 2
+    array([1., 3., 2.])
     """
     require_operands(x, weight, bias, LAYOUT)
-    kernel_size, stride, padding = window(weight.shape[:2], stride, padding)
+    kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
     size = stamped_size(x, kernel_size, stride, padding)
     out = correlate_backward_input(x, weight, size, stride, padding)
     add_bias(out.reshape(-1, len(bias)), bias)
     return out, (x, weight, stride, padding)
 
 
-def conv_transpose2d_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
-    """Return the gradients of input, weight and bias, of their shapes, for ``dout`` ``(B, Ho, Wo, C_out)``.
+def conv_transpose2d_backward(
+    dout: Float[np.ndarray, "B Ho Wo O"], cache: Cache
+) -> tuple[Float[np.ndarray, "B H W I"], Float[np.ndarray, "kh kw O I"], Float[np.ndarray, " O"]]:
+    """Return the gradients of the input, the weight and the bias.
 
-    Raises ``ValueError`` or ``TypeError`` for ``dout`` of another shape or dtype than the output's.
+    Parameters
+    ----------
+    dout : array (B, Ho, Wo, C_out), dtype of the output
+        The gradient of the output.
+    cache
+        As ``conv_transpose2d_forward`` returned it.
+
+    Returns
+    -------
+    dx, dweight, dbias : arrays (B, H, W, C_in), (kh, kw, C_out, C_in), (C_out,)
+        Of the dtype of ``dout``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For ``dout`` of another shape or dtype than the output's.
+
+    Example
+    -------
+    >>> x, ones = np.array([1.0, 2.0]).reshape(1, 1, 2, 1), np.ones((1, 2, 1, 1))
+    >>> out, cache = conv_transpose2d_forward(x, ones, np.zeros(1))
+    >>> conv_transpose2d_backward(np.ones_like(out), cache)[0].ravel()  # two taps a pixel
+    array([2., 2.])
     """
     x, weight, stride, padding = cache
     kernel_size, channels = weight.shape[:2], weight.shape[2]
-    require_gradient(
-        dout, (len(x), *stamped_size(x, kernel_size, stride, padding), channels), x.dtype
-    )
-    dx = correlate(dout, weight, stride, padding)
+    size = stamped_size(x, kernel_size, stride, padding)
+    require_gradient(dout, (len(x), *size, channels), x.dtype)
+    dx = correlate(dout, weight, x.shape[1:3], stride, padding)
     dweight = correlate_backward_weight(dout, x, kernel_size, stride, padding)
     return dx, dweight, sum_rows(np.ascontiguousarray(dout).reshape(-1, channels))
 
 
 def stamped_size(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Pair:
-    """Return the output's (Ho, Wo); raises ``ValueError`` for an x or a padding that leaves nothing of it."""
+    """Return the output's (Ho, Wo); raises ``ValueError`` when nothing of it is left."""
     height, width = (
         (size - 1) * step - 2 * pad + taps
         for size, step, pad, taps in zip(x.shape[1:3], stride, padding, kernel_size, strict=True)
     )
     if min(height, width, *x.shape[1:3]) < 1:
         raise ValueError(
-            f"padding {padding} leaves an output of {(height, width)} pixels of x of shape {x.shape}"
+            f"padding {padding} leaves an output of {(height, width)} pixels "
+            f"of x of shape {x.shape}"
         )
     return height, width
 
 
-class ConvTranspose2d:
-    """Owns a weight ``(kh, kw, out_channels, in_channels)`` and a bias ``(out_channels,)``.
+@dataclass(eq=False, repr=False)
+class ConvTranspose2d(Layer):
+    """A transposed convolution: its weight is ``(kh, kw, C_out, C_in)``, its bias ``(C_out,)``.
 
-    Both start uniform in ±1/sqrt(out_channels·kh·kw), PyTorch's default: it counts the fan-in of the convolution whose
-    backward pass this is, and that has out_channels inputs.
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        C_in and C_out.
+    kernel_size, stride, padding : int or (height, width)
+        In pixels of the output.
+    rng : int or numpy.random.Generator
+        Weight and bias are drawn from it, uniform in ±1/sqrt(C_out·kh·kw). This is PyTorch's
+        default: the fan-in of the convolution whose backward pass this is.
+    dtype : dtype
+        float32, or float64 to check gradients.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a size that is no integer or too small.
+
+    Example
+    -------
+    >>> layer = ConvTranspose2d(64, 3, 4, stride=2, padding=1, rng=0)
+    >>> layer, layer.forward(np.ones((1, 4, 4, 64), np.float32))[0].shape
+    (ConvTranspose2d(64, 3, 4, stride=2, padding=1), (1, 8, 8, 3))
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | Pair,
-        rng: np.random.Generator,
-        stride: int | Pair = 1,
-        padding: int | Pair = 0,
-        dtype: Any = np.float32,
-    ) -> None:
-        (height, width), self.stride, self.padding = window(kernel_size, stride, padding)
-        require_integer(in_channels, "in_channels", least=1)
-        require_integer(out_channels, "out_channels", least=1)
-        shape, fan_in = (height, width, out_channels, in_channels), out_channels * height * width
-        self.params = uniform_start(shape, out_channels, fan_in, rng, dtype)
+    in_channels: int
+    out_channels: int
+    kernel_size: Size
+    _: KW_ONLY
+    stride: Size = 1
+    padding: Size = 0
+
+    def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
+        return start_kernel(self, (self.out_channels, self.in_channels), rng, dtype)
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
-        """Map ``(B, H, W, in_channels)`` to ``(B, Ho, Wo, out_channels)``; raises as the function does."""
-        return conv_transpose2d_forward(
-            x, self.params["weight"], self.params["bias"], self.stride, self.padding
-        )
+        """Map ``(B, H, W, C_in)`` to ``(B, Ho, Wo, C_out)``; raises as the function does."""
+        return conv_transpose2d_forward(x, **self.params, stride=self.stride, padding=self.padding)
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of the input and, by parameter name, of the weight and the bias."""

@@ -1,89 +1,107 @@
-"""im2col: every window a kernel sees becomes a row of one matrix, so that a convolution becomes a matrix product.
+"""im2col: every window under a kernel becomes a row of one matrix.
 
-A 2×2 kernel moves over a 3×3 image (stride 1, no padding) and stops at four places; each stop is a row of the columns::
+So a convolution becomes a matrix product.
 
-    image          stop 1    stop 2    stop 3    stop 4         columns (4, 4)       kernel (4, 1)     output
-    a b c          a b .     . b c     . . .     . . .          a b d e              w                 a·w + b·x + d·y + e·z
-    d e f          d e .     . e f     d e .     . e f          b c e f       @      x          =      b·w + c·x + e·y + f·z
-    g h i          . . .     . . .     g h .     . h i          d e g h              y                 d·w + e·x + g·y + h·z
-                                                                e f h i              z                 e·w + f·x + h·y + i·z
+A 2×2 kernel moves over a 3×3 image (stride 1, no padding). It stops at four places, and each stop
+is a row of the columns::
 
-col2im is its adjoint, not its inverse: it adds every entry back to the pixel it was copied from, so ``e`` above returns
-four times itself. That is what a gradient asks for, because ``e`` had a part in four outputs.
+    image      stop 1    stop 2    stop 3    stop 4
+    a b c      a b .     . b c     . . .     . . .
+    d e f      d e .     . e f     d e .     . e f
+    g h i      . . .     . . .     g h .     . h i
 
-With channels last, a pixel is a run of C numbers and a window's row of pixels a run of kw·C. The columns keep that order,
-``(B·Ho·Wo, kh·kw·C)``, so the fast versions copy whole runs and see an image as ``(H, W·C)`` with no channels at all.
-Padding with zeros first makes every window lie inside the image.
+    columns (4, 4)      kernel (4, 1)     output
+    a b d e             w                 a·w + b·x + d·y + e·z
+    b c e f      @      x          =      b·w + c·x + e·y + f·z
+    d e g h             y                 d·w + e·x + g·y + h·z
+    e f h i             z                 e·w + f·x + h·y + i·z
+
+col2im is its adjoint, not its inverse. It adds every entry back to the pixel it was copied from, so
+``e`` above returns four times itself. A gradient needs that because ``e`` had a part in four
+outputs.
+
+With channels last, a pixel is a run of C numbers. The columns keep the order row, column, channel:
+``(B·Ho·Wo, kh·kw·C)``. Padding with zeros first makes every window lie inside the image.
 """
 
 import math
 from collections.abc import Iterator
 
 import numpy as np
-from numba import prange
 
-from vqnp.jit import kernel, parallel_kernel
+from vqnp.fast.windows import Pair, as_rows, gather_images, flat_geometry, scatter_images
 from vqnp.validation import Array, require_float, require_integer
 
-Pair = tuple[int, int]  # (height, width)
-PARTS = 16  # shares of a batch: the most threads that can help where each keeps sums of its own
+Size = int | Pair
+Shape = tuple[int, int, int, int]  # (B, H, W, C)
 Taps = Iterator[tuple[tuple[int, int, int], Pair, tuple[int, int, int]]]
 
 
-def im2col_loop(
-    images: Array, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0
-) -> Array:
-    """The definition of :func:`im2col`: entry ``(stop, tap)`` is the pixel seen there, or zero outside the image."""
-    kernel_size, stride, padding = window(kernel_size, stride, padding)
+def im2col_loop(images: Array, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Array:
+    """Define :func:`im2col`: entry ``(stop, tap)`` is the pixel there, or zero outside the image."""
+    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
     stops = count_stops(images, kernel_size, stride, padding)
-    columns = np.zeros(
-        (len(images), *stops, *kernel_size, images.shape[3]), images.dtype
-    )  # (B, Ho, Wo, kh, kw, C)
+    # (B, Ho, Wo, kh, kw, C)
+    columns = np.zeros((len(images), *stops, *kernel_size, images.shape[3]), images.dtype)
     for stop, tap, pixel in taps(images, kernel_size, stride, padding):
         columns[stop + tap] = images[pixel]
     return _join_columns(columns)
 
 
-def im2col_numpy(
-    images: Array, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0
-) -> Array:
-    """:func:`im2col` in NumPy: a view of all windows of the padded images, copied once."""
-    kernel_size, (sh, sw), (ph, pw) = window(kernel_size, stride, padding)
+def im2col_numpy(images: Array, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Array:
+    """Do :func:`im2col` in NumPy: a view of all windows of the padded images, copied once."""
+    kernel_size, (sh, sw), (ph, pw) = as_pairs(kernel_size, stride, padding)
     count_stops(images, kernel_size, (sh, sw), (ph, pw))
     padded = np.pad(images, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel_size, axis=(1, 2))[
-        :, ::sh, ::sw
-    ]
-    columns = windows.transpose(0, 1, 2, 4, 5, 3)  # (B, Ho, Wo, kh, kw, C)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel_size, axis=(1, 2))
+    columns = windows[:, ::sh, ::sw].transpose(0, 1, 2, 4, 5, 3)  # (B, Ho, Wo, kh, kw, C)
     return _join_columns(columns)
 
 
-def im2col(
-    images: Array, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0
-) -> Array:
-    """Return the columns ``(B·Ho·Wo, kh·kw·C)`` of float ``images`` ``(B, H, W, C)``, zeros outside the image.
+def im2col(images: Array, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Array:
+    """Return the columns ``(B·Ho·Wo, kh·kw·C)`` of ``images``, with zeros outside the image.
 
-    Kernel, stride and padding are integers or ``(height, width)`` pairs; Ho = (H + 2·padding - kernel) // stride + 1.
-    Raises ``TypeError`` for another dtype, ``ValueError`` for another rank, a stride or kernel below 1, a negative
-    padding, or a kernel larger than the padded image.
+    Parameters
+    ----------
+    images : float array (B, H, W, C)
+        Channels last.
+    kernel_size, stride, padding : int or (height, width)
+        In pixels; Ho = (H + 2·padding - kh) // stride + 1.
+
+    Returns
+    -------
+    array (B·Ho·Wo, kh·kw·C), dtype of ``images``
+        A row for each stop.
+
+    Raises
+    ------
+    TypeError
+        For another dtype.
+    ValueError
+        For another rank, a stride or kernel below 1, a negative padding, or a kernel larger than
+        the padded image.
+
+    Example
+    -------
+    >>> im2col(np.arange(9.0).reshape(1, 3, 3, 1), 2)
+    array([[0., 1., 3., 4.],
+           [1., 2., 4., 5.],
+           [3., 4., 6., 7.],
+           [4., 5., 7., 8.]])
     """
-    kernel_size, stride, padding = window(kernel_size, stride, padding)
+    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
     stops = count_stops(images, kernel_size, stride, padding)
-    step, margin, run = in_runs(images.shape[3], kernel_size, stride, padding)
+    step, margin, run = flat_geometry(images.shape[3], kernel_size, stride, padding)
     columns = np.empty((len(images), *stops, kernel_size[0], run), images.dtype)
-    _gather_images(as_rows(images), step, margin, columns)
+    gather_images(as_rows(images), step, margin, columns)
     return _join_columns(columns)
 
 
 def col2im_loop(
-    columns: Array,
-    shape: tuple[int, int, int, int],
-    kernel_size: int | Pair,
-    stride: int | Pair = 1,
-    padding: int | Pair = 0,
+    columns: Array, shape: Shape, kernel_size: Size, stride: Size = 1, padding: Size = 0
 ) -> Array:
-    """The definition of :func:`col2im`: each entry is added to the pixel it was copied from."""
-    kernel_size, stride, padding = window(kernel_size, stride, padding)
+    """Define :func:`col2im`: each entry is added to the pixel it was copied from."""
+    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
     images = np.zeros(shape, columns.dtype)
     columns = _split_columns(columns, images, kernel_size, stride, padding)
     for stop, tap, pixel in taps(images, kernel_size, stride, padding):
@@ -92,14 +110,10 @@ def col2im_loop(
 
 
 def col2im_numpy(
-    columns: Array,
-    shape: tuple[int, int, int, int],
-    kernel_size: int | Pair,
-    stride: int | Pair = 1,
-    padding: int | Pair = 0,
+    columns: Array, shape: Shape, kernel_size: Size, stride: Size = 1, padding: Size = 0
 ) -> Array:
-    """:func:`col2im` in NumPy: one strided addition for each tap of the kernel, then the padding is cut off."""
-    kernel_size, (sh, sw), (ph, pw) = window(kernel_size, stride, padding)
+    """Do :func:`col2im` in NumPy: one strided addition a tap, then cut off the padding."""
+    kernel_size, (sh, sw), (ph, pw) = as_pairs(kernel_size, stride, padding)
     images = np.zeros(shape, columns.dtype)
     columns = _split_columns(columns, images, kernel_size, (sh, sw), (ph, pw))
     (rows, cols), (_, height, width, _) = columns.shape[1:3], shape
@@ -110,117 +124,51 @@ def col2im_numpy(
 
 
 def col2im(
-    columns: Array,
-    shape: tuple[int, int, int, int],
-    kernel_size: int | Pair,
-    stride: int | Pair = 1,
-    padding: int | Pair = 0,
+    columns: Array, shape: Shape, kernel_size: Size, stride: Size = 1, padding: Size = 0
 ) -> Array:
-    """Return the images of ``shape`` ``(B, H, W, C)`` whose pixels sum the entries im2col copies from them.
+    """Return the images whose pixels sum the entries that im2col copies from them.
 
-    The adjoint of :func:`im2col` with the same arguments: <im2col(x), c> = <x, col2im(c)> for every x and c. The shape is
-    asked for because a stride may leave pixels at the edge unseen. Raises like :func:`im2col`, and ``ValueError`` for
-    columns that do not have the shape im2col gives.
+    It is the adjoint of :func:`im2col` with the same arguments: <im2col(x), c> = <x, col2im(c)>.
+
+    Parameters
+    ----------
+    columns : float array (B·Ho·Wo, kh·kw·C)
+        As im2col returns them.
+    shape : tuple (B, H, W, C)
+        Of the images. The columns do not tell it when a stride leaves edge pixels unseen.
+    kernel_size, stride, padding : int or (height, width)
+        In pixels.
+
+    Returns
+    -------
+    array (B, H, W, C), dtype of ``columns``
+        The images.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`im2col`, and for columns of another shape than im2col gives.
+
+    Example
+    -------
+    >>> col2im(np.ones((4, 4)), (1, 3, 3, 1), 2)[0, :, :, 0]
+    array([[1., 2., 1.],
+           [2., 4., 2.],
+           [1., 2., 1.]])
     """
-    kernel_size, stride, padding = window(kernel_size, stride, padding)
+    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
     images = np.empty(shape, columns.dtype)
     columns = _split_columns(columns, images, kernel_size, stride, padding)
-    step, margin, run = in_runs(shape[3], kernel_size, stride, padding)
-    _scatter_images(columns.reshape(*columns.shape[:4], run), step, margin, as_rows(images))
+    step, margin, run = flat_geometry(shape[3], kernel_size, stride, padding)
+    scatter_images(columns.reshape(*columns.shape[:4], run), step, margin, as_rows(images))
     return images
 
 
-@parallel_kernel
-def _gather_images(images: Array, step: Pair, margin: Pair, columns: Array) -> None:
-    for b in prange(len(images)):
-        padded = padded_zeros(images, margin)
-        gather_windows(images[b], step, margin, padded, columns[b])
-
-
-@parallel_kernel
-def _scatter_images(columns: Array, step: Pair, margin: Pair, images: Array) -> None:
-    for b in prange(len(images)):
-        padded = padded_zeros(images, margin)
-        scatter_windows(columns[b], step, margin, padded, images[b])
-
-
-@kernel
-def part_range(part: int, count: int) -> Pair:
-    """Return the first image of one of the PARTS of a batch of ``count``, and the one after its last."""
-    return part * count // PARTS, (part + 1) * count // PARTS
-
-
-@kernel
-def gather_windows(image: Array, step: Pair, margin: Pair, padded: Array, columns: Array) -> None:
-    """Copy every window of ``image`` ``(H, W·C)`` into ``columns`` ``(Ho, Wo, kh, kw·C)``.
-
-    ``padded`` ``(H + 2ph, (W + 2pw)·C)`` is room to work in: its margin must hold zeros.
-    """
-    height, width = image.shape
-    for row in range(height):
-        inside = padded[margin[0] + row, margin[1] : margin[1] + width]
-        for k in range(width):
-            inside[k] = image[row, k]
-    rows, cols, kernel_height, run = columns.shape
-    for y in range(rows):
-        for x in range(cols):
-            for i in range(kernel_height):
-                start = x * step[1]
-                source = padded[y * step[0] + i, start : start + run]
-                target = columns[y, x, i]
-                for k in range(run):  # over two plain runs, so that this loop vectorises
-                    target[k] = source[k]
-
-
-@kernel
-def scatter_windows(columns: Array, step: Pair, margin: Pair, padded: Array, image: Array) -> None:
-    """Overwrite ``image`` ``(H, W·C)`` with the sum of the windows in ``columns`` ``(Ho, Wo, kh, kw·C)``.
-
-    ``padded`` ``(H + 2ph, (W + 2pw)·C)`` is room to work in; what it holds does not matter.
-    """
-    padded.fill(0)
-    rows, cols, kernel_height, run = columns.shape
-    for y in range(rows):
-        for x in range(cols):
-            for i in range(kernel_height):
-                start = x * step[1]
-                target = padded[y * step[0] + i, start : start + run]
-                source = columns[y, x, i]
-                for k in range(run):
-                    target[k] += source[k]
-    height, width = image.shape
-    for row in range(height):
-        inside = padded[margin[0] + row, margin[1] : margin[1] + width]
-        for k in range(width):
-            image[row, k] = inside[k]
-
-
-@kernel
-def padded_zeros(images: Array, margin: Pair) -> Array:
-    """Return zeros ``(H + 2ph, (W + 2pw)·C)`` for one of ``images`` ``(B, H, W·C)`` and its margin ``(ph, pw·C)``."""
-    _, height, width = images.shape
-    return np.zeros((height + 2 * margin[0], width + 2 * margin[1]), images.dtype)
-
-
-def as_rows(images: Array) -> Array:
-    """Return ``images`` ``(B, H, W, C)`` as contiguous ``(B, H, W·C)``; a view where they are contiguous already."""
-    batch, height, width, channels = images.shape
-    return np.ascontiguousarray(images).reshape(batch, height, width * channels)
-
-
-def in_runs(
-    channels: int, kernel_size: Pair, stride: Pair, padding: Pair
-) -> tuple[Pair, Pair, int]:
-    """Return step ``(sh, sw·C)``, margin ``(ph, pw·C)`` and run ``kw·C``: the geometry in numbers instead of pixels."""
-    return (
-        (stride[0], stride[1] * channels),
-        (padding[0], padding[1] * channels),
-        kernel_size[1] * channels,
-    )
-
-
 def taps(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Taps:
-    """Walk a kernel over images: yield the stop ``(b, y, x)``, the tap ``(i, j)`` and the pixel ``(b, row, col)`` under it."""
+    """Walk a kernel over images.
+
+    Yields the stop ``(b, y, x)``, the tap ``(i, j)`` and the pixel ``(b, row, col)`` under it.
+    """
     rows, cols = count_stops(images, kernel_size, stride, padding)
     batch, height, width, _ = images.shape
     for b in range(batch):
@@ -235,7 +183,7 @@ def taps(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Taps:
 
 
 def count_stops(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Pair:
-    """Return (Ho, Wo): how often the kernel stops along each axis of ``images``; raises as :func:`im2col` says."""
+    """Return (Ho, Wo), the kernel's stops along each axis; raises as :func:`im2col` says."""
     require_images(images, "images")
     height, width = (size + 2 * pad for size, pad in zip(images.shape[1:3], padding, strict=True))
     if height < kernel_size[0] or width < kernel_size[1]:
@@ -246,16 +194,14 @@ def count_stops(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -
 
 
 def require_images(images: Array, name: str) -> None:
-    """Raise ``TypeError`` unless ``images`` is a float array, ``ValueError`` unless its shape is ``(B, H, W, C)``."""
+    """Raise ``TypeError`` unless ``images`` are floats, ``ValueError`` unless ``(B, H, W, C)``."""
     require_float(images, name)
     if images.ndim != 4:
         raise ValueError(f"{name} must have shape (B, H, W, C), got {images.shape}")
 
 
-def window(
-    kernel_size: int | Pair, stride: int | Pair, padding: int | Pair
-) -> tuple[Pair, Pair, Pair]:
-    """Return the three as ``(height, width)`` pairs; raises ``TypeError`` or ``ValueError`` naming the one at fault."""
+def as_pairs(kernel_size: Size, stride: Size, padding: Size) -> tuple[Pair, Pair, Pair]:
+    """Return all three as ``(height, width)`` pairs; raises naming the one at fault."""
     return (
         _pair(kernel_size, "kernel_size", 1),
         _pair(stride, "stride", 1),
@@ -263,7 +209,7 @@ def window(
     )
 
 
-def _pair(value: int | Pair, name: str, least: int) -> Pair:
+def _pair(value: Size, name: str, least: int) -> Pair:
     height, width = value if isinstance(value, tuple) and len(value) == 2 else (value, value)
     return require_integer(height, name, least=least), require_integer(width, name, least=least)
 
@@ -275,12 +221,13 @@ def _join_columns(columns: Array) -> Array:
 def _split_columns(
     columns: Array, images: Array, kernel_size: Pair, stride: Pair, padding: Pair
 ) -> Array:
-    """View columns as ``(B, Ho, Wo, kh, kw, C)`` once they are known to be those of ``images``."""
+    """View columns as ``(B, Ho, Wo, kh, kw, C)`` once they fit ``images``."""
     stops = count_stops(images, kernel_size, stride, padding)
     batch, _, _, channels = images.shape
     expected = (batch * stops[0] * stops[1], kernel_size[0] * kernel_size[1] * channels)
     if columns.shape != expected:
         raise ValueError(
-            f"columns must have shape {expected} for images of shape {images.shape}, got {columns.shape}"
+            f"columns must have shape {expected} for images of shape {images.shape}, "
+            f"got {columns.shape}"
         )
     return np.ascontiguousarray(columns).reshape(batch, *stops, *kernel_size, channels)

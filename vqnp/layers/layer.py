@@ -1,26 +1,167 @@
-"""What a layer is: it owns parameters, and its backward pass takes what its forward pass kept.
+"""A layer owns parameters, and its backward pass takes the cache that its forward pass returned.
 
-Nothing is remembered between calls: ``forward`` hands the cache to the caller, who hands it to ``backward``. A layer may
-therefore be used twice in a model, and evaluation leaves no trace.
+Nothing is remembered between calls: ``forward`` hands the cache to you, and you hand it to
+``backward``. So you may use a layer twice in one model, and evaluation leaves no trace.
 """
 
-from typing import Any, Protocol
+from dataclasses import MISSING, InitVar, dataclass, field, fields
+from typing import Any
 
+import numpy as np
+from numba import prange
+
+from vqnp.jit import both
 from vqnp.validation import Array
+
+__all__ = ["Array", "Cache", "Gradients", "Layer", "layer_from_json"]
 
 Cache = Any
 Gradients = dict[str, Array]
 
-__all__ = ["Array", "Cache", "Gradients", "Layer"]
+PARALLEL_NUMBERS = 1 << 18  # numbers of an array, from which all threads work on it
+ROWS_A_BLOCK = 1024  # rows a thread adds up; fixed, so that sums do not depend on the threads
 
 
-class Layer(Protocol):
-    """``params`` maps a parameter's name to its array; ``backward`` returns a gradient under each of those names."""
+@dataclass(eq=False, repr=False)
+class Layer:
+    """The base class of every layer: its configuration, its parameters and its two passes.
 
-    params: dict[str, Array]
+    A layer is a dataclass whose fields are its configuration, and ``_start`` draws its parameters.
+
+    Parameters
+    ----------
+    rng : int or numpy.random.Generator
+        Where the first parameters come from.
+    dtype : dtype
+        float32, or float64 to check gradients.
+
+    Attributes
+    ----------
+    params : dict of str to array
+        The parameters by name.
+
+    Example
+    -------
+    >>> from vqnp.layers import Linear
+    >>> layer = Linear(2, 32, rng=0)
+    >>> layer, layer.config
+    (Linear(2, 32), {'in_features': 2, 'out_features': 32})
+    """
+
+    params: dict[str, Array] = field(init=False)
+    rng: InitVar[Any] = field(default=0, kw_only=True)
+    dtype: InitVar[Any] = field(default=np.float32, kw_only=True)
+
+    def __post_init__(self, rng: Any, dtype: Any) -> None:
+        self.params = self._start(np.random.default_rng(rng), dtype)
+
+    def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
+        """Return the first parameters by name; a layer has none unless it says so."""
+        return {}
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Return the output and what the backward pass will need."""
+        raise NotImplementedError
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of the input, and of each parameter by name."""
+        raise NotImplementedError
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, without ``rng`` and ``dtype``."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the kind and the configuration; :func:`vqnp.layers.layer_from_json` inverts it."""
+        return {"kind": type(self).__name__} | self.config
+
+    def __repr__(self) -> str:
+        shown = []
+        for f in fields(self):
+            if f.init and f.default is MISSING:
+                shown.append(repr(getattr(self, f.name)))
+            elif f.init and getattr(self, f.name) != f.default:
+                shown.append(f"{f.name}={getattr(self, f.name)!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def layer_from_json(value: dict[str, Any], *, dtype: Any = np.float32) -> Layer:
+    """Build the layer that ``to_json`` described.
+
+    Parameters
+    ----------
+    value : dict
+        What ``to_json`` returned, also after a way through JSON.
+    dtype : dtype
+        Of the parameters.
+
+    Returns
+    -------
+    Layer
+        The layer with parameters of seed 0, for you to overwrite.
+
+    Raises
+    ------
+    ValueError
+        For an unknown kind.
+
+    Example
+    -------
+    >>> from vqnp.layers import Linear
+    >>> layer_from_json(Linear(2, 32).to_json())
+    Linear(2, 32)
+    """
+    kinds: dict[str, Any] = {kind.__name__: kind for kind in Layer.__subclasses__()}
+    # JSON turns the pairs of a kernel into lists.
+    config = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
+    kind = config.pop("kind", None)
+    if kind not in kinds:
+        raise ValueError(f"kind must be one of {', '.join(sorted(kinds))}, got {kind!r}")
+    if "layers" in config:
+        return kinds[kind](*(layer_from_json(inner, dtype=dtype) for inner in config["layers"]))
+    return kinds[kind](**config, dtype=dtype)
+
+
+def add_bias(out: Array, bias: Array) -> None:
+    """Add ``bias`` ``(O,)`` to each row of ``out`` ``(N, O)``, in place."""
+    _add_bias.sized(out.size, PARALLEL_NUMBERS)(out, bias)
+
+
+@both
+def _add_bias(out: Array, bias: Array) -> None:
+    rows, columns = out.shape
+    for i in prange(rows):
+        for j in range(columns):
+            out[i, j] += bias[j]
+
+
+def sum_rows(dout: Array) -> Array:
+    """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64."""
+    sums = np.zeros((-(-len(dout) // ROWS_A_BLOCK), dout.shape[1]))
+    _sum_blocks.sized(dout.size, PARALLEL_NUMBERS)(dout, sums)
+    # NumPy's sum over a single block takes as long as all the additions before it.
+    total = sums[0] if len(sums) == 1 else sums.sum(axis=0)
+    return total.astype(dout.dtype)
+
+
+@both
+def _sum_blocks(dout: Array, sums: Array) -> None:
+    rows, columns = dout.shape
+    for b in prange(len(sums)):
+        total = sums[b]
+        for i in range(b * ROWS_A_BLOCK, min((b + 1) * ROWS_A_BLOCK, rows)):
+            for j in range(columns):
+                total[j] += dout[i, j]
+
+
+def uniform_start(
+    shape: tuple[int, ...], outputs: int, fan_in: int, rng: np.random.Generator, dtype: Any
+) -> dict[str, Array]:
+    """Return a weight of ``shape`` and a bias ``(outputs,)``, uniform in ±1/sqrt(fan_in).
+
+    This is the default of the common frameworks.
+    """
+    bound = fan_in**-0.5
+    weight = rng.uniform(-bound, bound, shape).astype(dtype)
+    return {"weight": weight, "bias": rng.uniform(-bound, bound, outputs).astype(dtype)}

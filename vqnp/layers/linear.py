@@ -1,100 +1,118 @@
 """The linear layer: y = x W + b, for a batch of rows.
 
-With dL/dy known for every output, the chain rule gives dL/dx = dL/dy Wᵀ, dL/dW = xᵀ dL/dy and dL/db = the sum of dL/dy
-over the batch. Shapes: x ``(N, I)``, W ``(I, O)``, b ``(O,)``, y ``(N, O)``.
+With dL/dy known for every output, the chain rule gives::
+
+    dL/dx = dL/dy Wᵀ        dL/dW = xᵀ dL/dy        dL/db = the sum of dL/dy over the batch
+
+Shapes: x ``(N, I)``, W ``(I, O)``, b ``(O,)``, y ``(N, O)``.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import prange
+from jaxtyping import Float
 
-from vqnp.jit import both
-from vqnp.layers.layer import Array, Cache, Gradients
+from vqnp.layers.layer import Array, Cache, Gradients, Layer, add_bias, sum_rows, uniform_start
 
-PARALLEL_FROM = 1 << 18  # numbers; fewer are dealt with before a second thread has woken up
-BLOCK_ROWS = (
-    1024  # rows added up by one thread; a fixed number, so that sums do not depend on the threads
-)
+__all__ = ["Linear", "linear_backward", "linear_forward"]
 
 
-def linear_forward(x: Array, weight: Array, bias: Array) -> tuple[Array, Cache]:
-    """Return ``x @ weight + bias`` of shape ``(N, O)`` and the cache.
+def linear_forward(
+    x: Float[np.ndarray, "N I"], weight: Float[np.ndarray, "I O"], bias: Float[np.ndarray, " O"]
+) -> tuple[Float[np.ndarray, "N O"], Cache]:
+    """Return ``x @ weight + bias`` and the cache.
 
-    The cache keeps the input, for the weight's gradient, and the weight, for the input's.
+    Parameters
+    ----------
+    x : float array (N, I)
+        The batch, a row each.
+    weight : array (I, O), dtype of ``x``
+        Column o holds the weights of output o.
+    bias : array (O,), dtype of ``x``
+        One number an output.
+
+    Returns
+    -------
+    out : array (N, O)
+        The outputs.
+    cache
+        The input, for the weight's gradient, and the weight, for the input's.
+
+    Example
+    -------
+    >>> x, weight, bias = np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.array([5.0])
+    >>> linear_forward(x, weight, bias)[0]
+    array([[16.]])
     """
     out = np.dot(x, weight)  # (N, O); for narrow matrices several times as fast as @
     add_bias(out, bias)
     return out, (x, weight)
 
 
-def linear_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
-    """Return the gradients of the input ``(N, I)``, the weight ``(I, O)`` and the bias ``(O,)`` for ``dout`` ``(N, O)``."""
+def linear_backward(
+    dout: Float[np.ndarray, "N O"], cache: Cache
+) -> tuple[Float[np.ndarray, "N I"], Float[np.ndarray, "I O"], Float[np.ndarray, " O"]]:
+    """Return the gradients of the input, the weight and the bias.
+
+    Parameters
+    ----------
+    dout : float array (N, O)
+        The gradient of the output.
+    cache
+        As ``linear_forward`` returned it.
+
+    Returns
+    -------
+    dx, dweight, dbias : arrays (N, I), (I, O), (O,)
+        The bias's sum over the batch is accumulated in float64.
+
+    Example
+    -------
+    >>> _, cache = linear_forward(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.zeros(1))
+    >>> [gradient.tolist() for gradient in linear_backward(np.array([[10.0]]), cache)]
+    [[[30.0, 40.0]], [[10.0], [20.0]], [10.0]]
+    """
     x, weight = cache
     return np.dot(dout, weight.T), np.dot(x.T, dout), sum_rows(dout)
 
 
-def add_bias(out: Array, bias: Array) -> None:
-    """Add ``bias`` ``(O,)`` to each row of ``out`` ``(N, O)``, in place."""
-    _add_bias[out.size >= PARALLEL_FROM](out, bias)
+@dataclass(eq=False, repr=False)
+class Linear(Layer):
+    """A linear layer that owns its weight ``(I, O)`` and bias ``(O,)``.
 
+    Parameters
+    ----------
+    in_features, out_features : int
+        I and O.
+    rng : int or numpy.random.Generator
+        Weight and bias are drawn from it, uniform in ±1/sqrt(I).
+    dtype : dtype
+        float32, or float64 to check gradients.
 
-@both
-def _add_bias(out: Array, bias: Array) -> None:
-    rows, columns = out.shape
-    for i in prange(rows):
-        for j in range(columns):
-            out[i, j] += bias[j]
-
-
-def sum_rows(dout: Array) -> Array:
-    """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64: of each block of rows, then of the blocks."""
-    sums = np.zeros((-(-len(dout) // BLOCK_ROWS), dout.shape[1]))
-    _sum_blocks[dout.size >= PARALLEL_FROM](dout, sums)
-    total = (
-        sums[0] if len(sums) == 1 else sums.sum(axis=0)
-    )  # NumPy's sum of one takes as long as all the additions
-    return total.astype(dout.dtype)
-
-
-@both
-def _sum_blocks(dout: Array, sums: Array) -> None:
-    rows, columns = dout.shape
-    for b in prange(len(sums)):
-        total = sums[b]
-        for i in range(b * BLOCK_ROWS, min((b + 1) * BLOCK_ROWS, rows)):
-            for j in range(columns):
-                total[j] += dout[i, j]
-
-
-def uniform_start(
-    shape: tuple[int, ...], outputs: int, fan_in: int, rng: np.random.Generator, dtype: Any
-) -> dict[str, Array]:
-    """Return a weight of ``shape`` and a bias ``(outputs,)``, uniform in ±1/sqrt(fan_in): the default of the common frameworks."""
-    bound = fan_in**-0.5
-    weight = rng.uniform(-bound, bound, shape).astype(dtype)
-    return {"weight": weight, "bias": rng.uniform(-bound, bound, outputs).astype(dtype)}
-
-
-class Linear:
-    """Owns a weight ``(in_features, out_features)`` and a bias ``(out_features,)``.
-
-    Both start uniform in ±1/sqrt(in_features).
+    Example
+    -------
+    >>> layer = Linear(2, 32, rng=0)
+    >>> layer, layer.forward(np.ones((5, 2), np.float32))[0].shape
+    (Linear(2, 32), (5, 32))
     """
 
-    def __init__(
-        self, in_features: int, out_features: int, rng: np.random.Generator, dtype: Any = np.float32
-    ) -> None:
-        self.params = uniform_start(
-            (in_features, out_features), out_features, in_features, rng, dtype
-        )
+    in_features: int
+    out_features: int
+
+    def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
+        inputs, outputs = self.in_features, self.out_features
+        return uniform_start((inputs, outputs), outputs, inputs, rng, dtype)
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
-        """Map ``(N, in_features)`` to ``(N, out_features)``; raises ``ValueError`` for another shape, ``TypeError`` for another dtype."""
-        weight = self.params["weight"]
-        if x.ndim != 2 or x.shape[1] != len(weight):
+        """Map ``(N, I)`` to ``(N, O)``.
+
+        Raises ``ValueError`` for another shape and ``TypeError`` for another dtype.
+        """
+        inputs, weight = self.in_features, self.params["weight"]
+        if x.ndim != 2 or x.shape[1] != inputs:
             raise ValueError(
-                f"a linear layer of {len(weight)} inputs takes x of shape (N, {len(weight)}), got {x.shape}"
+                f"a linear layer of {inputs} inputs takes x of shape (N, {inputs}), got {x.shape}"
             )
         if x.dtype != weight.dtype:
             raise TypeError(

@@ -1,30 +1,71 @@
 """The rectifier: y = max(x, 0), element by element, for an array of any shape.
 
-Its derivative is 1 where x > 0 and 0 elsewhere; at x = 0, where there is none, the field takes 0. Both passes return new
-arrays: a rectifier that works in place also changes the skip path of a residual block around it.
+Its derivative is 1 where x > 0 and 0 elsewhere. At x = 0 it has none, and we use 0. Both passes
+return new arrays, because a rectifier that worked in place would change the skip path of a residual
+block around it.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+from jaxtyping import Float
 from numba import prange
 
 from vqnp.jit import both
-from vqnp.layers.layer import Array, Cache, Gradients
-from vqnp.layers.linear import PARALLEL_FROM
+from vqnp.layers.layer import PARALLEL_NUMBERS, Array, Cache, Gradients, Layer
+
+__all__ = ["ReLU", "relu_backward", "relu_forward"]
 
 
-def relu_forward(x: Array) -> tuple[Array, Cache]:
-    """Return ``max(x, 0)`` and the cache: the output, whose positive entries are those the gradient passes through."""
+def relu_forward(x: Float[np.ndarray, "..."]) -> tuple[Float[np.ndarray, "..."], Cache]:
+    """Return ``max(x, 0)`` and the cache.
+
+    Parameters
+    ----------
+    x : float array, any shape
+        The input.
+
+    Returns
+    -------
+    out : array, shape and dtype of ``x``
+        A new array; NaN stays NaN.
+    cache
+        The output, whose positive entries let the gradient pass.
+
+    Example
+    -------
+    >>> relu_forward(np.array([-1.0, 2.0]))[0]
+    array([0., 2.])
+    """
     out = np.empty_like(x, order="C")
-    _rectify[x.size >= PARALLEL_FROM](x.ravel(), out.reshape(-1))
+    _rectify.sized(x.size, PARALLEL_NUMBERS)(x.ravel(), out.reshape(-1))
     return out, out
 
 
-def relu_backward(dout: Array, cache: Cache) -> Array:
-    """Return the gradient of the input: ``dout`` where the output was positive, else 0."""
+def relu_backward(dout: Float[np.ndarray, "..."], cache: Cache) -> Float[np.ndarray, "..."]:
+    """Return the gradient of the input: ``dout`` where the output was positive, else 0.
+
+    Parameters
+    ----------
+    dout : float array, shape of the output
+        The gradient of the output.
+    cache
+        As ``relu_forward`` returned it.
+
+    Returns
+    -------
+    array, shape of ``dout``
+        The gradient of the input, a new array.
+
+    Example
+    -------
+    >>> _, cache = relu_forward(np.array([-1.0, 2.0]))
+    >>> relu_backward(np.array([5.0, 7.0]), cache)
+    array([0., 7.])
+    """
     dx = np.empty_like(dout, order="C")
-    _pass_where_positive[dout.size >= PARALLEL_FROM](
-        dout.ravel(), cache.reshape(-1), dx.reshape(-1)
-    )
+    gate = _pass_where_positive.sized(dout.size, PARALLEL_NUMBERS)
+    gate(dout.ravel(), cache.reshape(-1), dx.reshape(-1))
     return dx
 
 
@@ -40,11 +81,15 @@ def _pass_where_positive(dout: Array, out: Array, dx: Array) -> None:
         dx[i] = dout[i] if out[i] > 0 else 0
 
 
-class ReLU:
-    """The rectifier as a layer; it owns no parameters."""
+@dataclass(eq=False, repr=False)
+class ReLU(Layer):
+    """The rectifier as a layer; it owns no parameters.
 
-    def __init__(self) -> None:
-        self.params: dict[str, Array] = {}
+    Example
+    -------
+    >>> ReLU().forward(np.array([-1.0, 2.0]))[0]
+    array([0., 2.])
+    """
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Map an array of any shape to ``max(x, 0)``."""

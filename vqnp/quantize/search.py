@@ -1,14 +1,15 @@
 """The nearest token (eq. 1): code(z) = argmin_k ‖z − t_k‖², the lowest k when several are equally near.
 
-The squared distance is summed over the dimensions in order, Σ_d (z_d − t_kd)², in the dtype of the points, and by all three
-versions alike: they agree to the last bit, whatever the block size and the number of threads. The shorter ‖z‖² − 2 z·t + ‖t‖²
-would cancel when points lie far from the origin and close to each other, and then names the wrong token. No square root is
-taken: it is monotone, but rounds different distances to the same number.
+All versions sum the squared distance over the dimensions in order, Σ_d (z_d − t_kd)², in the dtype
+of the points. So they agree to the last bit, for any block size and number of threads. The shorter
+‖z‖² − 2 z·t + ‖t‖² cancels for points far from the origin, and then names the wrong token. No root is
+taken, because it rounds different distances to the same number.
 
 Shapes: points ``(N, D)``, tokens ``(K, D)``, codes ``(N,)`` int64, squared distances ``(N,)``.
 """
 
 import numpy as np
+from jaxtyping import Float, Int64
 from numba import prange
 
 from vqnp.fast.line import line_search
@@ -17,21 +18,27 @@ from vqnp.fast.squares import squared_distances, turn
 from vqnp.jit import kernel, parallel_kernel
 from vqnp.validation import Array, require_points
 
-BLOCK = (
-    128  # points searched together: with their running distances they stay in the first-level cache
-)
-SEVERAL_POINTS, SEVERAL_TOKENS = (
-    1024,
-    64,
-)  # from there on it pays to prepare the tokens, on a line by sorting them
-SCREEN_FROM = (
-    1 << 11
-)  # token coordinates; fewer are looked at, one by one, before the screen has ruled any out
-PARALLEL_FROM = 1 << 16  # differences; a smaller search is over before a second thread has woken up
+__all__ = ["nearest", "nearest_loop", "nearest_numpy"]
+
+# Points searched together: with their running distances they stay in the first-level cache.
+POINTS_A_BLOCK = 128
+# Above both, preprocessing the tokens pays: sorting if D = 1, screening otherwise.
+PREPARE_FROM_POINTS, PREPARE_FROM_TOKENS = 1024, 64
+# Below, the screen costs more than the plain search of these few numbers.
+SCREEN_FROM_COORDINATES = 1 << 11
+PARALLEL_DIFFERENCES = 1 << 16
 
 
 def nearest_loop(points: Array, tokens: Array) -> tuple[Array, Array]:
-    """The definition: look at every token for every point, keep the first that is nearer than all before it."""
+    """Define :func:`nearest`: for every point keep the first token nearer than all before it.
+
+    Parameters and Returns are those of :func:`nearest`.
+
+    Example
+    -------
+    >>> nearest_loop(np.array([[0.0], [4.0]]), np.array([[5.0], [1.0], [3.0]]))
+    (array([1, 0]), array([1., 1.]))
+    """
     codes = np.zeros(len(points), np.int64)
     distances = np.full(len(points), np.inf, points.dtype)
     for i, point in enumerate(points):
@@ -46,7 +53,16 @@ def nearest_loop(points: Array, tokens: Array) -> tuple[Array, Array]:
 
 
 def nearest_numpy(points: Array, tokens: Array, block: int = 1024) -> tuple[Array, Array]:
-    """The same in NumPy, a block of points at a time so that memory is O(block · K) and not O(N · K)."""
+    """Do :func:`nearest` in NumPy, ``block`` points at a time.
+
+    So memory is O(block · K) and not O(N · K). Other Parameters and Returns are those of
+    :func:`nearest`.
+
+    Example
+    -------
+    >>> nearest_numpy(np.array([[0.0], [4.0]]), np.array([[5.0], [1.0], [3.0]]))
+    (array([1, 0]), array([1., 1.]))
+    """
     codes = np.empty(len(points), np.int64)
     distances = np.empty(len(points), points.dtype)
     for start in range(0, len(points), block):
@@ -59,11 +75,39 @@ def nearest_numpy(points: Array, tokens: Array, block: int = 1024) -> tuple[Arra
     return codes, distances
 
 
-def nearest(points: Array, tokens: Array) -> tuple[Array, Array]:
-    """Return the codes ``(N,)`` int64 of the nearest tokens and the squared distances ``(N,)`` to them.
+def nearest(
+    points: Float[np.ndarray, "N D"], tokens: Float[np.ndarray, "K D"]
+) -> tuple[Int64[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+    """Return each point's nearest token (eq. 1) and the squared distance to it.
 
-    Needs little memory beyond the answer: a megabyte a thread, and for many tokens a few copies of them. Raises ``TypeError``
-    or ``ValueError`` when ``points`` ``(N, D)`` and ``tokens`` ``(K, D)`` are not finite, non-empty float arrays of one dtype and D.
+    Memory beyond the answer stays small: a megabyte a thread, and a few copies of many tokens.
+
+    Parameters
+    ----------
+    points : float32 or float64 array (N, D)
+        The points, finite, at least one.
+    tokens : array (K, D), dtype of ``points``
+        The tokens, finite, at least one.
+
+    Returns
+    -------
+    codes : int64 array (N,)
+        The token's index; the lowest when several are equally near.
+    squared : array (N,), dtype of ``points``
+        The squared Euclidean distances, as ``nearest_loop`` rounds them.
+
+    Raises
+    ------
+    TypeError
+        For another dtype, or two different ones.
+    ValueError
+        For another shape, two different D, an empty array, NaN or infinity.
+
+    Example
+    -------
+    >>> codes, squared = nearest(np.array([[0.0], [4.0]]), np.array([[5.0], [1.0], [3.0]]))
+    >>> codes, squared
+    (array([1, 0]), array([1., 1.]))
     """
     tokens = require_points(tokens, "tokens")
     points = require_points(points, "points", dim=tokens.shape[1])
@@ -75,15 +119,15 @@ def nearest(points: Array, tokens: Array) -> tuple[Array, Array]:
 
 
 def search(points: Array, tokens: Array) -> tuple[Array, Array]:
-    """Do what ``nearest`` does, for arrays that are known to be good: the plain search, or a faster one with the same answer."""
-    if len(points) >= SEVERAL_POINTS and len(tokens) >= SEVERAL_TOKENS:
+    """Do ``nearest`` without validation; picks the plain, sorted or screened search, all alike."""
+    if len(points) >= PREPARE_FROM_POINTS and len(tokens) >= PREPARE_FROM_TOKENS:
         if tokens.shape[1] == 1:
             return line_search(points, tokens)
-        if tokens.size >= SCREEN_FROM:
+        if tokens.size >= SCREEN_FROM_COORDINATES:
             return screened_search(points, tokens)
     codes = np.empty(len(points), np.int64)
     distances = np.empty(len(points), points.dtype)
-    if points.size * len(tokens) < PARALLEL_FROM:
+    if points.size * len(tokens) < PARALLEL_DIFFERENCES:
         _search_rows(points, tokens, 0, len(points), codes, distances)
     else:
         _search_blocks(points, tokens, codes, distances)
@@ -92,32 +136,40 @@ def search(points: Array, tokens: Array) -> tuple[Array, Array]:
 
 @parallel_kernel
 def _search_blocks(points: Array, tokens: Array, codes: Array, distances: Array) -> None:
-    blocks = (len(points) + BLOCK - 1) // BLOCK
+    blocks = (len(points) + POINTS_A_BLOCK - 1) // POINTS_A_BLOCK
     for b in prange(blocks):
-        _search_rows(points, tokens, b * BLOCK, min((b + 1) * BLOCK, len(points)), codes, distances)
+        _search_rows(
+            points,
+            tokens,
+            b * POINTS_A_BLOCK,
+            min((b + 1) * POINTS_A_BLOCK, len(points)),
+            codes,
+            distances,
+        )
 
 
 @kernel
 def _search_rows(
     points: Array, tokens: Array, start: int, stop: int, codes: Array, distances: Array
 ) -> None:
-    """Search rows ``start`` to ``stop``. A block of points is turned on its side, dimension by dimension, so that the
-    innermost loops run along the points: contiguous, one token at a time, which the compiler vectorises."""
-    block = np.zeros((1, points.shape[1], BLOCK), points.dtype)  # a strip of its own
-    one, two = np.empty(BLOCK, points.dtype), np.empty(BLOCK, points.dtype)
-    least = np.empty(BLOCK, points.dtype)
-    code = np.empty(
-        BLOCK, np.int32
-    )  # as wide as a float32, so that one vector holds as many of either
-    for first in range(start, stop, BLOCK):
-        rows = min(BLOCK, stop - first)
+    """Search rows ``start`` to ``stop``, a block of transposed points at a time.
+
+    The innermost loops then run along contiguous points, and the compiler vectorizes them.
+    """
+    block = np.zeros((1, points.shape[1], POINTS_A_BLOCK), points.dtype)  # a strip of its own
+    one, two = np.empty(POINTS_A_BLOCK, points.dtype), np.empty(POINTS_A_BLOCK, points.dtype)
+    least = np.empty(POINTS_A_BLOCK, points.dtype)
+    # As wide as a float32, so that one vector register holds as many of either.
+    code = np.empty(POINTS_A_BLOCK, np.int32)
+    for first in range(start, stop, POINTS_A_BLOCK):
+        rows = min(POINTS_A_BLOCK, stop - first)
         turn(points, first, rows, block)
-        for b in range(BLOCK):
+        for b in range(POINTS_A_BLOCK):
             least[b], code[b] = np.inf, 0
         for k in range(0, len(tokens), 2):
             after = min(k + 1, len(tokens) - 1)  # of an odd number, the last is looked at twice
-            squared_distances(block, 0, tokens, k, BLOCK, one)
-            squared_distances(block, 0, tokens, after, BLOCK, two)
+            squared_distances(block, 0, tokens, k, POINTS_A_BLOCK, one)
+            squared_distances(block, 0, tokens, after, POINTS_A_BLOCK, two)
             _keep_nearer(np.int32(k), one, np.int32(after), two, least, code)
         for b in range(rows):
             codes[first + b] = code[b]
@@ -126,8 +178,11 @@ def _search_rows(
 
 @kernel
 def _keep_nearer(k: int, one: Array, after: int, two: Array, least: Array, code: Array) -> None:
-    """Choose, for each point, among the nearest so far and two more tokens. Every value is read before one is chosen, and two
-    choices are made before one is stored: so they are vector selects, without branches and without conditional stores."""
+    """Choose, for each point, among the nearest so far and two more tokens.
+
+    Every value is read before one is chosen, and two choices are made before one is stored. So the
+    compiler makes vector selects of them, without branches or conditional stores.
+    """
     for b in range(len(least)):
         now, then, best, chosen = one[b], two[b], least[b], code[b]
         nearer = now < best

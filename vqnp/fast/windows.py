@@ -1,0 +1,107 @@
+"""The windows of a convolution, copied and added a run of numbers at a time.
+
+``gather_images`` equals :func:`vqnp.layers.im2col.im2col_loop`, ``scatter_images`` equals
+:func:`vqnp.layers.im2col.col2im_loop`. With channels last, a window's row of pixels is one run of
+kw·C numbers. So these kernels see an image as rows of numbers, ``(H, W·C)``, without channels.
+"""
+
+import numpy as np
+from numba import prange
+
+from vqnp.jit import kernel, parallel_kernel
+from vqnp.validation import Array
+
+Pair = tuple[int, int]  # (height, width)
+# Shares of a batch. Each keeps its own sums, so no more threads than this can help.
+PARTS = 16
+
+
+@parallel_kernel
+def gather_images(images: Array, step: Pair, margin: Pair, columns: Array) -> None:
+    """Copy every window of ``images`` ``(B, H, W·C)`` into ``columns`` ``(B, Ho, Wo, kh, kw·C)``."""
+    for b in prange(len(images)):
+        padded = padded_zeros(images, margin)
+        gather_windows(images[b], step, margin, padded, columns[b])
+
+
+@parallel_kernel
+def scatter_images(columns: Array, step: Pair, margin: Pair, images: Array) -> None:
+    """Overwrite ``images`` ``(B, H, W·C)`` with the sums of the windows in ``columns``."""
+    for b in prange(len(images)):
+        padded = padded_zeros(images, margin)
+        scatter_windows(columns[b], step, margin, padded, images[b])
+
+
+@kernel
+def part_range(part: int, count: int) -> Pair:
+    """Return the first image of one of the PARTS of a batch, and the one after its last."""
+    return part * count // PARTS, (part + 1) * count // PARTS
+
+
+@kernel
+def gather_windows(image: Array, step: Pair, margin: Pair, padded: Array, columns: Array) -> None:
+    """Copy every window of ``image`` ``(H, W·C)`` into ``columns`` ``(Ho, Wo, kh, kw·C)``.
+
+    ``padded`` ``(H + 2ph, (W + 2pw)·C)`` is room to work in: its margin must hold zeros.
+    """
+    height, width = image.shape
+    for row in range(height):
+        inside = padded[margin[0] + row, margin[1] : margin[1] + width]
+        for k in range(width):
+            inside[k] = image[row, k]
+    rows, cols, kernel_height, run = columns.shape
+    for y in range(rows):
+        for x in range(cols):
+            for i in range(kernel_height):
+                start = x * step[1]
+                source = padded[y * step[0] + i, start : start + run]
+                target = columns[y, x, i]
+                for k in range(run):  # two plain runs, so that the loop vectorizes
+                    target[k] = source[k]
+
+
+@kernel
+def scatter_windows(columns: Array, step: Pair, margin: Pair, padded: Array, image: Array) -> None:
+    """Overwrite ``image`` ``(H, W·C)`` with the sum of the windows in ``columns`` ``(Ho, Wo, kh, kw·C)``.
+
+    ``padded`` ``(H + 2ph, (W + 2pw)·C)`` is room to work in, whatever it holds.
+    """
+    padded.fill(0)
+    rows, cols, kernel_height, run = columns.shape
+    for y in range(rows):
+        for x in range(cols):
+            for i in range(kernel_height):
+                start = x * step[1]
+                target = padded[y * step[0] + i, start : start + run]
+                source = columns[y, x, i]
+                for k in range(run):
+                    target[k] += source[k]
+    height, width = image.shape
+    for row in range(height):
+        inside = padded[margin[0] + row, margin[1] : margin[1] + width]
+        for k in range(width):
+            image[row, k] = inside[k]
+
+
+@kernel
+def padded_zeros(images: Array, margin: Pair) -> Array:
+    """Return zeros ``(H + 2ph, (W + 2pw)·C)`` for one of ``images`` and its margin ``(ph, pw·C)``."""
+    _, height, width = images.shape
+    return np.zeros((height + 2 * margin[0], width + 2 * margin[1]), images.dtype)
+
+
+def as_rows(images: Array) -> Array:
+    """Return ``images`` ``(B, H, W, C)`` as contiguous ``(B, H, W·C)``, a view if they are already."""
+    batch, height, width, channels = images.shape
+    return np.ascontiguousarray(images).reshape(batch, height, width * channels)
+
+
+def flat_geometry(
+    channels: int, kernel_size: Pair, stride: Pair, padding: Pair
+) -> tuple[Pair, Pair, int]:
+    """Return step ``(sh, sw·C)``, margin ``(ph, pw·C)`` and run ``kw·C``: numbers, not pixels."""
+    return (
+        (stride[0], stride[1] * channels),
+        (padding[0], padding[1] * channels),
+        kernel_size[1] * channels,
+    )
