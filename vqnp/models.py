@@ -14,12 +14,17 @@ With the identity in the quantizer's place, this is an autoencoder. A VQ-VAE and
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from vqnp.layers import Layer
+from vqnp.files import load_with_meta, save_with_meta
+from vqnp.layers import Layer, layer_from_json
 from vqnp.losses import mse
-from vqnp.quantize import Identity, Quantized, Quantizer
+from vqnp.quantize import Identity, Quantized, Quantizer, quantizer_from_json
 from vqnp.validation import Array
+
+FORMAT = 1  # of the files that ``save`` writes
+HALVES = ("encoder", "quantizer", "decoder")
 
 
 @dataclass
@@ -35,7 +40,7 @@ class Step:
     quantized: Quantized
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class VQVAE:
     """A VQ-VAE of an encoder, any quantizer, and a decoder.
 
@@ -123,6 +128,42 @@ class VQVAE:
         _, encoder_gradients = self.encoder.backward(dz.reshape(z.shape), encoder_cache)
         gradients = self._named(encoder_gradients, quantizer_gradients, decoder_gradients)
         return Step({"reconstruction": loss} | quantized.losses, gradients, embeddings, quantized)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to ``path``, a ``.npz`` without pickles, whole or not at all.
+
+        :meth:`load` gives it back with the same bits. Training in progress needs more than a
+        model: its checkpoint is written by :func:`~vqnp.train`.
+        """
+        meta = {"format": FORMAT, "variance": self.variance}
+        meta |= {half: getattr(self, half).to_json() for half in HALVES}
+        save_with_meta(Path(path), stored(self), meta)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "VQVAE":
+        """Read a model that :meth:`save` wrote.
+
+        A quantizer of your own is found once its module is imported. Raises ``ValueError`` naming
+        the file when it is not a whole one of this format.
+        """
+        arrays, meta = load_with_meta(Path(path), FORMAT)
+        try:
+            dtype = next(
+                (a.dtype for name, a in arrays.items() if name.startswith("params.e")), None
+            )
+            encoder, decoder = (
+                layer_from_json(meta[half], dtype=dtype) for half in ("encoder", "decoder")
+            )
+            quantizer = quantizer_from_json(meta["quantizer"])
+            model = cls(encoder, quantizer, decoder, variance=meta["variance"])
+            fill(model, arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a saved model: {error}") from error
+        return model
+
+    def __repr__(self) -> str:
+        parts = [f"{half}: {getattr(self, half)!r}" for half in HALVES]
+        return "\n  ".join(["VQVAE(", *(part.replace("\n", "\n  ") for part in parts)]) + "\n)"
 
     def _named(self, encoder: Any, quantizer: Any, decoder: Any) -> dict[str, Array]:
         halves = {"encoder": encoder, "decoder": decoder, "quantizer": quantizer}
