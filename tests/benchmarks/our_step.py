@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vqnp import EMA, VQVAE, ConvSettings, conv_vqvae
-from vqnp.quantize.ema import Codebook
+from vqnp.quantize.codebook import Codebook
 from vqnp.training import TrainSettings, TrainState
 from vqnp.training.loop import take_step
 from vqnp.validation import Array

@@ -12,7 +12,7 @@ from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, median, select
 from vqnp.plots import style
-from vqnp.quantize.ema import DIALECTS, Dialect
+from vqnp.quantize.codebook import DIALECTS, Dialect
 
 TITLE = "The encoder, the sample for k-means and the moving averages, each on its own"
 ABOUT = """

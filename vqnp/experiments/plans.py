@@ -10,7 +10,7 @@ from vqnp.data import Clusters, OwnPoints, Patches, Source
 from vqnp.experiments.spec import RunSpec
 from vqnp.networks import ConvSettings, MLPSettings
 from vqnp.quantize import EMA
-from vqnp.quantize.ema import Dialect
+from vqnp.quantize.codebook import Dialect
 from vqnp.training import TrainSettings
 from vqnp.validation import require_integer
 

@@ -1,6 +1,7 @@
 """Quantizers by hand, one idea a file: the search, k-means, the moving averages, and the rest."""
 
-from vqnp.quantize.ema import DIALECTS, EMA, Codebook, Dialect, ema_update
+from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
+from vqnp.quantize.ema import EMA, ema_update
 from vqnp.quantize.fsq import FSQ, fsq_backward, fsq_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json

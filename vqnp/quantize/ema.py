@@ -34,11 +34,7 @@ import numpy as np
 
 from vqnp.fast.averages import move, rows_by_code, sum_and_move
 from vqnp.losses import commitment
-from vqnp.quantize.codebook import DIALECTS as DIALECTS
-from vqnp.quantize.codebook import Codebook as Codebook
-from vqnp.quantize.codebook import Dialect as Dialect
-from vqnp.quantize.codebook import require_dialect as require_dialect
-from vqnp.quantize.codebook import smoothed as smoothed
+from vqnp.quantize.codebook import Codebook, Dialect, require_dialect, smoothed
 from vqnp.quantize.lloyd import (
     batch_statistics,
     batch_statistics_loop,

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update_numpy
+from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
+from vqnp.quantize.ema import ema_update_numpy
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.adapter import Arrays, Precision, to_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update_numpy
+from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
+from vqnp.quantize.ema import ema_update_numpy
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.ema import ARRAYS, State, book_of, dialects_beside, moved, start_of
