@@ -38,10 +38,7 @@ def test_a_block_is_its_equation():
 
 
 def test_the_parameters_have_the_shapes_of_the_equation():
-    shapes = {
-        name: value.shape
-        for name, value in ResidualBlock(5, 2, rng=0).params.items()
-    }
+    shapes = {name: value.shape for name, value in ResidualBlock(5, 2, rng=0).params.items()}
     assert shapes == {
         "1.weight": (3, 3, 5, 2),
         "1.bias": (2,),

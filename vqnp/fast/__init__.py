@@ -1,1 +1,4 @@
-"""Fast versions. Nothing in this folder defines anything: each function equals a plain loop elsewhere. Read it last."""
+"""Fast versions; nothing here defines anything, and each function equals a loop elsewhere.
+
+Read this folder last. It imports nothing of ``layers`` or ``quantize``.
+"""

@@ -1,6 +1,7 @@
 """The three matrix products of a convolution, a few images at a time.
 
-A convolution, the gradient of its input and the gradient of its weight are each im2col or col2im around one product::
+A convolution, the gradient of its input and that of its weight are each im2col or col2im around one
+product::
 
     out     = im2col(x) @ weight             (B·Ho·Wo, kh·kw·C) @ (kh·kw·C, O)
     dx      = col2im(dout @ weightᵀ)         (B·Ho·Wo, O) @ (O, kh·kw·C)
@@ -22,20 +23,20 @@ import numpy as np
 from numba import prange
 
 from vqnp import threads
+from vqnp.fast.windows import (
+    PARTS,
+    Pair,
+    as_rows,
+    flat_geometry,
+    gather_windows,
+    part_range,
+    scatter_windows,
+)
 from vqnp.fast.winograd import (
     winograd,
     winograd_applies,
     winograd_backward_input,
     winograd_backward_weight,
-)
-from vqnp.fast.windows import (
-    PARTS,
-    Pair,
-    as_rows,
-    gather_windows,
-    flat_geometry,
-    part_range,
-    scatter_windows,
 )
 from vqnp.jit import both, kernel
 from vqnp.validation import Array
@@ -92,7 +93,7 @@ def correlate_backward_weight(
 
 
 def multiplications(out: Array, weight: Array) -> int:
-    """Return the multiplications of a product with an output, or its gradient, ``(B, Ho, Wo, O)``."""
+    """Return the multiplications of the product with an output, or its gradient, ``out``."""
     return out.size // out.shape[-1] * weight.size
 
 
@@ -226,6 +227,6 @@ def pixels(images: Array) -> Array:
 
 
 def as_matrix(weight: Array) -> Array:
-    """Return ``weight`` ``(kh, kw, C, O)`` as the contiguous matrix ``(kh·kw·C, O)`` that multiplies the columns."""
+    """Return ``weight`` ``(kh, kw, C, O)`` as the contiguous matrix ``(kh·kw·C, O)``."""
     height, width, channels, channels_out = weight.shape
     return np.ascontiguousarray(weight).reshape(height * width * channels, channels_out)

@@ -20,13 +20,13 @@ answer. The definition searches all others; nearly always that is one chunk.
 Scores of a block of points are found in two ways. Only the least score of each chunk is kept.
 
 - Up to SHORT dimensions, a point's coordinates and the scores of GROUP tokens fit the registers, so
-  they never reach memory. Here alone the compiler may contract multiply and add to one step, because
-  the bound allows for any rounding.
+  they never reach memory. Here alone the compiler may contract multiply and add to one step. The
+  bound allows for any rounding.
 - Beyond, BLAS multiplies a block of tokens with the block of points. The scores stay in the
   second-level cache.
 
-Shapes: points ``(N, D)``, tokens ``(K, D)``. D is filled up to a width W of at least SHORT, and K to
-whole chunks. Turned points ``(W, B)``, least scores ``(K / CHUNK, B)``.
+Shapes: points ``(N, D)``, tokens ``(K, D)``. D is filled up to a width W of at least SHORT, and
+K to whole chunks. Turned points ``(W, B)``, least scores ``(K / CHUNK, B)``.
 """
 
 from typing import NamedTuple
@@ -62,7 +62,7 @@ class Answer(NamedTuple):
 
 
 def screened_search(points: Array, tokens: Array) -> tuple[Array, Array]:
-    """Return what ``nearest`` returns; needs about two copies of the tokens, and a megabyte a thread."""
+    """Return the answer of ``nearest``, with two copies of the tokens and a megabyte a thread."""
     if tokens.shape[1] <= SHORT:
         return _screened_search(points, tokens)
     with threads.limit():  # BLAS multiplies within the parallel blocks
@@ -85,7 +85,7 @@ def rounding(tokens: Array) -> tuple[np.floating, np.floating]:
 
 
 class Layout(NamedTuple):
-    """The tokens as the screen needs them, in whole chunks; what fills the last is never nearest."""
+    """The tokens as the screen needs them, in whole chunks; the filling is never nearest."""
 
     negated: Array  # (K, W) the negated, centered tokens
     halves: Array  # (K,) half their squares
@@ -232,7 +232,7 @@ def _search(
     exact: Array,
     answer: Answer,
 ) -> None:
-    """Search by the definition: for each candidate, those of four chunks that may hold the answer."""
+    """Search by the definition: those of four chunks that may hold a candidate's token."""
     (least, ceiling), (codes, distances) = bounds, answer
     squared = np.empty(CHUNK, points.dtype)
     for i in candidates:
@@ -252,7 +252,7 @@ def _search(
 def short_scores(
     points: Array, tokens: Array, halves: Array, first: int, stop: int, least: Array
 ) -> None:
-    """Write each chunk's least score, of tokens ``first`` to ``stop``, for ``points`` ``(SHORT, B)``."""
+    """Write the least score of each chunk of tokens ``first`` to ``stop``, for each point."""
     for row in range((stop - first) // CHUNK):
         least[row] = np.inf
         for k in range(first + row * CHUNK, first + (row + 1) * CHUNK, GROUP):
@@ -298,7 +298,7 @@ def long_scores(
 
 @kernel
 def least_of(low: float, one: float, two: float, three: float, four: float) -> float:
-    """Return the least; ``low`` comes first, because choosing it last makes the store conditional."""
+    """Return the least; ``low`` comes first, because chosen last its store is conditional."""
     low = low if low < one else one
     low = low if low < two else two
     low = low if low < three else three

@@ -1,10 +1,10 @@
 """Squared distances, many at a time: Σ_d (s_d − v_d)², the dimensions added in order.
 
-``squared_distances`` equals the inner loop of :func:`vqnp.quantize.search.nearest_loop`, to the last
+``squared_distances`` equals the inner loop of :func:`vqnp.quantize.search.nearest_loop`, bit by
 bit. A strip is a group of vectors transposed, ``(D, W)``. So the inner loop runs along contiguous
-numbers, and the compiler vectorizes it. It takes GROUP dimensions at a time, because a sum is then
-loaded and stored once for twelve operations. A strip of points against one token and a strip of
-tokens against one point give the same bits, because (z − t)² = (t − z)² in any rounding.
+numbers, and the compiler vectorizes it. It takes GROUP dimensions at a time, because a sum is
+then loaded and stored once for twelve operations. A strip of points against one token and a strip
+of tokens against one point give the same bits, because (z − t)² = (t − z)² in any rounding.
 """
 
 from vqnp.jit import kernel

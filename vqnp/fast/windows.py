@@ -18,7 +18,7 @@ PARTS = 16
 
 @parallel_kernel
 def gather_images(images: Array, step: Pair, margin: Pair, columns: Array) -> None:
-    """Copy every window of ``images`` ``(B, H, W·C)`` into ``columns`` ``(B, Ho, Wo, kh, kw·C)``."""
+    """Copy all windows of ``images`` ``(B, H, W·C)`` to ``columns`` ``(B, Ho, Wo, kh, kw·C)``."""
     for b in prange(len(images)):
         padded = padded_zeros(images, margin)
         gather_windows(images[b], step, margin, padded, columns[b])
@@ -62,7 +62,7 @@ def gather_windows(image: Array, step: Pair, margin: Pair, padded: Array, column
 
 @kernel
 def scatter_windows(columns: Array, step: Pair, margin: Pair, padded: Array, image: Array) -> None:
-    """Overwrite ``image`` ``(H, W·C)`` with the sum of the windows in ``columns`` ``(Ho, Wo, kh, kw·C)``.
+    """Overwrite ``image`` ``(H, W·C)`` with the sum of all windows ``(Ho, Wo, kh, kw·C)``.
 
     ``padded`` ``(H + 2ph, (W + 2pw)·C)`` is room to work in, whatever it holds.
     """
@@ -85,13 +85,13 @@ def scatter_windows(columns: Array, step: Pair, margin: Pair, padded: Array, ima
 
 @kernel
 def padded_zeros(images: Array, margin: Pair) -> Array:
-    """Return zeros ``(H + 2ph, (W + 2pw)·C)`` for one of ``images`` and its margin ``(ph, pw·C)``."""
+    """Return zeros ``(H + 2ph, (W + 2pw)·C)`` for one image and its margin ``(ph, pw·C)``."""
     _, height, width = images.shape
     return np.zeros((height + 2 * margin[0], width + 2 * margin[1]), images.dtype)
 
 
 def as_rows(images: Array) -> Array:
-    """Return ``images`` ``(B, H, W, C)`` as contiguous ``(B, H, W·C)``, a view if they are already."""
+    """Return ``images`` ``(B, H, W, C)`` as contiguous ``(B, H, W·C)``, a view if possible."""
     batch, height, width, channels = images.shape
     return np.ascontiguousarray(images).reshape(batch, height, width * channels)
 

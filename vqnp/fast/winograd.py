@@ -1,4 +1,4 @@
-"""Winograd's convolution: a 3×3 kernel of stride 1 with four ninths of the multiplications that im2col needs.
+"""Winograd's convolution: a 3×3 kernel of stride 1 with four ninths of im2col's multiplications.
 
 Take one row of pixels d and a filter of three taps g. Two neighboring outputs are
 y₀ = d₀g₀ + d₁g₁ + d₂g₂ and y₁ = d₁g₀ + d₂g₁ + d₃g₂: six products. Four are enough once pixels and
@@ -9,10 +9,11 @@ convolutional neural networks", 2015)::
     u = (g₀,  (g₀ + g₁ + g₂)/2,  (g₀ − g₁ + g₂)/2,  g₂)                u = G g
     y = (u₀v₀ + u₁v₁ + u₂v₂,  u₁v₁ − u₂v₂ − u₃v₃)                      y = Aᵀ (u ⊙ v)
 
-Along both axes, a tile of 2×2 outputs takes 4·4 = 16 products in place of 36. With channels, each of
-the 16 is a matrix product over all tiles, (tiles, C) @ (C, O), and BLAS does it. The other sums have
-at most three terms, with factors of ±1 and ½. So the result is about as accurate as that of im2col;
-its last bits differ. Where the outputs are odd in number, zeros fill the last tile.
+Along both axes, a tile of 2×2 outputs takes 4·4 = 16 products in place of 36. With channels, each
+of the 16 is a matrix product over all tiles, (tiles, C) @ (C, O), and BLAS does it. The other
+sums have at most three terms, with factors of ±1 and ½. So the result is about as accurate as
+that of im2col; its last bits differ. Where the outputs are odd in number, zeros fill the last
+tile.
 
 The gradient of the input is the same convolution, of ``dout`` with the kernel turned round and its
 channels exchanged. The weight's gradient transposes the three steps: du = vᵀ (A dout), summed over
@@ -121,7 +122,7 @@ def _add_product(v: Array, z: Array, total: Array) -> None:
 
 @kernel
 def workspace(images: Array, out: Array, u: Array) -> tuple[int, Array, Array]:
-    """Return the images of one product, and room for their tiles, ``(16, tiles, C)`` and ``(…, O)``."""
+    """Return the images of one product, and room for their tiles on both sides."""
     _, channels, outs = u.shape
     each = count_tiles(out)
     together = min(max(1, TILES_A_PRODUCT // each), max(1, len(images)))

@@ -1,4 +1,4 @@
-"""The convolution: each output pixel is a linear map of the window of input pixels under the kernel.
+"""The convolution: an output pixel is a linear map of the input pixels under the kernel.
 
 ``taps`` names every (stop, tap, pixel) of a kernel's walk over the images (see im2col.py). With it,
 a convolution is one sum, and its derivatives are that sum seen from the input and the weight::
@@ -38,6 +38,10 @@ from vqnp.validation import require_integer
 __all__ = ["Conv2d", "conv2d_backward", "conv2d_forward"]
 
 LAYOUT = ("kh", "kw", "C_in", "C_out")
+Images = Float[np.ndarray, "B H W I"]
+Kernel = Float[np.ndarray, "kh kw I O"]
+Bias = Float[np.ndarray, "O"]
+Outputs = Float[np.ndarray, "B Ho Wo O"]
 
 
 def conv2d_forward_loop(
@@ -84,12 +88,12 @@ def conv2d_backward_numpy(dout: Array, cache: Cache) -> tuple[Array, Array, Arra
 
 
 def conv2d_forward(
-    x: Float[np.ndarray, "B H W I"],
-    weight: Float[np.ndarray, "kh kw I O"],
-    bias: Float[np.ndarray, " O"],
+    x: Images,
+    weight: Kernel,
+    bias: Bias,
     stride: Size = 1,
     padding: Size = 0,
-) -> tuple[Float[np.ndarray, "B Ho Wo O"], Cache]:
+) -> tuple[Outputs, Cache]:
     """Return the convolution of ``x`` with ``weight``, plus ``bias``, and the cache.
 
     Parameters
@@ -133,9 +137,7 @@ def conv2d_forward(
     return out, (x, weight, stride, padding)
 
 
-def conv2d_backward(
-    dout: Float[np.ndarray, "B Ho Wo O"], cache: Cache
-) -> tuple[Float[np.ndarray, "B H W I"], Float[np.ndarray, "kh kw I O"], Float[np.ndarray, " O"]]:
+def conv2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Kernel, Bias]:
     """Return the gradients of the input, the weight and the bias.
 
     Parameters
@@ -222,7 +224,7 @@ class Conv2d(Layer):
 def start_kernel(
     layer: Any, channels: Pair, rng: np.random.Generator, dtype: Any
 ) -> dict[str, Array]:
-    """Return a weight ``(kh, kw, *channels)`` and a bias for a convolution, once its sizes are known.
+    """Return a weight ``(kh, kw, *channels)`` and a bias, once the sizes are known to be good.
 
     Both are uniform in ±1/sqrt(channels[0]·kh·kw).
     """

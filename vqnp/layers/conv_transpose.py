@@ -24,13 +24,14 @@ import numpy as np
 from jaxtyping import Float
 
 from vqnp.fast.correlate import correlate, correlate_backward_input, correlate_backward_weight
-from vqnp.layers.conv import require_gradient, require_operands, start_kernel
+from vqnp.layers.conv import Bias, Images, Outputs, require_gradient, require_operands, start_kernel
 from vqnp.layers.im2col import Pair, Size, as_pairs, col2im_numpy, im2col_numpy, taps
 from vqnp.layers.layer import Array, Cache, Gradients, Layer, add_bias, sum_rows
 
 __all__ = ["ConvTranspose2d", "conv_transpose2d_backward", "conv_transpose2d_forward"]
 
 LAYOUT = ("kh", "kw", "C_out", "C_in")
+Kernel = Float[np.ndarray, "kh kw O I"]
 
 
 def conv_transpose2d_forward_loop(
@@ -77,12 +78,12 @@ def conv_transpose2d_backward_numpy(dout: Array, cache: Cache) -> tuple[Array, A
 
 
 def conv_transpose2d_forward(
-    x: Float[np.ndarray, "B H W I"],
-    weight: Float[np.ndarray, "kh kw O I"],
-    bias: Float[np.ndarray, " O"],
+    x: Images,
+    weight: Kernel,
+    bias: Bias,
     stride: Size = 1,
     padding: Size = 0,
-) -> tuple[Float[np.ndarray, "B Ho Wo O"], Cache]:
+) -> tuple[Outputs, Cache]:
     """Return the transposed convolution of ``x`` with ``weight``, plus ``bias``, and the cache.
 
     Parameters
@@ -125,9 +126,7 @@ def conv_transpose2d_forward(
     return out, (x, weight, stride, padding)
 
 
-def conv_transpose2d_backward(
-    dout: Float[np.ndarray, "B Ho Wo O"], cache: Cache
-) -> tuple[Float[np.ndarray, "B H W I"], Float[np.ndarray, "kh kw O I"], Float[np.ndarray, " O"]]:
+def conv_transpose2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Kernel, Bias]:
     """Return the gradients of the input, the weight and the bias.
 
     Parameters

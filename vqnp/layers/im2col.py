@@ -29,7 +29,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vqnp.fast.windows import Pair, as_rows, gather_images, flat_geometry, scatter_images
+from vqnp.fast.windows import Pair, as_rows, flat_geometry, gather_images, scatter_images
 from vqnp.validation import Array, require_float, require_integer
 
 Size = int | Pair
@@ -38,7 +38,7 @@ Taps = Iterator[tuple[tuple[int, int, int], Pair, tuple[int, int, int]]]
 
 
 def im2col_loop(images: Array, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Array:
-    """Define :func:`im2col`: entry ``(stop, tap)`` is the pixel there, or zero outside the image."""
+    """Define :func:`im2col`: entry ``(stop, tap)`` is the pixel there, zero outside the image."""
     kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
     stops = count_stops(images, kernel_size, stride, padding)
     # (B, Ho, Wo, kh, kw, C)

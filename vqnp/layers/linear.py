@@ -17,10 +17,13 @@ from vqnp.layers.layer import Array, Cache, Gradients, Layer, add_bias, sum_rows
 
 __all__ = ["Linear", "linear_backward", "linear_forward"]
 
+Rows = Float[np.ndarray, "N I"]
+Weight = Float[np.ndarray, "I O"]
+Bias = Float[np.ndarray, "O"]
+Outputs = Float[np.ndarray, "N O"]
 
-def linear_forward(
-    x: Float[np.ndarray, "N I"], weight: Float[np.ndarray, "I O"], bias: Float[np.ndarray, " O"]
-) -> tuple[Float[np.ndarray, "N O"], Cache]:
+
+def linear_forward(x: Rows, weight: Weight, bias: Bias) -> tuple[Outputs, Cache]:
     """Return ``x @ weight + bias`` and the cache.
 
     Parameters
@@ -50,9 +53,7 @@ def linear_forward(
     return out, (x, weight)
 
 
-def linear_backward(
-    dout: Float[np.ndarray, "N O"], cache: Cache
-) -> tuple[Float[np.ndarray, "N I"], Float[np.ndarray, "I O"], Float[np.ndarray, " O"]]:
+def linear_backward(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
     """Return the gradients of the input, the weight and the bias.
 
     Parameters

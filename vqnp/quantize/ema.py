@@ -157,7 +157,7 @@ def ema_update(
         # A NaN in the embeddings shows in `sums`, usually the smaller array to scan.
         if not np.isfinite(sums).all():
             require_finite(embeddings, "embeddings")
-        move[sums.size >= PARALLEL_COORDINATES](state, hits, sums, decay, paper)
+        move.sized(sums.size, PARALLEL_COORDINATES)(state, hits, sums, decay, paper)
     else:
         require_finite(embeddings, "embeddings")
         starts, rows = rows_by_code(codes, k)

@@ -128,7 +128,7 @@ def plus_plus(points: Array, n_tokens: int, rng: np.random.Generator) -> Array:
     before it.
     """
     columns = np.ascontiguousarray(points.T)  # (D, N): each draw runs along the columns once
-    threads = points.size >= PARALLEL_COORDINATES
+    lower = _lower_distances.sized(points.size, PARALLEL_COORDINATES)
     chosen = np.empty(n_tokens, np.int64)
     distances = np.ones(len(points))  # for the first draw: all points alike
     for i in range(n_tokens):
@@ -140,7 +140,7 @@ def plus_plus(points: Array, n_tokens: int, rng: np.random.Generator) -> Array:
         chosen[i] = min(row, len(points) - 1)  # the product may round up to reach[-1] itself
         if i == 0:
             distances.fill(np.inf)
-        _lower_distances[threads](columns, chosen[i], distances)
+        lower(columns, chosen[i], distances)
     return points[chosen]
 
 

@@ -1,22 +1,21 @@
-"""The nearest token (eq. 1): code(z) = argmin_k ‖z − t_k‖², the lowest k when several are equally near.
+"""The nearest token (eq. 1): code(z) = argmin_k ‖z − t_k‖²; the lowest k wins a tie.
 
-All versions sum the squared distance over the dimensions in order, Σ_d (z_d − t_kd)², in the dtype
-of the points. So they agree to the last bit, for any block size and number of threads. The shorter
-‖z‖² − 2 z·t + ‖t‖² cancels for points far from the origin, and then names the wrong token. No root is
-taken, because it rounds different distances to the same number.
+All versions sum the squared distance over the dimensions in order, Σ_d (z_d − t_kd)², in the
+dtype of the points. So they agree to the last bit, for any block size and number of threads. The
+shorter ‖z‖² − 2 z·t + ‖t‖² cancels for points far from the origin, and then names the wrong
+token. No root is taken, because it rounds different distances to the same number.
 
 Shapes: points ``(N, D)``, tokens ``(K, D)``, codes ``(N,)`` int64, squared distances ``(N,)``.
 """
 
 import numpy as np
-from jaxtyping import Float, Int64
 from numba import prange
 
 from vqnp.fast.line import line_search
 from vqnp.fast.screen import screened_search
 from vqnp.fast.squares import squared_distances, turn
 from vqnp.jit import kernel, parallel_kernel
-from vqnp.validation import Array, require_points
+from vqnp.validation import Array, Codes, Distances, PointsLike, TokensLike, as_points
 
 __all__ = ["nearest", "nearest_loop", "nearest_numpy"]
 
@@ -75,19 +74,17 @@ def nearest_numpy(points: Array, tokens: Array, block: int = 1024) -> tuple[Arra
     return codes, distances
 
 
-def nearest(
-    points: Float[np.ndarray, "N D"], tokens: Float[np.ndarray, "K D"]
-) -> tuple[Int64[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+def nearest(points: PointsLike, tokens: TokensLike) -> tuple[Codes, Distances]:
     """Return each point's nearest token (eq. 1) and the squared distance to it.
 
     Memory beyond the answer stays small: a megabyte a thread, and a few copies of many tokens.
 
     Parameters
     ----------
-    points : float32 or float64 array (N, D)
-        The points, finite, at least one.
-    tokens : array (K, D), dtype of ``points``
-        The tokens, finite, at least one.
+    points : float array-like (N, D)
+        The points, finite, at least one; of more axes, all but the last are flattened.
+    tokens : float array-like (K, D)
+        The tokens, finite, at least one, of the same precision.
 
     Returns
     -------
@@ -99,18 +96,18 @@ def nearest(
     Raises
     ------
     TypeError
-        For another dtype, or two different ones.
+        For anything but floating-point numbers, or two different precisions.
     ValueError
         For another shape, two different D, an empty array, NaN or infinity.
 
     Example
     -------
-    >>> codes, squared = nearest(np.array([[0.0], [4.0]]), np.array([[5.0], [1.0], [3.0]]))
+    >>> codes, squared = nearest([[0.0], [4.0]], [[5.0], [1.0], [3.0]])
     >>> codes, squared
     (array([1, 0]), array([1., 1.]))
     """
-    tokens = require_points(tokens, "tokens")
-    points = require_points(points, "points", dim=tokens.shape[1])
+    tokens = as_points(tokens, "tokens")
+    points = as_points(points, "points", dim=tokens.shape[1])
     if points.dtype != tokens.dtype:
         raise TypeError(
             f"points and tokens must have one dtype, got {points.dtype} and {tokens.dtype}"
