@@ -22,7 +22,7 @@ CLOSE = {"rtol": 1e-12, "atol": 1e-13}
 @pytest.fixture(scope="module")
 def x():
     """Return ten batches of points, in float64, where rounding cannot change the nearest token."""
-    points = vqnp.clusters(2, SEED).points.astype(np.float64)
+    points = vqnp.clusters(2, rng=SEED).points.astype(np.float64)
     return points[np.random.default_rng(0).permutation(len(points))[: STEPS * tiny.BATCH]]
 
 
