@@ -95,7 +95,8 @@ def test_admitted_name_of_another_module_is_refused(module):
     [
         # ndarray(2**40), which would set aside a terabyte
         b"cnumpy\nndarray\n(\x8a\x06\x00\x00\x00\x00\x00\x01tR",
-        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n\x8a\x06\x00\x00\x00\x00\x00\x01\x85U\x01b\x87R",
+        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+        b"\x8a\x06\x00\x00\x00\x00\x00\x01\x85U\x01b\x87R",
         b"cnumpy\ndtype\nU\x01O\x85R",  # a dtype of objects
         b"cnumpy\nndarray\n",  # a name, never called
         b"K\x05",

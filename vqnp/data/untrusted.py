@@ -70,8 +70,9 @@ def read_members(
 
 def _read(stream: LimitedReader, wanted: Collection[str], member_bytes: int) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
-    source: Any = stream  # tarfile asks for no more than its read
-    with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK_BYTES) as tar:
+    with tarfile.open(  # type: ignore[call-overload]
+        fileobj=stream, mode="r|", bufsize=CHUNK_BYTES
+    ) as tar:
         for member in tar:
             name = checked_name(member, member_bytes)
             if member.isfile() and name in wanted:
