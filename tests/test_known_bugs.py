@@ -1,6 +1,8 @@
-"""Bugs that real implementations of VQ-VAE had, one test each; the two about residual blocks stand beside those.
+"""Bugs that real implementations of VQ-VAE had, one test each; the two about residual blocks stand
+beside those.
 
-Each test checks what is right, puts the bug back, and requires the same check to fail: ``check()``, then ``fails(check)``.
+Each test checks what is right, puts the bug back, and requires the same check to fail:
+``check()``, then ``fails(check)``.
 """
 
 import sys
@@ -22,6 +24,7 @@ from vqnp import (
 )
 from vqnp import models as models_module
 from vqnp.diagnostics import perplexity_of_counts, usage
+from vqnp.jit import Both
 from vqnp.layers import Linear, linear_backward, linear_forward
 from vqnp.losses import commitment, mse
 from vqnp.quantize import Codebook, ema_update
@@ -71,7 +74,9 @@ def vqvae(**settings):
 
 
 def test_bug_01_kmeans_sets_the_tokens_but_not_the_sums(monkeypatch):
-    """M must be token · count: k-means' own tokens, updated with k-means' own points, stay where they are."""
+    """M must be token · count: k-means' own tokens, updated with k-means' own points, stay where
+    they are.
+    """
     points = blobs()
 
     def check():
@@ -126,7 +131,9 @@ def test_bug_04_unused_codes_slide_to_the_origin():
 
 
 def test_bug_05_unused_codes_underflow(monkeypatch):
-    """γ = .9 in float32: from about step 880 L and M are denormal numbers, and M / L ends at ±1 or 0 / 0 instead of the token."""
+    """γ = .9 in float32: from about step 880 L and M are denormal numbers, and M / L ends at ±1 or
+    0 / 0 instead of the token.
+    """
 
     def check():
         codebook = Codebook.start(
@@ -137,14 +144,14 @@ def test_bug_05_unused_codes_underflow(monkeypatch):
 
     check()
     ema_module = sys.modules["vqnp.quantize.ema"]
-    move = ema_module.move[0]
+    move = ema_module.move.serial
 
     def always(state, *others):
         move(state, *others)
         tokens, counts, sums = state
         tokens[:] = sums / counts[:, None]
 
-    monkeypatch.setattr(ema_module, "move", (always, always))
+    monkeypatch.setattr(ema_module, "move", Both(always, always))
     with np.errstate(invalid="ignore"):
         fails(check)
 
@@ -162,7 +169,9 @@ def test_bug_06_debiasing_throws_the_initial_codebook_away():
 
 
 def test_bug_07_empty_clusters_become_tokens_at_the_origin(monkeypatch):
-    """The points are all about (10, 10), one of them far from the others; two of three tokens start where no point chooses them."""
+    """The points are all about (10, 10), one of them far from the others; two of three tokens
+    start where no point chooses them.
+    """
     points = np.concatenate(
         [np.full((20, 2), 10.0) + rng().normal(size=(20, 2)) * 0.01, [[12.0, 12.0]]]
     )
@@ -285,13 +294,17 @@ def test_bug_11_a_revived_code_keeps_its_old_averages(monkeypatch):
         lambda self, codes, tokens, counts: self.tokens.__setitem__(codes, tokens),
     )
     monkeypatch.setattr(Codebook, "start", lambda *_, **__: Codebook(
-        np.array([[0.0, 0.0], [10.0, 10.0]]), np.array([50.0, 10.0]), np.array([[0.0, 0.0], [100.0, 100.0]])
+        np.array([[0.0, 0.0], [10.0, 10.0]]),
+        np.array([50.0, 10.0]),
+        np.array([[0.0, 0.0], [100.0, 100.0]]),
     ))  # fmt: skip
     fails(check)
 
 
 def test_bug_12_beta_weighs_the_wrong_term(monkeypatch):
-    """With a decoder that ignores its input only the commitment is left: dL/dz = 2 β (z − token) / (N · D)."""
+    """With a decoder that ignores its input only the commitment is left: dL/dz = 2 β (z − token) /
+    (N · D).
+    """
 
     def check():
         model, x = vqvae(beta=0.3)
@@ -325,7 +338,10 @@ def expanded(points, tokens):
 
 @pytest.mark.parametrize(("offset", "wrong_if_expanded"), [(10, 0.005), (100, 0.5)])
 def test_bug_15_squared_distances_cancel(offset, wrong_if_expanded):
-    """float32, 64 dimensions, 512 codes, spread .1. Only what float32 itself leaves open may differ from float64: no point here."""
+    """float32, 64 dimensions, 512 codes, spread .1.
+
+    Only what float32 itself leaves open may differ from float64: no point here.
+    """
     draws = rng()
     points, tokens = (
         (offset + 0.1 * draws.normal(size=(rows, 64))).astype(np.float32) for rows in (300, 512)

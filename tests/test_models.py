@@ -23,7 +23,9 @@ def x():
 
 @pytest.fixture
 def model(x):
-    """A VQ-VAE in float64 whose five tokens lie on the embeddings of other data, so that none of these is at its token."""
+    """A VQ-VAE in float64 whose five tokens lie on the embeddings of other data, so that none of
+    these is at its token.
+    """
     made = mlp_vqvae(MLPSettings(3, 2, 6, 5), EMA(5, beta=BETA), dtype=np.float64)
     made.quantizer.initialize(made.encode(rng(4).normal(size=(50, 3))), batch=9, rng=rng(5))
     return made
@@ -57,7 +59,9 @@ def test_autoencoder_gradients(x):
 
 
 def test_vqvae_gradients_are_those_of_the_surrogate(model, x):
-    """Straight-through is the exact gradient of another function: tokens frozen, x̂ = D(z + c) with c = token − z frozen too."""
+    """Straight-through is the exact gradient of another function: tokens frozen, x̂ = D(z + c)
+    with c = token − z frozen too.
+    """
     step = model.loss_and_gradients(x)
     embeddings = model.encode(x)
     tokens = model.quantizer.codebook.tokens[
@@ -151,7 +155,8 @@ def torch():
 
 
 def test_20_steps_agree_with_pytorch(torch):
-    """Losses, tokens and every parameter. The bound: each step rounds to 1e-16, and twenty steps of AdamW, which divides gradients
+    """Losses, tokens and every parameter. The bound: each step rounds to 1e-16, and twenty steps
+    of AdamW, which divides gradients
     by their own size, may grow that some thousandfold; a wrong factor anywhere shows at 1e-3."""
     import torch_transcription as theirs
 

@@ -21,7 +21,8 @@ def count(params, half):
 
 
 def test_parameter_counts_of_the_papers_model():
-    """By hand, kernel · in · out + out: the stem 3 136 + 131 200, the 3×3 147 584, a block 73 792 + 8 320, the 1×1 8 256;
+    """By hand, kernel · in · out + out: the stem 3 136 + 131 200, the 3×3 147 584, a block 73 792
+    + 8 320, the 1×1 8 256;
     the decoder's 3×3 73 856, two such blocks, and the transposed pair 131 136 + 3 075."""
     params = conv_vqvae().params
     assert (
@@ -114,9 +115,11 @@ def test_sizes_are_at_least_one(name):
 
 
 def test_10_steps_agree_with_pytorch():
-    """Losses, tokens and every parameter under AMSGrad, from images that are not square and are no pattern.
+    """Losses, tokens and every parameter under AMSGrad, from images that are not square and are no
+    pattern.
 
-    The bound: a step rounds to 1e-16, and ten steps of AMSGrad, which divides a gradient by its own size, may grow that some
+    The bound: a step rounds to 1e-16, and ten steps of AMSGrad, which divides a gradient by its
+    own size, may grow that some
     thousandfold; a wrong factor anywhere shows at 1e-4."""
     pytest.importorskip("torch", reason="PyTorch is the independent implementation")
     import torch

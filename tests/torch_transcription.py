@@ -1,8 +1,10 @@
-"""The MLP VQ-VAE once more, in plain eager PyTorch with autograd: what the hand-written one is held against.
+"""The MLP VQ-VAE once more, in plain eager PyTorch with autograd: what the hand-written one is held
+against.
 
-Written from the equations, not from vqnp: token = nearest, straight-through as z + (token − z).detach(), commitment loss with the
-token detached, moving averages of eqs. 3 to 5 where a code without hits keeps its token, AdamW. It also runs the whole protocol
-(pretrain, k-means, fine-tune) as the opponent of the speed benchmark, written the way one usually does.
+Written from the equations, not from vqnp: token = nearest, straight-through as z + (token −
+z).detach(), commitment loss with the token detached, moving averages of eqs. 3 to 5 where a code
+without hits keeps its token, AdamW. It also runs the whole protocol (pretrain, k-means, fine-tune)
+as the opponent of the speed benchmark, written the way one usually does.
 """
 
 from dataclasses import dataclass
@@ -22,7 +24,9 @@ def mlp(*sizes: int) -> nn.Sequential:
 
 
 class AutoEncoder(nn.Module):
-    """Three linear layers each way; its state dict has the names of ``vqnp``'s parameters, the weights transposed."""
+    """Three linear layers each way; its state dict has the names of ``vqnp``'s parameters, the
+    weights transposed.
+    """
 
     def __init__(self, data_dim: int, token_dim: int, hidden: int = 32) -> None:
         super().__init__()
@@ -101,7 +105,9 @@ def vq_step(
 
 @torch.no_grad()
 def kmeans(z: torch.Tensor, k: int, iterations: int = 100) -> tuple[torch.Tensor, torch.Tensor]:
-    """K-means++ and Lloyd's algorithm until no point changes its token; return the tokens and the counts."""
+    """K-means++ and Lloyd's algorithm until no point changes its token; return the tokens and the
+    counts.
+    """
     tokens = z[torch.randint(len(z), (1,))]
     nearest = torch.cdist(z, tokens).squeeze(1).square()
     while len(tokens) < k:
@@ -127,7 +133,9 @@ def two_phases(
     batch: int = 256,
     rate: float = 1e-3,
 ) -> tuple[AutoEncoder, Codebook, list[float]]:
-    """Pretrain without VQ, place the codebook, fine-tune with VQ; return the model, the codebook and the mean loss of each epoch."""
+    """Pretrain without VQ, place the codebook, fine-tune with VQ; return the model, the codebook
+    and the mean loss of each epoch.
+    """
     model = AutoEncoder(data.shape[1], token_dim)
     history = []
 

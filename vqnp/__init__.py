@@ -1,6 +1,7 @@
-"""Vector quantization, by hand, in NumPy and Numba: why representations collapse, and what mends it.
+"""Vector quantization by hand, in NumPy and Numba: how representations collapse, and a remedy.
 
-The names are those of ``__init__.pyi``; each loads with its module when it is first used, so that ``import vqnp`` costs nothing.
+The names are those of ``__init__.pyi``. Each loads with its module when you first use it, so
+``import vqnp`` takes milliseconds.
 """
 
 import lazy_loader

@@ -37,7 +37,9 @@ def test_four_points_worked_out_by_hand(function):
 
 @st.composite
 def problems(draw):
-    """Points and tokens on a coarse grid, so that ties and duplicated tokens are common; every other row of a larger array."""
+    """Points and tokens on a coarse grid, so that ties and duplicated tokens are common; every
+    other row of a larger array.
+    """
     n, k, dims = (
         draw(st.integers(1, 2 * POINTS_A_BLOCK + 3)),
         draw(st.integers(1, 9)),
@@ -189,7 +191,9 @@ def test_numpy_needs_memory_for_a_block_alone():
 
 @pytest.mark.jit
 def test_compiled_search_needs_no_memory_that_grows_with_points_times_tokens():
-    """The high-water mark of the whole process, since compiled code allocates where tracemalloc does not look."""
+    """The high-water mark of the whole process, since compiled code allocates where tracemalloc
+    does not look.
+    """
     resource = pytest.importorskip("resource", reason="only Unix counts a process's memory here")
     points, tokens = np.zeros((16_384, 1), np.float32), np.zeros((65_536, 1), np.float32)
     nearest(points[:100], tokens)

@@ -94,10 +94,7 @@ def layer(forward, backward):
 
 
 def residual_layers(x, blocks):
-    made = [
-        ResidualBlock(x.shape[3], block["wide"].shape[3], dtype=x.dtype)
-        for block in blocks
-    ]
+    made = [ResidualBlock(x.shape[3], block["wide"].shape[3], dtype=x.dtype) for block in blocks]
     for one, block in zip(made, blocks, strict=True):
         named = zip(("1.weight", "1.bias", "3.weight", "3.bias"), block.values(), strict=True)
         for name, value in named:

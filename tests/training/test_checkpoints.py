@@ -47,7 +47,9 @@ def train_interrupted(path, **options):
 
 @pytest.mark.parametrize("number", range(1, STEPS + 1))
 def test_run_stopped_at_any_step_resumes_to_the_same_bits(path, monkeypatch, number):
-    """In pretraining, in fine-tuning, at the end of an epoch, of a phase (step 6) and of the run (step 12)."""
+    """In pretraining, in fine-tuning, at the end of an epoch, of a phase (step 6) and of the run
+    (step 12).
+    """
     expected = small_train()
     with monkeypatch.context() as patch:
         press_ctrl_c_at_step(patch, number)
@@ -60,7 +62,8 @@ def test_run_stopped_at_any_step_resumes_to_the_same_bits(path, monkeypatch, num
 
 @pytest.mark.parametrize("dialect", ["paper", "counts-one", "smoothed-state", "debiased"])
 @pytest.mark.parametrize("settings", [
-    TrainSettings(16, optimizer="amsgrad", carry_optimizer=True), TrainSettings(16, optimizer="adam"),
+    TrainSettings(16, optimizer="amsgrad", carry_optimizer=True),
+    TrainSettings(16, optimizer="adam"),
 ])  # fmt: skip
 @pytest.mark.parametrize("number", [5, 8])
 def test_all_state_is_kept(path, monkeypatch, dialect, settings, number):
@@ -218,12 +221,15 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from runs import small_train, ae_then_vq
-small_train(schedule=ae_then_vq(int(sys.argv[3]), int(sys.argv[3])), checkpoint=sys.argv[1], checkpoint_seconds=0, resume=True)
+schedule = ae_then_vq(int(sys.argv[3]), int(sys.argv[3]))
+small_train(schedule=schedule, checkpoint=sys.argv[1], checkpoint_seconds=0, resume=True)
 """
 
 
 def test_sigkill_while_saving_leaves_a_whole_checkpoint(path):
-    """A run that saves after every step is killed three times, at no particular moment, and resumed here to the same bits."""
+    """A run that saves after every step is killed three times, at no particular moment, and
+    resumed here to the same bits.
+    """
     command = [sys.executable, "-c", SCRIPT, str(path), str(Path(__file__).parents[1]), str(EPOCHS)]
     places = []
     for wait in (0, 0.013, 0.05):

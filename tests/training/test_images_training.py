@@ -44,7 +44,9 @@ def test_bytes_train_as_their_scaled_floats_do():
 
 
 def test_reported_error_is_plain():
-    """Of images in [-0.5, 0.5]: an untrained decoder answers with nearly nothing, so the error starts near the mean square."""
+    """Of images in [-0.5, 0.5]: an untrained decoder answers with nearly nothing, so the error
+    starts near the mean square.
+    """
     data = pixels()
     _, history = trained(data)
     assert history[0].reconstruction == pytest.approx((pixels_to_float(data) ** 2).mean(), rel=0.3)
@@ -53,7 +55,9 @@ def test_reported_error_is_plain():
 
 @pytest.mark.jit
 def test_no_step_copies_the_data_set():
-    """Neither as bytes nor as floats, which take four times the room: the peak of a whole run stays below the bytes alone."""
+    """Neither as bytes nor as floats, which take four times the room: the peak of a whole run
+    stays below the bytes alone.
+    """
     data = pixels(400, side=32)
     model = made(data)
     trained(data[:20], model)  # compile, and fill caches
@@ -66,7 +70,9 @@ def test_no_step_copies_the_data_set():
 
 
 def test_codebook_starts_from_the_vectors_of_the_sample():
-    """Four images of 8 × 8 pixels give 16 vectors; L is what a batch of as many images shows, M is L · token."""
+    """Four images of 8 × 8 pixels give 16 vectors; L is what a batch of as many images shows, M is
+    L · token.
+    """
     data, model = pixels(), made(pixels())
     train(model, data, ae_then_vq(0, 0, sample=4), SETTINGS)
     codebook = model.quantizer.codebook

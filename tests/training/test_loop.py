@@ -66,7 +66,9 @@ def test_steps_of_each_phase(monkeypatch):
 
 
 def test_baseline_starts_from_the_weights_of_the_pretrained_arm():
-    """With no epochs of pretraining the first thing that happens is k-means on the untrained encoder's embeddings."""
+    """With no epochs of pretraining the first thing that happens is k-means on the untrained
+    encoder's embeddings.
+    """
     untrained, seen = small_model(), []
 
     def look(run):
@@ -187,7 +189,9 @@ def test_history_has_a_record_an_epoch():
 
 
 def test_losses_are_means_over_examples_not_over_batches():
-    """With a learning rate that changes nothing, the epoch's loss is the loss of the whole data set, the short batch included."""
+    """With a learning rate that changes nothing, the epoch's loss is the loss of the whole data
+    set, the short batch included.
+    """
     settings = TrainSettings(16, learning_rate=1e-30, optimizer="adam")
     run = small_train(
         schedule=ae_then_vq(1, 1), settings=settings, model=small_model(decay=1 - 1e-9)
@@ -260,7 +264,12 @@ def test_same_seed_same_bits_for_one_and_two_threads(parallel_from, monkeypatch)
     assert_same_bits(*runs)
 
 
-SCRIPT = "import sys; sys.path.insert(0, sys.argv[1]); import runs; runs.small_train(checkpoint=sys.argv[2], checkpoint_seconds=0)"
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import runs
+runs.small_train(checkpoint=sys.argv[2], checkpoint_seconds=0)
+"""
 
 
 @pytest.mark.jit

@@ -11,7 +11,7 @@ from vqnp.training import FineTune, InitializeCodebook, Pretrain
 @pytest.mark.parametrize("rate", [1e3, 1e10, 1e20, 1e38])
 @pytest.mark.parametrize("schedule", [ae_then_vq(50, 0), ae_then_vq(0, 50), ae_then_vq(1, 1)])
 def test_diverging_training_says_so(rate, schedule):
-    """The loss overflows, or the embeddings do before a loss is taken, or on the way into k-means."""
+    """The loss overflows, or the embeddings do before a loss, or on the way into k-means."""
     with pytest.raises(
         FloatingPointError, match=r"training diverged: .*; try a smaller learning rate"
     ):
@@ -28,7 +28,7 @@ def test_diverging_training_says_so(rate, schedule):
         ),
         (np.zeros((0, 2), np.float32), ValueError, r"not be empty, got \(0, 2\)"),
         (np.zeros((5, 2), int), TypeError, "data must be float32 or float64, got int64"),
-        ([[0.0, 0.0]], TypeError, "data must be a NumPy array, got list"),
+        ([[0.0, 0.0], [1.0]], ValueError, "data must be a rectangular array, got list"),
         (
             np.array([[0, 0], [np.nan, 0]]),
             ValueError,

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from vqnp.fast.averages import move, rows_by_code, sum_and_move
 from vqnp.losses import commitment
@@ -45,13 +46,18 @@ from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
 from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
 from vqnp.validation import (
     Array,
+    CodesLike,
+    PointsLike,
+    as_array,
+    as_points,
     require_codes,
     require_finite,
     require_integer,
     require_mask,
-    require_points,
     require_share,
 )
+
+Hits = Float[np.ndarray, "K"]
 
 PARALLEL_COORDINATES = 1 << 14  # of the codebook; fewer have moved before a second thread wakes
 SORT_COORDINATES = 1 << 18  # from this size, sort rows by code instead of allocating (K, D) sums
@@ -108,17 +114,21 @@ def _divide_by_smoothed(codebook: Codebook, decay: float, dialect: Dialect) -> N
 
 
 def ema_update(
-    codebook: Codebook, embeddings: Array, codes: Array, decay: float, dialect: Dialect = "paper"
-) -> Array:
+    codebook: Codebook,
+    embeddings: PointsLike,
+    codes: CodesLike,
+    decay: float,
+    dialect: Dialect = "paper",
+) -> Hits:
     """Apply eqs. 3 to 5 to a codebook, in place.
 
     Parameters
     ----------
     codebook : Codebook
         Changed in place; unchanged when something is refused.
-    embeddings : array (N, D), float32 or float64
+    embeddings : array-like (N, D), float32 or float64
         A batch, without padded or masked rows.
-    codes : array (N,), integers
+    codes : array-like (N,), integers
         The codes that the search gave them (eq. 1).
     decay : float in [0, 1)
         γ, the share of the averages that is kept.
@@ -148,8 +158,8 @@ def ema_update(
     # Interpreted, a plain float times a float32 would be rounded to float32.
     decay = np.float64(require_share(decay, "decay"))
     k, dims = codebook.tokens.shape
-    embeddings = require_points(embeddings, "embeddings", dim=dims, finite=False)
-    codes = require_codes(codes, "codes", k, len(embeddings))
+    embeddings = as_points(embeddings, "embeddings", dim=dims, finite=False)
+    codes = require_codes(as_array(codes, "codes"), "codes", k, len(embeddings))
     paper = dialect == "paper"
     state = codebook.tokens, codebook.counts, codebook.sums
     if codebook.sums.size < SORT_COORDINATES:

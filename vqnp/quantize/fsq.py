@@ -12,7 +12,8 @@ the product of the levels. Rounding passes the gradient straight through; the sq
 
 There is no codebook to place, to move or to pull to, and hence no loss of its own.
 
-Shapes: z and vectors ``(N, D)`` with one channel a level, codes ``(N,)``, the first channel fastest.
+Shapes: z and vectors ``(N, D)``, one channel for each entry of the levels, and codes ``(N,)``, in
+which the first channel is the fastest.
 """
 
 import math
@@ -20,15 +21,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View
-from vqnp.validation import Array, require_codes, require_integer, require_points
+from vqnp.validation import Array, Points, as_points, require_codes, require_integer
 
 EPSILON = 1e-3  # keeps b off the outer rounding edge, where tanh would have to reach 1
 GREATEST_LEVELS = 1000  # with more, (1 - ε) puts the outermost level out of reach
 
+Steps = Int64[np.ndarray, "N D"]
 
-def fsq_forward(z: Array, levels: tuple[int, ...]) -> tuple[Array, Array, Cache]:
+
+def fsq_forward(z: Points, levels: tuple[int, ...]) -> tuple[Points, Steps, Cache]:
     """Return the rounded values ``(N, D)``, their integer levels ``(N, D)``, and the cache.
 
     ``levels`` are one count a channel. Levels are integers from 0, because codes computed from
@@ -37,9 +41,9 @@ def fsq_forward(z: Array, levels: tuple[int, ...]) -> tuple[Array, Array, Cache]
     Example
     -------
     >>> import numpy as np
-    >>> values, steps, _ = fsq_forward(np.array([[0.0, -9.0], [9.0, 0.4]]), (5, 4))
+    >>> values, steps, _ = fsq_forward(np.array([[-9.0, 9.0], [0.7, 0.7]]), (5, 4))
     >>> values.tolist(), steps.tolist()
-    ([[0.0, -1.0], [1.0, 0.0]], [[2, 0], [4, 2]])
+    ([[-1.0, 0.5], [0.5, 0.5]], [[0, 3], [3, 3]])
     """
     half_range, offset, shift, half_levels = _constants(levels, z.dtype)
     squashed = np.tanh(z + shift)
@@ -48,7 +52,7 @@ def fsq_forward(z: Array, levels: tuple[int, ...]) -> tuple[Array, Array, Cache]
     return steps / half_levels, (steps + half_levels).astype(np.int64), cache
 
 
-def fsq_backward(dvalues: Array, cache: Cache) -> Array:
+def fsq_backward(dvalues: Points, cache: Cache) -> Points:
     """Return the gradient of z ``(N, D)``: through the squashing, and straight through rounding.
 
     Example
@@ -119,8 +123,8 @@ class FSQ(Quantizer):
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
-        """Round ``z`` ``(N, D)``; raises ``TypeError`` or ``ValueError`` as ``require_points``."""
-        z = require_points(z, "z", dim=len(self.levels))
+        """Round ``z`` ``(N, D)``; raises as :func:`~vqnp.nearest` does."""
+        z = as_points(z, "z", dim=len(self.levels))
         values, steps, cache = fsq_forward(z, self.levels)
         return Quantized(values, steps @ self._places(), {}), cache
 
@@ -129,7 +133,7 @@ class FSQ(Quantizer):
         return fsq_backward(dvectors, cache), {}
 
     def decode(self, codes: Array, *, dtype: Any = np.float32) -> Array:
-        """Return the vectors ``(N, D)`` of ``codes`` ``(N,)``: those of a forward pass in ``dtype``."""
+        """Return the vectors ``(N, D)`` of ``codes`` ``(N,)``, as a forward pass in ``dtype``."""
         return self._values(require_codes(codes, "codes", self.n_tokens), dtype)
 
     def view(self, z: Array) -> View:

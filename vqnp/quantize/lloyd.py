@@ -20,7 +20,7 @@ from numba import prange
 
 from vqnp.jit import both, kernel
 from vqnp.quantize.search import nearest
-from vqnp.validation import Array, require_integer, require_points
+from vqnp.validation import Array, Codes, Counts, PointsLike, Tokens, as_points, require_integer
 
 Start = Literal["k-means++", "random"]
 BLOCK_POINTS = 1024  # points whose distances are lowered together
@@ -52,15 +52,15 @@ class Clustering:
     (5.0, [0.5, 11.5])
     """
 
-    tokens: Array
-    codes: Array
-    counts: Array
+    tokens: Tokens
+    codes: Codes
+    counts: Counts
     inertia: float
     iterations: int
 
 
 def kmeans(
-    points: Array,
+    points: PointsLike,
     n_tokens: int,
     *,
     rng: int | np.random.Generator = 0,
@@ -71,7 +71,7 @@ def kmeans(
 
     Parameters
     ----------
-    points : array (N, D), float32 or float64
+    points : array-like (N, D), float32 or float64
         Finite, not empty.
     n_tokens : int
         K, at least 1. More tokens than points are allowed.
@@ -105,7 +105,7 @@ def kmeans(
     >>> sorted(found.tokens.tolist()), found.counts.tolist()
     ([[0.0, 1.0], [9.0, 1.0]], [2, 2])
     """
-    points = require_points(points, "points")
+    points = as_points(points, "points")
     n_tokens = require_integer(n_tokens, "n_tokens", least=1)
     require_integer(iterations, "iterations", least=1)
     if start not in get_args(Start):

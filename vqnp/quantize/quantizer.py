@@ -13,12 +13,12 @@ Shapes: embeddings z and vectors ``(N, D)``, tokens ``(K, D)``, codes ``(N,)`` i
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from vqnp.files import as_json
 from vqnp.validation import Array
 
 Cache = Any
@@ -26,10 +26,22 @@ Gradients = dict[str, Array]
 
 
 class Quantized(NamedTuple):
-    """What a quantizer makes of N embeddings.
+    """The answer of a quantizer to N embeddings.
 
-    ``vectors`` ``(N, D)`` go to the decoder; ``codes`` ``(N,)`` or ``(N, H)`` name them; ``losses``
-    hold the quantizer's own losses by name, before their weights.
+    Parameters
+    ----------
+    vectors : array (N, D)
+        What the decoder is given.
+    codes : array (N,) or (N, H), int64
+        The names of the vectors, in one codebook or in H.
+    losses : dict of str to float
+        The quantizer's own losses by name, before their weights.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> Identity().forward(np.zeros((3, 2)))[0].losses
+    {}
     """
 
     vectors: Array
@@ -89,7 +101,7 @@ class Quantizer:
         return math.log2(self.n_tokens)
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
-        """Place what there is to place on embeddings ``z``; a training batch will hold ``batch``."""
+        """Place what there is to place on embeddings ``z``; a training batch holds ``batch``."""
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
@@ -98,7 +110,7 @@ class Quantizer:
         raise NotImplementedError
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
-        """Return the gradient of ``z`` and of each parameter, the quantizer's own losses included."""
+        """Return the gradient of ``z`` and of each parameter, own losses included."""
         raise NotImplementedError
 
     def update(
@@ -121,13 +133,20 @@ class Quantizer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as JSON values; :func:`quantizer_from_json` inverts it."""
-        config = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.init}
-        return {"kind": type(self).__name__} | config
+        return as_json(self, kind=type(self).__name__)
 
 
 @dataclass(frozen=True)
 class Identity(Quantizer):
-    """No quantization: every embedding is its own vector. With it, a VQ-VAE is an autoencoder."""
+    """No quantization: every embedding is its own vector, and a VQ-VAE is an autoencoder.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> quantized, _ = Identity().forward(np.ones((3, 2)))
+    >>> quantized.vectors.shape, quantized.codes.shape
+    ((3, 2), (3, 0))
+    """
 
     @property
     def n_tokens(self) -> int:
@@ -163,19 +182,13 @@ def quantizer_from_json(value: dict[str, Any]) -> Quantizer:
     quantizer of your own is found once its module is imported. Raises ``ValueError`` otherwise.
     """
     config = {name: _tuples(entry) for name, entry in value.items() if name != "kind"}
-    kinds = {kind.__name__: kind for kind in _subclasses(Quantizer)}
+    kinds = {kind.__name__: kind for kind in Quantizer.__subclasses__()}
     if value["kind"] not in kinds:
         raise ValueError(
             f"no quantizer is called {value['kind']!r}: import the module that defines it first; "
             f"defined are {', '.join(sorted(kinds))}"
         )
     return kinds[value["kind"]](**config)
-
-
-def _subclasses(kind: type[Quantizer]) -> Iterator[type[Quantizer]]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from _subclasses(child)
 
 
 def _tuples(value: Any) -> Any:

@@ -8,15 +8,15 @@ Shapes: embeddings, vectors and their gradients ``(N, D)``, tokens ``(K, D)``, c
 """
 
 from vqnp.quantize.search import search
-from vqnp.validation import Array, require_points
+from vqnp.validation import Codes, Points, PointsLike, Tokens, as_points
 
 
-def straight_through_forward(embeddings: Array, tokens: Array) -> tuple[Array, Array]:
+def straight_through_forward(embeddings: PointsLike, tokens: Tokens) -> tuple[Points, Codes]:
     """Return the nearest token of each embedding.
 
     Parameters
     ----------
-    embeddings : array (N, D), float32 or float64
+    embeddings : array-like (N, D), float32 or float64
         Finite, not empty.
     tokens : array (K, D)
         The codebook, of the embeddings' dtype.
@@ -41,7 +41,7 @@ def straight_through_forward(embeddings: Array, tokens: Array) -> tuple[Array, A
     >>> vectors.tolist(), codes.tolist()
     ([[0.0], [1.0]], [0, 1])
     """
-    embeddings = require_points(embeddings, "embeddings", dim=tokens.shape[1])
+    embeddings = as_points(embeddings, "embeddings", dim=tokens.shape[1])
     if embeddings.dtype != tokens.dtype:
         raise TypeError(
             f"embeddings and tokens must have one dtype, got {embeddings.dtype} and {tokens.dtype}"
@@ -50,12 +50,13 @@ def straight_through_forward(embeddings: Array, tokens: Array) -> tuple[Array, A
     return tokens.take(codes, axis=0), codes
 
 
-def straight_through_backward(dvectors: Array) -> Array:
+def straight_through_backward(dvectors: Points) -> Points:
     """Return the gradient of the embeddings ``(N, D)``: that of their vectors, unchanged.
 
     Example
     -------
-    >>> straight_through_backward([[0.5]])
-    [[0.5]]
+    >>> import numpy as np
+    >>> straight_through_backward(np.array([[0.5]]))
+    array([[0.5]])
     """
     return dvectors

@@ -27,7 +27,10 @@ FORMAT = 2  # 1 knew one kind of quantizer
 
 
 class Saver:
-    """Writes a run's checkpoint every ``seconds`` and when the run is asked to stop; without a ``path`` it writes nothing."""
+    """Writes a run's checkpoint every ``seconds``, and when the run is asked to stop.
+
+    Without a ``path`` it writes nothing.
+    """
 
     def __init__(self, path: Path | None, seconds: float) -> None:
         self.path, self.seconds = path, seconds
@@ -53,7 +56,10 @@ class Saver:
 
 @contextmanager
 def ctrl_c_waits() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event, so that no array is left half-changed; a second one stops at once."""
+    """Turn the first Ctrl-C into an event, so that no array is left half-changed.
+
+    A second Ctrl-C stops at once.
+    """
     asked = threading.Event()
 
     def ask(*_: Any) -> None:
@@ -95,9 +101,9 @@ def save(path: Path, state: TrainState) -> None:
 def restore(path: Path, state: TrainState) -> None:
     """Put ``state`` where the checkpoint at ``path`` stands.
 
-    Raises ``ValueError`` naming the file when it is truncated, no checkpoint or one of another
-    format, and naming what differs when it belongs to another run: other data, schedule, settings,
-    seed or model. ``state`` is then unchanged.
+    Raises ``ValueError`` naming the file when it is truncated, no checkpoint, or of another format.
+    When it belongs to another run, the message names what differs: data, schedule, settings, seed
+    or model. ``state`` is then unchanged.
     """
     arrays, meta = load_with_meta(path, FORMAT)
     try:
@@ -138,9 +144,10 @@ def fingerprint(data: Array) -> str:
 
 
 def require_same(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise ``ValueError`` naming the first entry in which the stored run is another than the wanted one."""
+    """Raise ``ValueError`` naming the first entry in which the two runs differ."""
     for name, value in wanted.items():
         if stored.get(name) != value:
             raise ValueError(
-                f"{path} is the checkpoint of another run: its {name} is {stored.get(name)}, this run's is {value}"
+                f"{path} is the checkpoint of another run: its {name} is {stored.get(name)}, "
+                f"this run's is {value}"
             )

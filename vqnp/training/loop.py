@@ -1,4 +1,4 @@
-"""Training by a schedule: ``train`` walks it, ``run_epochs`` is the one loop, ``take_step`` a batch.
+"""Training by a schedule: ``train`` walks it, ``run_epochs`` is the loop, ``take_step`` a batch.
 
 Images are bytes and stay so. Each batch is converted when its turn comes, so no float copy of the
 data set is ever made.
@@ -6,11 +6,11 @@ data set is ever made.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Shaped
 from tqdm import tqdm
 
 from vqnp import threads
@@ -22,15 +22,19 @@ from vqnp.training.state import EpochRecord, Tally, TrainSettings, TrainState
 from vqnp.validation import (
     Array,
     NotFiniteError,
+    as_array,
+    as_seed,
     require_finite,
     require_float,
     require_integer,
 )
 
+Trainable = Shaped[Any, "N ..."]
+
 
 def train(
     model: VQVAE,
-    data: Array,
+    data: Trainable,
     schedule: Sequence[Phase],
     settings: TrainSettings | None = None,
     *,
@@ -49,7 +53,7 @@ def train(
     ----------
     model : VQVAE
         Changed in place.
-    data : array (N, ...), float32 or float64, or uint8 images (N, H, W, 3)
+    data : array-like (N, ...), float32 or float64, or uint8 images (N, H, W, 3)
         Images are converted to float32 in [-0.5, 0.5], a batch at a time.
     schedule : sequence of Phase
         As :func:`ae_then_vq` returns.
@@ -91,12 +95,13 @@ def train(
     >>> [record.phase for record in history]
     ['pretrain', 'fine-tune', 'fine-tune']
     """
+    data = as_array(data, "data")
     require_trainable(data)
     require_schedule(schedule, first_phase)
     settings = settings or TrainSettings()
     optimizer = settings.make_optimizer(model.autoencoder.params)
     state = TrainState(
-        model, data, tuple(schedule), settings, seed_of(rng), optimizer, phase=first_phase
+        model, data, tuple(schedule), settings, as_seed(rng), optimizer, phase=first_phase
     )
     saver = Saver(None if checkpoint is None else Path(checkpoint), checkpoint_seconds)
     if resume:
@@ -105,12 +110,9 @@ def train(
         threads.limit(),
         divergence_named(),
         ctrl_c_waits() as asked_to_stop,
-        progress_bar(state, first_phase, shown=progress) as advance_bar,
+        progress_bar(state, first_phase, shown=progress) as bar,
     ):
-        hooks = Hooks(
-            lambda: saver.after_step(state, asked_to_stop.is_set()),
-            [advance_bar, *([on_epoch] if on_epoch else [])],
-        )
+        hooks = Hooks(lambda: saver.after_step(state, asked_to_stop.is_set()), bar, on_epoch)
         while state.phase < len(state.schedule):
             run_phase(state, hooks)
             if on_phase is not None:
@@ -120,12 +122,21 @@ def train(
     return state.history
 
 
-@dataclass(frozen=True)
-class Hooks:
-    """What is called between steps and phases, and between epochs."""
+class Hooks(NamedTuple):
+    """The calls between steps and phases, and what happens between epochs."""
 
     after_step: Callable[[], None]
-    after_epoch: Sequence[Callable[[TrainState], Any]]
+    bar: tqdm
+    on_epoch: Callable[[TrainState], Any] | None
+
+    def after_epoch(self, state: TrainState) -> None:
+        """Move the bar, then call the user's function."""
+        record = state.history[-1]
+        self.bar.set_description(record.phase)
+        self.bar.set_postfix(mse=f"{record.reconstruction:.4f}")
+        self.bar.update()
+        if self.on_epoch is not None:
+            self.on_epoch(state)
 
 
 def run_phase(state: TrainState, hooks: Hooks) -> None:
@@ -151,8 +162,7 @@ def run_epochs(state: TrainState, model: VQVAE, hooks: Hooks) -> None:
             hooks.after_step()
         state.history.append(state.tally.record(phase.name, len(state.history) + 1))
         state.epoch, state.step, state.tally = state.epoch + 1, 0, Tally()
-        for call in hooks.after_epoch:
-            call(state)
+        hooks.after_epoch(state)
 
 
 def take_step(state: TrainState, model: VQVAE, batch: Array) -> None:
@@ -189,7 +199,7 @@ def cover_parameters(state: TrainState) -> None:
 
 def require_trainable(data: Array) -> None:
     """Raise unless ``data`` are uint8 images or finite floats ``(N, ...)``, at least one."""
-    if isinstance(data, np.ndarray) and data.dtype == np.uint8:
+    if data.dtype == np.uint8:
         require_pixels(data, "data")
         return
     require_float(data, "data")
@@ -208,13 +218,6 @@ def require_schedule(schedule: Sequence[Phase], first_phase: int) -> None:
             )
     if require_integer(first_phase, "first_phase", least=0) > len(schedule):
         raise ValueError(f"first_phase must be at most {len(schedule)}, got {first_phase}")
-
-
-def seed_of(rng: int | np.random.Generator) -> int:
-    """Return the integer that names a run: the one given, or one drawn from a generator."""
-    if isinstance(rng, np.random.Generator):
-        return int(rng.integers(2**63))
-    return require_integer(rng, "rng", least=0)
 
 
 def as_floats(batch: Array) -> Array:
@@ -247,18 +250,7 @@ def encode_in_batches(model: VQVAE, data: Array, batch_size: int) -> Array:
     return np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])
 
 
-@contextmanager
-def progress_bar(
-    state: TrainState, first_phase: int, *, shown: bool
-) -> Iterator[Callable[[TrainState], None]]:
-    """Show a bar over all epochs from ``first_phase`` on; yields the callback that moves it."""
+def progress_bar(state: TrainState, first_phase: int, *, shown: bool) -> tqdm:
+    """Return a bar over all epochs from ``first_phase`` on."""
     total = sum(phase.epochs for phase in state.schedule[first_phase:])
-    with tqdm(total=total, initial=len(state.history), unit="epoch", disable=not shown) as bar:
-
-        def advance(state: TrainState) -> None:
-            record = state.history[-1]
-            bar.set_description(record.phase)
-            bar.set_postfix(mse=f"{record.reconstruction:.4f}")
-            bar.update()
-
-        yield advance
+    return tqdm(total=total, initial=len(state.history), unit="epoch", disable=not shown)

@@ -12,21 +12,46 @@ from vqnp.validation import require_integer
 
 
 @dataclass(frozen=True)
-class Pretrain:
-    """Train the autoencoder, without quantization, for ``epochs`` epochs."""
+class _Epochs:
+    """A phase that lasts a number of epochs."""
 
-    name: ClassVar[str] = "pretrain"
+    name: ClassVar[str]
     epochs: int
 
     def __post_init__(self) -> None:
         require_integer(self.epochs, "epochs", least=0)
 
 
+class Pretrain(_Epochs):
+    """Train the autoencoder, without quantization.
+
+    Parameters
+    ----------
+    epochs : int
+        How long, at least 0.
+
+    Example
+    -------
+    >>> Pretrain(100)
+    Pretrain(epochs=100)
+    """
+
+    name = "pretrain"
+
+
 @dataclass(frozen=True)
 class InitializeCodebook:
-    """Initialize the quantizer on embeddings of ``sample`` training examples; ``None``: of all.
+    """Initialize the quantizer on embeddings of training examples.
 
-    The sample is drawn at random.
+    Parameters
+    ----------
+    sample : int, optional
+        How many examples, drawn at random; all unless given.
+
+    Example
+    -------
+    >>> InitializeCodebook(sample=256)
+    InitializeCodebook(sample=256)
     """
 
     name: ClassVar[str] = "initialize"
@@ -38,15 +63,21 @@ class InitializeCodebook:
             require_integer(self.sample, "sample", least=1)
 
 
-@dataclass(frozen=True)
-class FineTune:
-    """Train the VQ-VAE for ``epochs`` epochs."""
+class FineTune(_Epochs):
+    """Train the VQ-VAE: encoder, decoder and quantizer together.
 
-    name: ClassVar[str] = "fine-tune"
-    epochs: int
+    Parameters
+    ----------
+    epochs : int
+        At least 0.
 
-    def __post_init__(self) -> None:
-        require_integer(self.epochs, "epochs", least=0)
+    Example
+    -------
+    >>> FineTune(epochs=100).name
+    'fine-tune'
+    """
+
+    name = "fine-tune"
 
 
 Phase = Pretrain | InitializeCodebook | FineTune

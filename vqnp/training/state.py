@@ -1,8 +1,8 @@
 """What a training run is at any moment: its settings, its place in the schedule, its tallies.
 
 The order of an epoch's batches is drawn from (seed, phase, epoch). The place in the schedule
-therefore *is* the state of the random numbers, and a run that is stopped after any step and
-resumed there gives the same bits as one that was never stopped.
+therefore *is* the state of the random numbers. A run that is stopped after any step and resumed
+there gives the bits of one that was never stopped.
 """
 
 import math
