@@ -188,7 +188,14 @@ def test_arrays_have_the_stated_shapes(name):
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in CALLED if states_a_shape(get_type_hints(FUNCTIONS[n])["return"])]
+    "name",
+    [
+        n
+        for n in CALLED
+        if states_a_shape(get_type_hints(FUNCTIONS[n])["return"])
+        and n
+        != "ema_update"  # its K is an axis of the codebook, and of no array among its arguments
+    ],
 )
 def test_one_row_too_many_is_noticed(name):
     with pytest.raises(jaxtyping.TypeCheckError):

@@ -208,15 +208,8 @@ def conv_vqvae(
         What stands between them; ``EMA(512, decay=0.99)`` unless given.
     variance : float
         σ², the variance of the training pixels in [-0.5, 0.5].
-    rng : int or numpy.random.Generator
-        Where the weights come from.
-    dtype : dtype
-        float32 to train; float64 to check gradients.
-
-    Returns
-    -------
-    VQVAE
-        The untrained model.
+    rng, dtype
+        As for :func:`mlp_vqvae`.
 
     Example
     -------
