@@ -13,9 +13,10 @@
 # %% [markdown]
 # # 6. Embeddings collapse
 #
-# Tokens can only be as good as what they stand for. When the encoder is too small, it lays clusters on top of one
-# another, and no codebook and no decoder can part them again. This lesson makes the encoder narrower and narrower,
-# under a decoder that keeps its 32 hidden units, and looks at what is lost, and where.
+# Tokens can only be as good as what they stand for. When the encoder is too small, it lays clusters
+# on top of one another, and no codebook and no decoder can part them again. This lesson makes the
+# encoder narrower and narrower, under a decoder that keeps its 32 hidden units, and looks at what
+# is lost, and where.
 #
 # **After this lesson you can**
 #
@@ -47,24 +48,25 @@ WIDTHS = (2, 4, 32) if FAST else (2, 4, 8, 32)
 # %% [markdown]
 # ## A narrow encoder
 #
-# The clusters of lesson 4 in two dimensions, quantized to tokens of one, without pretraining, as in the paper. The
-# encoder's two hidden layers have `hidden` units each.
+# The clusters of lesson 4 in two dimensions, quantized to tokens of one, without pretraining, as in
+# the paper. The encoder's two hidden layers have `hidden` units each.
 
 
 # %%
 def train(hidden, seed, extra=None):
-    """Return the data and a VQ-VAE with an encoder of ``hidden`` units, perhaps with one more layer of ``extra``."""
+    """Return data and a VQ-VAE of ``hidden`` units, and perhaps of ``extra`` in one more layer."""
     data = vqnp.clusters(dim=2, rng=seed)
-    model = vqnp.VQVAE.mlp(vqnp.MLPSettings(2, 1, encoder_hidden=hidden, extra=extra), seed=seed)
-    vqnp.train(model, data.points, vqnp.ae_then_vq(pretrain=0, finetune=EPOCHS), seed=seed)
+    model = vqnp.mlp_vqvae(vqnp.MLPSettings(2, 1, encoder_hidden=hidden, extra=extra), rng=seed)
+    vqnp.train(model, data.points, vqnp.ae_then_vq(pretrain=0, finetune=EPOCHS), rng=seed)
     return data, model
 
 
 runs = {(hidden, None, seed): train(hidden, seed) for hidden in WIDTHS for seed in SEEDS}
 
 # %% [markdown]
-# **Predict.** The data are ten clusters. From a line, a decoder with enough units can draw any curve through them. If
-# the encoder has two units in each layer, how many of the ten clusters can it keep apart on the line?
+# **Predict.** The data are ten clusters. From a line, a decoder with enough units can draw any
+# curve through them. If the encoder has two units in each layer, how many of the ten clusters can
+# it keep apart on the line?
 
 # %%
 shown, reports = [], {}
@@ -82,10 +84,11 @@ for hidden in (2, 4, 32):
     )
 
 # %% tags=["thumbnail"]
-outcome.columns(shown)
+outcome.outcomes(shown)
 
 # %% [markdown]
-# *Picture: encoders of 2, 4 and 32 units. Above, data and reconstructions, pink outside the data; below, embeddings.*
+# *Picture: encoders of 2, 4 and 32 units. Above, data and reconstructions, pink outside the data;
+# below, embeddings.*
 
 # %%
 print(vqnp.side_by_side(reports))
@@ -97,24 +100,27 @@ if not FAST:
     assert small.perplexity > large.perplexity / 2
 
 # %% [markdown]
-# *Embedding modes* counts the peaks of the embeddings' density, *data modes* those of the data (of ten clusters some
-# overlap). Peaks have merged in the small encoders. Note what does not move with the width: *codes used* and
-# *perplexity*. The codebook of the smallest encoder is used about as evenly as that of the largest. It is the
-# embeddings that have collapsed.
+# *Embedding modes* counts the peaks of the embeddings' density, *data modes* those of the data (of
+# ten clusters some overlap). Peaks have merged in the small encoders. Note what does not move with
+# the width: *codes used* and *perplexity*. The codebook of the smallest encoder is used about as
+# evenly as that of the largest. It is the embeddings that have collapsed.
 #
-# The last row need not say so. Its sign of collapsed embeddings is fewer than half of the peaks of the data, and that
-# is a convention: fewer may be lost, and yet they are lost. A verdict saves no one from reading the numbers.
+# The last row need not say so. Its sign of collapsed embeddings is fewer than half of the peaks of
+# the data, and that is a convention: fewer may be lost, and yet they are lost. A verdict saves no
+# one from reading the numbers.
 
 # %% [markdown]
 # ## What an encoder cannot tell apart
 #
-# An encoder from the plane to a line gives every point of the plane a height. All points on one contour line get the
-# same embedding. Whatever comes later, the codebook or the decoder, they have become one.
+# An encoder from the plane to a line gives every point of the plane a height. All points on one
+# contour line get the same embedding. Whatever comes later, the codebook or the decoder, they have
+# become one.
 #
-# A network of linear layers and ReLUs is flat in pieces: where no unit changes between on and off, the height is a
-# tilted plane.
+# A network of linear layers and ReLUs is flat in pieces: where no unit changes between on and off,
+# the height is a tilted plane.
 #
-# **Predict.** Into how many flat pieces can a first layer of 2 units cut the plane? One of 4, of 32?
+# **Predict.** Into how many flat pieces can a first layer of 2 units cut the plane? One of 4, of
+# 32?
 
 
 # %%
@@ -139,22 +145,24 @@ maps = []
 for hidden in (2, 4, 32):
     data, model = runs[hidden, None, 0]
     z = model.encode(data.points)
-    line = model.autoencoder.decode(np.linspace(z.min(), z.max(), 2000, dtype=np.float32)[:, None])
+    line = model.decode(np.linspace(z.min(), z.max(), 2000, dtype=np.float32)[:, None])
     height = model.encode(grid).reshape(len(y), len(x))
     levels = np.unique(
         np.quantile(z, np.arange(1, 25) / 25)
     )  # between two lines lies a 25th of the data
-    maps.append(capacity.Map(f"{hidden} units", data.points, x, y, height, levels, line))
-capacity.maps(maps)
+    maps.append(capacity.EncoderMap(f"{hidden} units", data.points, x, y, height, levels, line))
+capacity.encoder_maps(maps)
 
 # %% [markdown]
-# *Picture: above, contour lines of the embedding over the plane, straighter for few units; below, the line as it is decoded.*
+# *Picture: above, contour lines of the embedding over the plane, straighter for few units; below,
+# the line as it is decoded.*
 
 # %% [markdown]
-# With two units, one contour line runs through several clusters. They share their embeddings, and the decoder has to
-# answer with one place for all of them: somewhere between. With 32 units the contours bend around the clusters, so
-# that more of them have heights of their own. That can be counted: walk along the line from embedding to embedding,
-# and see how often the next one belongs to another cluster.
+# With two units, one contour line runs through several clusters. They share their embeddings, and
+# the decoder has to answer with one place for all of them: somewhere between. With 32 units the
+# contours bend around the clusters, so that more of them have heights of their own. That can be
+# counted: walk along the line from embedding to embedding, and see how often the next one belongs
+# to another cluster.
 
 # %%
 mixing = {}
@@ -163,21 +171,23 @@ for hidden in (2, 4, 32):
     along = data.labels[np.argsort(model.encode(data.points)[:, 0], kind="stable")]
     mixing[hidden] = (along[1:] != along[:-1]).mean()
     print(
-        f"{hidden:2} units: the next embedding is of another cluster in {mixing[hidden]:.0%} of the cases"
+        f"{hidden:2} units: "
+        f"the next embedding is of another cluster in {mixing[hidden]:.0%} of the cases"
     )
 if not FAST:
     assert mixing[2] > mixing[32]
 
 # %% [markdown]
-# The curve in the lower row explains the pink points. From one cluster to the next the decoder has to pass through
-# empty space; a token whose embeddings come from two clusters decodes to a place on the way.
+# The curve in the lower row explains the pink points. From one cluster to the next the decoder has
+# to pass through empty space; a token whose embeddings come from two clusters decodes to a place on
+# the way.
 
 # %% [markdown]
 # ## Outside the data
 #
-# When is a point *outside*? When it is farther from its nearest data point than data points are from each other. "Than
-# 99 % of them" leaves one in a hundred outside by definition, so 0.01 is what chance gives to new points of the very
-# same distribution.
+# When is a point *outside*? When it is farther from its nearest data point than data points are
+# from each other. "Than 99 % of them" leaves one in a hundred outside by definition, so 0.01 is
+# what chance gives to new points of the very same distribution.
 
 
 # %%
@@ -203,8 +213,8 @@ assert outside(new[::2], new[1::2]).mean() < 0.02
 #
 # The paper shows 4 units and says that parts of the reconstruction fall outside the data.
 #
-# **Predict.** For which of the widths will the share of reconstructions outside the data be above chance, for every
-# seed?
+# **Predict.** For which of the widths will the share of reconstructions outside the data be above
+# chance, for every seed?
 
 
 # %%
@@ -215,7 +225,8 @@ def row(hidden, extra, seed):
     count = sum(values.size for name, values in model.params.items() if name.startswith("encoder"))
     layer = "" if extra is None else f" + {extra}"
     return {
-        "hidden": hidden, "extra": extra, "seed": seed, "name": f"{hidden}{layer} units", "parameters": count,
+        "hidden": hidden, "extra": extra, "seed": seed,
+        "name": f"{hidden}{layer} units", "parameters": count,
         "mse": float(((reconstruction - data.points) ** 2).mean()),
         "modes": diagnostics.count_modes(model.encode(data.points)),
         "reconstruction_outside": diagnostics.share_outside(reconstruction, data.points),
@@ -223,10 +234,11 @@ def row(hidden, extra, seed):
 
 
 table = [row(*key) for key in runs]
-capacity.by_width(table)
+capacity.errors_by_width(table)
 
 # %% [markdown]
-# *Picture: error and share of reconstructions outside against the encoder's width; a dot is a seed. Both rise towards 2 units.*
+# *Picture: error and share of reconstructions outside against the encoder's width; a dot is a seed.
+# Both rise towards 2 units.*
 
 
 # %%
@@ -240,7 +252,8 @@ def of(quantity, hidden, extra=None):
 for hidden in WIDTHS:
     outside_share = of("reconstruction_outside", hidden).round(4)
     print(
-        f"{hidden:2} units: error {of('mse', hidden).round(3)}, peaks {of('modes', hidden)}, outside {outside_share}"
+        f"{hidden:2} units: error {of('mse', hidden).round(3)}, peaks {of('modes', hidden)}, "
+        f"outside {outside_share}"
     )
 if not FAST:
     assert (of("mse", 2) > 2 * of("mse", 32)).all()
@@ -250,44 +263,49 @@ if not FAST:
     assert (of("reconstruction_outside", 32) < 0.01).all()
 
 # %% [markdown]
-# Three findings, of different weight. With 2 and with 4 units the error is larger than with 32, for every seed. Peaks
-# merge with 4 units, for every seed, as in the paper. Reconstructions outside the data are found with 2 units for
-# every seed; with 4 units, the paper's example, we do **not** find them above chance reliably: read its line. Where
-# the paper's small encoder has outliers, ours has not, and the layout of its clusters, which is not published, may be
-# the reason.
+# Three findings, of different weight. With 2 and with 4 units the error is larger than with 32, for
+# every seed. Peaks merge with 4 units, for every seed, as in the paper. Reconstructions outside the
+# data are found with 2 units for every seed; with 4 units, the paper's example, we do **not** find
+# them above chance reliably: read its line. Where the paper's small encoder has outliers, ours has
+# not, and the layout of its clusters, which is not published, may be the reason.
 
 # %% [markdown]
 # ## One more layer before the quantizer
 #
-# The paper ends with a suggestion: make sure of enough capacity, "such as by adding an additional network layer before
-# quantization". It does not test it. Here the encoder of 4 units gets one more layer, of 32 units.
+# The paper ends with a suggestion: make sure of enough capacity, "such as by adding an additional
+# network layer before quantization". It does not test it. Here the encoder of 4 units gets one more
+# layer, of 32 units.
 #
-# **Predict.** The first two layers still have 4 units. Can a layer after them bring back what they have merged?
+# **Predict.** The first two layers still have 4 units. Can a layer after them bring back what they
+# have merged?
 
 # %%
 runs |= {(4, 32, seed): train(4, seed, extra=32) for seed in SEEDS}
 table = [row(*key) for key in runs]
 ratios = of("mse", 4, 32) / of("mse", 4)
 print(
-    f"error with one more layer: {ratios.round(2)} times that without, lower for {sum(ratios < 1)} of {len(ratios)}"
+    f"error with one more layer: {ratios.round(2)} times that without, "
+    f"lower for {sum(ratios < 1)} of {len(ratios)}"
 )
 if not FAST:
     assert (ratios < 1).all()
 
 # %% [markdown]
-# It helps, for every seed. Layers of 4 units hand on four numbers for each point. A single linear step from four
-# numbers to one lays clusters on top of one another that a wide layer in between can keep apart.
+# It helps, for every seed. Layers of 4 units hand on four numbers for each point. A single linear
+# step from four numbers to one lays clusters on top of one another that a wide layer in between can
+# keep apart.
 #
 # But a layer of 32 has parameters, too.
 #
-# **Predict.** Sort all encoders by the number of their parameters. Is the one with the extra layer better than its
-# neighbors?
+# **Predict.** Sort all encoders by the number of their parameters. Is the one with the extra layer
+# better than its neighbors?
 
 # %%
-capacity.by_parameters(table)
+capacity.errors_by_parameters(table)
 
 # %% [markdown]
-# *Picture: the error of every run against the number of its encoder's parameters; one more layer lies among the others.*
+# *Picture: the error of every run against the number of its encoder's parameters; one more layer
+# lies among the others.*
 
 # %%
 sizes = {row["name"]: row["parameters"] for row in table}
@@ -297,17 +315,20 @@ if not FAST:
     assert np.median(of("mse", 32)) < np.median(of("mse", 4, 32)) < np.median(of("mse", 4))
 
 # %% [markdown]
-# In parameters the encoder with one more layer lies between those of 8 and of 32 units, and its errors lie among
-# theirs. So what helped may be the layer or simply the parameters; these runs do not tell the two apart. The advice
-# stands as it was given: enough capacity, "such as" by one more layer.
+# In parameters the encoder with one more layer lies between those of 8 and of 32 units, and its
+# errors lie among theirs. So what helped may be the layer or simply the parameters; these runs do
+# not tell the two apart. The advice stands as it was given: enough capacity, "such as" by one more
+# layer.
 #
 # ## Exercises
 #
-# 1. Draw the map of the encoder with 4 units and one more layer of 32 beside that with 4 units. Where do its lines
-#    bend? Then give it a layer of 4 instead: is the error lower for every seed?
-# 2. Does pretraining mend the collapse of embeddings? Predict first, then train the encoder of 2 units with
-#    `vqnp.ae_then_vq(100, 100)`, three seeds, and compare error, peaks and the share outside.
-# 3. Layer or parameters? Design a comparison of encoders with equal numbers of parameters and different depths, say
-#    beforehand what would count as an answer, and run it with as many seeds as it takes.
+# 1. Draw the map of the encoder with 4 units and one more layer of 32 beside that with 4 units.
+#    Where do its lines bend? Then give it a layer of 4 instead: is the error lower for every seed?
+# 2. Does pretraining mend the collapse of embeddings? Predict first, then train the encoder of 2
+#    units with `vqnp.ae_then_vq(100, 100)`, three seeds, and compare error, peaks and the share
+#    outside.
+# 3. Layer or parameters? Design a comparison of encoders with equal numbers of parameters and
+#    different depths, say beforehand what would count as an answer, and run it with as many seeds
+#    as it takes.
 #
 # Next: *7. Convolution is a matrix product*.

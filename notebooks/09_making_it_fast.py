@@ -13,15 +13,18 @@
 # %% [markdown]
 # # 9. Making it fast
 #
-# The search for the nearest token is one line of mathematics, equation 1: $\text{code}(z) = \arg\min_k \lVert z - t_k \rVert^2$.
-# This lesson writes it five times. Each version gives the same answer as the one before it, or is caught not doing so; each is
-# measured on the machine that runs the notebook; and each is held against what that machine could do at best.
+# The search for the nearest token is one line of mathematics, equation 1:
+# $\text{code}(z) = \arg\min_k \lVert z - t_k \rVert^2$. This lesson writes it five times. Each
+# version gives the same answer as the one before it, or is caught not doing so; each is measured on
+# the machine that runs the notebook; and each is held against what that machine could do at best.
 #
 # **After this lesson you can**
 #
 # - say for a piece of numerical code whether arithmetic or memory holds it back, and by how much;
-# - turn a loop into NumPy, into compiled code on one thread and on all, and know what each step buys;
-# - explain why a shortcut can be wrong, why a parallel sum can change its last digits, and how to be fast without either.
+# - turn a loop into NumPy, into compiled code on one thread and on all, and know what each step
+#   buys;
+# - explain why a shortcut can be wrong, why a parallel sum can change its last digits, and how to
+#   be fast without either.
 #
 # Forty minutes. Lesson 1 comes before it; nothing else does.
 #
@@ -55,12 +58,14 @@ points, tokens = (rng.standard_normal((rows, D), np.float32) for rows in (N, K))
 # %% [markdown]
 # ## What this machine can do
 #
-# Two numbers bound everything that follows. One is how fast it can calculate; the best there is on a processor is a product of
-# large matrices (`sgemm` to those who write it: single precision, general matrix-matrix), because every number that is loaded
-# gets used many times. The other is how fast numbers come from main memory; a copy of a large array does nothing else.
+# Two numbers bound everything that follows. One is how fast it can calculate; the best there is on
+# a processor is a product of large matrices (`sgemm` to those who write it: single precision,
+# general matrix-matrix), because every number that is loaded gets used many times. The other is how
+# fast numbers come from main memory; a copy of a large array does nothing else.
 #
-# A time is the median of several runs, after one that is not counted: the first run also pays for compiling, and for memory that
-# was never touched before. A limit is the shortest time of many: what the machine can do at its best.
+# A time is the median of several runs, after one that is not counted: the first run also pays for
+# compiling, and for memory that was never touched before. A limit is the shortest time of many:
+# what the machine can do at its best.
 
 
 # %%
@@ -94,12 +99,13 @@ bandwidth = (
     2 * source.nbytes / shortest(lambda: copy(source, target)) / 1e9
 )  # GB/s: all is read once and written once
 print(
-    f"{numba.config.NUMBA_NUM_THREADS} threads: {peak:.0f} GFLOP/s in a product, {bandwidth:.1f} GB/s in a copy"
+    f"{numba.config.NUMBA_NUM_THREADS} threads: {peak:.0f} GFLOP/s in a product, "
+    f"{bandwidth:.1f} GB/s in a copy"
 )
 
 # %% [markdown]
-# Divide the one by the other: so many operations does the machine have time for while one byte arrives. Code that does fewer with
-# each byte waits for memory, however clever its arithmetic.
+# Divide the one by the other: so many operations does the machine have time for while one byte
+# arrives. Code that does fewer with each byte waits for memory, however clever its arithmetic.
 
 # %%
 print(f"{peak / bandwidth:.0f} operations a byte, {4 * peak / bandwidth:.0f} for each float32")
@@ -139,9 +145,10 @@ assert same(answer_of(loop, few, tokens[:50]), nearest_loop(few, tokens[:50]))
 assert same(answer_of(loop, few, tokens), nearest(few, tokens))
 
 # %% [markdown]
-# Equal to the last bit, both with the package's own loop and with the fast search that its name stands for. Now a ledger. Every
-# version enters how long it takes for some number of points; its rate counts $2NKD$ operations, a multiplication and an addition
-# for each coordinate of each pair, whatever it really does. So a higher rate is a shorter time, and nothing else.
+# Equal to the last bit, both with the package's own loop and with the fast search that its name
+# stands for. Now a ledger. Every version enters how long it takes for some number of points; its
+# rate counts $2NKD$ operations, a multiplication and an addition for each coordinate of each pair,
+# whatever it really does. So a higher rate is a shorter time, and nothing else.
 
 # %%
 rates = {}
@@ -150,22 +157,25 @@ rates = {}
 def enter(name, work, rows, repeats=5):
     rates[name] = 2 * rows * K * D / seconds(lambda: work(points[:rows]), repeats) / 1e9
     print(
-        f"{name}: {rates[name]:.3g} GFLOP/s, {peak / rates[name]:,.0f} times slower than a matrix product"
+        f"{name}: {rates[name]:.3g} GFLOP/s, "
+        f"{peak / rates[name]:,.0f} times slower than a matrix product"
     )
 
 
 enter("the loop", lambda rows: answer_of(loop, rows, tokens), rows=2, repeats=1)
 
 # %% [markdown]
-# **Predict.** Each step of the innermost loop subtracts, multiplies and adds, and the machine has just shown how fast it can
-# do that. Where does the time go?
+# **Predict.** Each step of the innermost loop subtracts, multiplies and adds, and the machine has
+# just shown how fast it can do that. Where does the time go?
 #
-# Into Python itself: for every number, looking up what `points[i, d]` means, making an object for it, finding out what `-` does
-# to such objects, and throwing them away. Arithmetic is a vanishing part.
+# Into Python itself: for every number, looking up what `points[i, d]` means, making an object for
+# it, finding out what `-` does to such objects, and throwing them away. Arithmetic is a vanishing
+# part.
 #
 # ## Version 2: NumPy, by broadcasting
 #
-# All differences at once: `(N, 1, D)` minus `(K, D)` is `(N, K, D)`. Python is asked three times instead of $NKD$ times.
+# All differences at once: `(N, 1, D)` minus `(K, D)` is `(N, K, D)`. Python is asked three times
+# instead of $NKD$ times.
 #
 # **Predict.** How much memory does this need for a thousand points?
 
@@ -194,9 +204,10 @@ assert needed > 2 * differences  # the differences and their squares are there t
 enter("broadcasting", lambda rows: broadcasting(rows, tokens), rows=rows)
 
 # %% [markdown]
-# Two arrays of $NKD$ numbers, for the sake of $N$ answers: a thousand points would take four times what 256 do. Each number is
-# written to memory, read, squared, written, read and added up: four journeys of four bytes for the two operations we count. That
-# is an *arithmetic intensity* of 1/8 operation a byte. Processors have stopped being fast at that long ago.
+# Two arrays of $NKD$ numbers, for the sake of $N$ answers: a thousand points would take four times
+# what 256 do. Each number is written to memory, read, squared, written, read and added up: four
+# journeys of four bytes for the two operations we count. That is an *arithmetic intensity* of 1/8
+# operation a byte. Processors have stopped being fast at that long ago.
 #
 # The answers agree, but not to the last bit: `sum` adds in an order of its own.
 
@@ -208,8 +219,9 @@ np.testing.assert_allclose(broadcasting(points[:rows], tokens)[1], distances, rt
 # %% [markdown]
 # ## Version 3: NumPy, with the square expanded
 #
-# $\lVert z - t \rVert^2 = \lVert z \rVert^2 - 2\,z \cdot t + \lVert t \rVert^2$, and the first term is the same for all tokens.
-# What depends on $k$ is a matrix product, the one thing a machine is best at:
+# $\lVert z - t \rVert^2 = \lVert z \rVert^2 - 2\,z \cdot t + \lVert t \rVert^2$, and the first term
+# is the same for all tokens. What depends on $k$ is a matrix product, the one thing a machine is
+# best at:
 
 
 # %%
@@ -228,8 +240,8 @@ enter("expanded square", lambda rows: expanded(rows, tokens), rows=rows)
 # %% [markdown]
 # Many libraries search like this. It has a flaw that no benchmark shows.
 #
-# **Predict.** Add the same number to all coordinates of all points and tokens. No distance changes. What happens to the three
-# terms of the expanded square, and to their sum?
+# **Predict.** Add the same number to all coordinates of all points and tokens. No distance changes.
+# What happens to the three terms of the expanded square, and to their sum?
 
 # %%
 offsets = [0, 1, 10, 100, 1000]
@@ -259,26 +271,30 @@ assert not any(shares["the package's search"])
 speed.wrong_tokens(offsets, shares)
 
 # %% [markdown]
-# *Picture: the share of wrong tokens rises with the distance from the origin for the expanded square, and stays 0 for the package.*
+# *Picture: the share of wrong tokens rises with the distance from the origin for the expanded
+# square, and stays 0 for the package.*
 #
-# With 64 coordinates near 100, $\lVert z \rVert^2$ and $2\,z \cdot t$ are near 640,000 and more. A float32 has 24 binary digits:
+# With 64 coordinates near 100, $\lVert z \rVert^2$ and $2\,z \cdot t$ are near 640,000 and more. A
+# float32 has 24 binary digits:
 
 # %%
 assert np.spacing(np.float32(640_000)) == 0.0625
 typical = 64 * 2 * 0.1**2  # of two points drawn with a deviation of 0.1 in each of 64 coordinates
 print(
-    f"the distances that are compared are near {typical:.2f}, the terms they are made of are multiples of 0.0625"
+    f"the distances that are compared are near {typical:.2f}, "
+    "the terms they are made of are multiples of 0.0625"
 )
 
 # %% [markdown]
-# Two large numbers are subtracted, their leading digits cancel, and what is left is mostly the rounding of what came before.
-# Encoders do put embeddings far from the origin. A quantizer that searches like this trains on wrong tokens and reports nothing.
+# Two large numbers are subtracted, their leading digits cancel, and what is left is mostly the
+# rounding of what came before. Encoders do put embeddings far from the origin. A quantizer that
+# searches like this trains on wrong tokens and reports nothing.
 #
 # ## Version 4: the loop, compiled
 #
-# Back to the definition. Numba compiles the very function of version 1 to machine code: same text, same bits. That happens at the
-# first call, and takes longer than the search; the package keeps the machine code on disk, so that it is paid for once
-# (`vqnp/jit.py`).
+# Back to the definition. Numba compiles the very function of version 1 to machine code: same text,
+# same bits. That happens at the first call, and takes longer than the search; the package keeps the
+# machine code on disk, so that it is paid for once (`vqnp/jit.py`).
 
 # %%
 compiled = numba.njit(error_model="numpy")(loop)
@@ -286,14 +302,16 @@ assert same(answer_of(compiled, points, tokens[:50]), nearest(points, tokens[:50
 enter("compiled loop", lambda rows: answer_of(compiled, rows, tokens), rows=N // 8)
 
 # %% [markdown]
-# A processor adds eight or sixteen float32 in one instruction, and this does not. It must not: the sum over `d` has an order,
-# floating-point sums depend on it, and a compiler that keeps its promises keeps the order. (Switches that allow it to break the
-# promise exist, and then the answer depends on the machine.)
+# A processor adds eight or sixteen float32 in one instruction, and this does not. It must not: the
+# sum over `d` has an order, floating-point sums depend on it, and a compiler that keeps its
+# promises keeps the order. (Switches that allow it to break the promise exist, and then the answer
+# depends on the machine.)
 #
 # **Predict.** Is there another loop, one in which nothing is summed, that could run innermost?
 #
-# The one over points. Neighboring points do not wait for each other: let eight or sixteen of them walk through the same tokens
-# together. For that their coordinates must lie side by side in memory, so a block of points is turned on its side, `(D, 64)`.
+# The one over points. Neighboring points do not wait for each other: let eight or sixteen of them
+# walk through the same tokens together. For that their coordinates must lie side by side in memory,
+# so a block of points is turned on its side, `(D, 64)`.
 
 
 # %%
@@ -324,10 +342,12 @@ assert same(answer_of(in_blocks, points, tokens), nearest(points, tokens))
 enter("compiled, turned", lambda rows: answer_of(in_blocks, rows, tokens), rows=N // 4)
 
 # %% [markdown]
-# Each distance is still summed in the order of its coordinates, so the bits are those of the loop. The block stays in the
-# processor's nearest memory while all tokens pass by: nothing but points, tokens and answers ever comes from far away.
+# Each distance is still summed in the order of its coordinates, so the bits are those of the loop.
+# The block stays in the processor's nearest memory while all tokens pass by: nothing but points,
+# tokens and answers ever comes from far away.
 #
-# Blocks do not wait for each other either, so they can run on all threads. One word changes, `prange`:
+# Blocks do not wait for each other either, so they can run on all threads. One word changes,
+# `prange`:
 
 
 # %%
@@ -344,12 +364,14 @@ enter("compiled, all threads", lambda rows: answer_of(on_all_threads, rows, toke
 # %% [markdown]
 # ## Version 5: a product rules out, the definition decides
 #
-# The matrix product is fastest and rounds in its own way; the definition is exact and slower. One can have both. Let $e$ bound
-# how far a score of the product can be off. A token whose score exceeds the least one by more than $2e$ is not the nearest,
-# whatever the rounding. Only the others are searched by the definition, and they are few.
+# The matrix product is fastest and rounds in its own way; the definition is exact and slower. One
+# can have both. Let $e$ bound how far a score of the product can be off. A token whose score
+# exceeds the least one by more than $2e$ is not the nearest, whatever the rounding. Only the others
+# are searched by the definition, and they are few.
 #
-# The bound grows with the size of the numbers, and that is the cancellation of version 3 again, this time seen coming. So measure
-# from the tokens' mean: far from the origin that changes no distance, and the numbers are small again.
+# The bound grows with the size of the numbers, and that is the cancellation of version 3 again,
+# this time seen coming. So measure from the tokens' mean: far from the origin that changes no
+# distance, and the numbers are small again.
 
 
 # %%
@@ -395,8 +417,8 @@ print(f"{left:.3f} of {K} tokens")
 assert left < 2
 
 # %% [markdown]
-# Hardly ever more than one. The package does this a block of points and a block of tokens at a time inside one parallel loop, so
-# that no array of all scores is ever made:
+# Hardly ever more than one. The package does this a block of points and a block of tokens at a time
+# inside one parallel loop, so that no array of all scores is ever made:
 
 # %%
 enter("product, then decide", lambda rows: answer_of(screened, rows, tokens), rows=N // 4)
@@ -407,19 +429,21 @@ assert rates["the package"] > 100 * rates["the loop"]  # a hundred leaves room f
 # ## The ladder
 
 # %%
-speed.ladder(list(rates), list(rates.values()), peak)
+speed.rate_ladder(list(rates), list(rates.values()), peak)
 
 # %% [markdown]
-# *Picture: a bar for each version with its factor over the loop, on a logarithmic scale; a line marks the machine's matrix product.*
+# *Picture: a bar for each version with its factor over the loop, on a logarithmic scale; a line
+# marks the machine's matrix product.*
 #
-# A version need not be faster than the one before it. Expanding the square bought speed and paid with right answers; compiling
-# went back to the definition, and from there on nothing of it is given away.
+# A version need not be faster than the one before it. Expanding the square bought speed and paid
+# with right answers; compiling went back to the definition, and from there on nothing of it is
+# given away.
 #
 # ## The roof
 #
-# The same rates once more, each above its arithmetic intensity. What a version moves through main memory can be read off its
-# text: bytes written and read for arrays that do not fit the processor's own memories, and at the very least the points, the
-# tokens and the answers.
+# The same rates once more, each above its arithmetic intensity. What a version moves through main
+# memory can be read off its text: bytes written and read for arrays that do not fit the processor's
+# own memories, and at the very least the points, the tokens and the answers.
 
 # %% tags=["thumbnail"]
 operations = 2 * N * K * D
@@ -435,18 +459,22 @@ intensities = [operations / moved[name] for name in rates]
 speed.roofline(list(rates), intensities, list(rates.values()), peak, bandwidth)
 
 # %% [markdown]
-# *Picture: each version's rate above its intensity, under a roof that first rises with memory's speed and then is flat.*
+# *Picture: each version's rate above its intensity, under a roof that first rises with memory's
+# speed and then is flat.*
 #
-# A point under the slope can only get faster by moving fewer bytes; a point under the flat part only by better arithmetic. Both
-# happened here: expanding the square and working in blocks moved versions to the right, compiling and vectors moved them up. Part
-# of what is left between the definition's versions and the roof is its third operation, the subtraction, and that it may not use
-# the instruction that multiplies and adds at once: that rounds once instead of twice, to other bits.
+# A point under the slope can only get faster by moving fewer bytes; a point under the flat part
+# only by better arithmetic. Both happened here: expanding the square and working in blocks moved
+# versions to the right, compiling and vectors moved them up. Part of what is left between the
+# definition's versions and the roof is its third operation, the subtraction, and that it may not
+# use the instruction that multiplies and adds at once: that rounds once instead of twice, to other
+# bits.
 #
 # ## Threads: one owner
 #
-# A matrix product inside a parallel loop is a trap: the library behind it (BLAS) starts threads of its own, from every thread of
-# the loop, and they all fight for the same cores. Somebody must own the threads. Here it is Numba: `vqnp.threads.limit` holds
-# BLAS to one thread while a kernel runs, and lets it go afterwards.
+# A matrix product inside a parallel loop is a trap: the library behind it (BLAS) starts threads of
+# its own, from every thread of the loop, and they all fight for the same cores. Somebody must own
+# the threads. Here it is Numba: `vqnp.threads.limit` holds BLAS to one thread while a kernel runs,
+# and lets it go afterwards.
 
 
 # %%
@@ -462,8 +490,9 @@ assert blas_threads() == before
 # %% [markdown]
 # ## Determinism: who adds what, in which order
 #
-# There is a second reason. Floating-point addition is not associative, so a sum that is cut into one part for each thread depends
-# on how many threads there are. Here is what a parallel sum does, one part after the other so that you can watch:
+# There is a second reason. Floating-point addition is not associative, so a sum that is cut into
+# one part for each thread depends on how many threads there are. Here is what a parallel sum does,
+# one part after the other so that you can watch:
 
 
 # %%
@@ -486,14 +515,14 @@ for parts, total in totals.items():
 assert len(set(totals.values())) > 1
 
 # %% [markdown]
-# One of these is what you would publish from a laptop, another from a server; and training feeds the difference back into itself
-# at every step.
+# One of these is what you would publish from a laptop, another from a server; and training feeds
+# the difference back into itself at every step.
 #
-# **Predict.** How can several threads add up the embeddings of each code, as equation 3 needs, so that the bits do not depend on
-# their number?
+# **Predict.** How can several threads add up the embeddings of each code, as equation 3 needs, so
+# that the bits do not depend on their number?
 #
-# Divide the *answers* among the threads, not the terms: each code belongs to one thread, which adds that code's embeddings in the
-# order of the batch.
+# Divide the *answers* among the threads, not the terms: each code belongs to one thread, which adds
+# that code's embeddings in the order of the batch.
 
 # %%
 codes, _ = nearest(points, tokens)
@@ -509,23 +538,26 @@ assert all(same(first, other) for other in others)
 print(f"the same bits on 1 to {numba.config.NUMBA_NUM_THREADS} threads")
 
 # %% [markdown]
-# The search keeps its bits for the same reason: each point's distance is summed by one thread, in one order, and ties go to the
-# lowest index wherever the blocks begin. And the product, which does round differently for every block size, is never asked for
-# more than its error bound can answer for.
+# The search keeps its bits for the same reason: each point's distance is summed by one thread, in
+# one order, and ties go to the lowest index wherever the blocks begin. And the product, which does
+# round differently for every block size, is never asked for more than its error bound can answer
+# for.
 #
-# What to take away: write the loop first, and keep it; know the two numbers of your machine; move less before you calculate
-# faster; and let the fast version prove, bit by bit, that it is still the loop.
+# What to take away: write the loop first, and keep it; know the two numbers of your machine; move
+# less before you calculate faster; and let the fast version prove, bit by bit, that it is still the
+# loop.
 #
-# This is the last lesson. The README's *Reading the code* says where to go on, and *Speed* what the package's own measurements
-# are.
+# This is the last lesson. The README's *Reading the code* says where to go on, and *Speed* what the
+# package's own measurements are.
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. Change `size=64` in `on_all_threads` to 8, 256 and 4096. Which is fastest on your machine, and why do very small and very
-#    large blocks lose?
-# 2. Version 2 can be written with a loop over `d` in Python that adds `(N, K)` arrays. Predict its intensity, place it under the
-#    roof, measure it, and show that its bits are those of the loop.
-# 3. For `D = 1` a sort makes the search cost about $(N + K) \log K$. Write that version. Ties must go to the lowest index, and
-#    the answer must equal `nearest` to the last bit: what about two tokens whose distances round to the same float32, where
-#    sorting sees them apart? Is it worth it, and from which K on?
+# 1. Change `size=64` in `on_all_threads` to 8, 256 and 4096. Which is fastest on your machine, and
+#    why do very small and very large blocks lose?
+# 2. Version 2 can be written with a loop over `d` in Python that adds `(N, K)` arrays. Predict its
+#    intensity, place it under the roof, measure it, and show that its bits are those of the loop.
+# 3. For `D = 1` a sort makes the search cost about $(N + K) \log K$. Write that version. Ties must
+#    go to the lowest index, and the answer must equal `nearest` to the last bit: what about two
+#    tokens whose distances round to the same float32, where sorting sees them apart? Is it worth
+#    it, and from which K on?

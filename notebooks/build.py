@@ -1,10 +1,10 @@
-"""Make the lessons: beside each script ``NN_name.py`` the executed ``NN_name.ipynb``, and its picture in the README's index.
+"""Make the lessons: execute each script ``NN_name.py`` into ``NN_name.ipynb`` and a picture.
 
     python notebooks/build.py           # all of them
     python notebooks/build.py 01 04     # those whose names begin so
 
-The scripts are what is edited. Ids and metadata depend on the script alone, so that a difference between two builds is one of
-substance. In the kernel a warning is an error, and a lesson that fails leaves its old notebook and picture untouched.
+Edit the scripts. Ids and metadata depend on the script alone, so two builds differ in substance
+only. In the kernel a warning is an error. A lesson that fails leaves its old notebook and picture.
 """
 
 import argparse
@@ -28,7 +28,10 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-STRICT = "import warnings; warnings.simplefilter('error'); warnings.filterwarnings('ignore', module='ipykernel')"
+STRICT = (
+    "import warnings; warnings.simplefilter('error'); "
+    "warnings.filterwarnings('ignore', module='ipykernel')"
+)
 WIDGET, WIDGETS = (f"application/vnd.jupyter.widget-{kind}+json" for kind in ("view", "state"))
 SIDE = 480  # pixels: what a picture in the index measures at most
 
@@ -44,7 +47,11 @@ def read(script: Path) -> NotebookNode:
 
 
 def execute(notebook: NotebookNode, fast: bool = False) -> None:
-    """Fill in the outputs; raises ``CellExecutionError`` where a cell fails, ``ValueError`` for what else a reader must not see."""
+    """Fill in the outputs.
+
+    Raises ``CellExecutionError`` where a cell fails, and ``ValueError`` for warnings and errors
+    that would stay visible.
+    """
     (parameters,) = tagged(notebook, "parameters")
     if parameters.source != PARAMETER.format(False):
         raise ValueError(f"the cell tagged parameters must read {PARAMETER.format(False)!r}")
@@ -52,7 +59,7 @@ def execute(notebook: NotebookNode, fast: bool = False) -> None:
     try:
         run(notebook, seconds=180 if fast else 600)
     except CellTimeoutError:
-        # Now and then a cell with a widget waits for a reply that never comes (nbclient's issue 312).
+        # A cell with a widget may wait for a reply that never comes (nbclient's issue 312).
         run(notebook, seconds=600)
     widgets = notebook.metadata.get("widgets", {}).get(WIDGETS, {"state": {}})["state"].values()
     inside = [output for widget in widgets for output in widget["state"].get("outputs", [])]
@@ -63,16 +70,15 @@ def execute(notebook: NotebookNode, fast: bool = False) -> None:
             raise ValueError("\n".join(output.get("traceback", [output.get("text")])))
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
-        if (
-            "outputs" in cell
-        ):  # a widget without a kernel is an error message; a static picture shows what it would
+        if "outputs" in cell:
+            # A widget without a kernel is an error message; a static picture shows what it would.
             cell.outputs = [
                 output for output in cell.outputs if WIDGET not in output.get("data", {})
             ]
 
 
 def run(notebook: NotebookNode, seconds: int) -> None:
-    """Run every cell in a kernel of its own; raises ``CellTimeoutError`` where one takes longer than ``seconds``."""
+    """Run every cell in a new kernel; raises ``CellTimeoutError`` after ``seconds`` in one."""
     strict = [f"--IPKernelApp.exec_lines={STRICT}"]
     where = {"metadata": {"path": str(HERE)}}
     NotebookClient(

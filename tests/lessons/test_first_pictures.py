@@ -48,7 +48,7 @@ QUANTIZED = np.array([-1.0, -1.0, 1.0, 1.0, 1.0])
 
 
 def test_a_riser_is_not_drawn():
-    above, below = staircase.treads(Z, QUANTIZED, QUANTIZED**2 + Z * 0, Z**2).axes
+    above, below = staircase.staircase_and_loss(Z, QUANTIZED, QUANTIZED**2 + Z * 0, Z**2).axes
     for axes in (above, below):
         treads = [
             line.get_xdata().tolist() for line in axes.lines if line.get_color() == style.TOKEN
@@ -84,7 +84,9 @@ def test_tokens_stand_still_or_move_beside_the_walk():
 
 def test_a_walk_begins_and_ends_where_its_token_does():
     path = np.arange(12.0).reshape(3, 2, 2)
-    place, way = averages.walks(np.zeros((5, 2)), path, {"code 0": np.array([1.0, 0.5, 0.25])}).axes
+    place, way = averages.token_paths(
+        np.zeros((5, 2)), path, {"code 0": np.array([1.0, 0.5, 0.25])}
+    ).axes
     np.testing.assert_array_equal(lines(place)["tokens at the start"].get_xydata(), path[0])
     np.testing.assert_array_equal(lines(place)["after the last step"].get_xydata(), path[-1])
     assert [text.get_text() for text in place.texts] == ["0", "1"]

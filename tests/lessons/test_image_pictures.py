@@ -117,8 +117,8 @@ def test_where_there_are_more_seeds_their_dots_are_named():
 
 
 def test_training_is_dashed_until_vq_begins():
-    with_vq = [EpochRecord("FineTune", epoch, 0.1 / epoch, 0.01) for epoch in (1, 2)]
-    without_vq = [EpochRecord("Pretrain", 1, 0.2)]
+    with_vq = [EpochRecord("fine-tune", epoch, {"reconstruction": 0.1 / epoch}) for epoch in (1, 2)]
+    without_vq = [EpochRecord("pretrain", 1, {"reconstruction": 0.2})]
     axes = images.draw_training({False: with_vq, True: without_vq + with_vq[:1]}).axes[0]
     lines = labelled(axes)
     np.testing.assert_array_equal(lines["without pretraining"].get_ydata(), [0.1, 0.05])

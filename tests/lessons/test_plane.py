@@ -21,7 +21,7 @@ def test_every_place_lies_in_the_cell_of_its_nearest_token(k):
     rng = np.random.default_rng(k)
     tokens, places = rng.normal(size=(k, 2)), rng.uniform(-5, 5, (300, 2))
     inside = np.array(
-        [Path(corners).contains_points(places) for corners in plane.outlines(tokens)]
+        [Path(corners).contains_points(places) for corners in plane.cell_outlines(tokens)]
     )  # (K, N)
     np.testing.assert_array_equal(inside.argmax(axis=0), nearest(places, tokens)[0])
     assert (inside.sum(axis=0) == 1).all()
@@ -29,13 +29,13 @@ def test_every_place_lies_in_the_cell_of_its_nearest_token(k):
 
 def test_tokens_at_one_place_have_no_cells():
     with pytest.raises(ValueError, match="one place"):
-        plane.outlines(np.ones((2, 2)))
+        plane.cell_outlines(np.ones((2, 2)))
 
 
 def test_the_cells_of_codebooks():
     points = np.array([[0.0, 0], [0, 2], [4, 0], [4, 1]])
     path = np.array([[[1.0, 1], [3, 3], [50, 50]], [[0, 1], [4, 0], [60, 60]]])  # (S, K, 2)
-    figure = plane.voronoi(points, {"before": path[0], "after": path})
+    figure = plane.voronoi_cells(points, {"before": path[0], "after": path})
     before, after = figure.axes
     assert before.get_title() == "before: 4.750"  # (2 + 2 + 10 + 5) / 4
     assert after.get_title() == "after: 0.750"
@@ -55,7 +55,7 @@ def test_the_cells_of_codebooks():
 
 def test_each_point_is_tied_to_its_token():
     points, tokens = np.array([[0.0, 0], [5, 1]]), np.array([[1.0, 0], [4, 0], [9, 9]])
-    axes = plane.choices(points, tokens).axes[0]
+    axes = plane.nearest_choices(points, tokens).axes[0]
     thick = [line.get_xydata() for line in axes.lines if line.get_linewidth() > 1]
     np.testing.assert_array_equal(thick, [[points[0], tokens[0]], [points[1], tokens[1]]])
     assert {
@@ -67,7 +67,9 @@ def test_each_point_is_tied_to_its_token():
 
 
 def test_the_ends_of_runs_share_their_bins():
-    figure = plane.ends({"a": np.array([1.0, 1, 3]), "b": np.array([2.0, 2, 2])}, 0.5, "the goal")
+    figure = plane.kmeans_endpoints(
+        {"a": np.array([1.0, 1, 3]), "b": np.array([2.0, 2, 2])}, 0.5, "the goal"
+    )
     assert [axes.get_title() for axes in figure.axes] == ["start: a", "start: b"]
     heights = [[bar.get_height() for bar in axes.patches] for axes in figure.axes]
     assert (max(heights[0]), sum(heights[0]), max(heights[1])) == (2, 3, 3)
@@ -76,7 +78,7 @@ def test_the_ends_of_runs_share_their_bins():
 
 def test_the_staircase():
     sizes, distortions = np.array([1, 2, 4, 8, 16]), np.array([5.0, 4, 2, 1, 0.4])
-    stairs, lines = plane.staircase(sizes, distortions, mark=4).axes
+    stairs, lines = plane.distortion_by_size(sizes, distortions, mark=4).axes
     np.testing.assert_array_equal(
         stairs.lines[0].get_xydata(), np.column_stack([sizes, distortions])[:4]
     )

@@ -11,7 +11,7 @@ def texts(figure):
 
 
 def test_a_ladder_shows_every_rate_and_its_factor_over_the_first():
-    figure = speed.ladder(["loop", "NumPy", "compiled"], [0.5, 4.0, 1000.0], peak=2000)
+    figure = speed.rate_ladder(["loop", "NumPy", "compiled"], [0.5, 4.0, 1000.0], peak=2000)
     (axes,) = figure.axes
     assert [bar.get_width() for bar in axes.patches] == [0.5, 4, 1000]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["loop", "NumPy", "compiled"]

@@ -9,7 +9,7 @@ from vqnp.validation import Array
 
 
 @style.styled
-def walks(embeddings: Array, path: Array, remaining: dict[str, Array]) -> Any:
+def token_paths(embeddings: Array, path: Array, remaining: dict[str, Array]) -> Any:
     """Draw ``embeddings`` ``(N, 2)`` and the ``path`` ``(steps, K, 2)`` of each token; beside it what is left of the way, by name."""
     figure, ((place, way),) = style.new_figure(1, 2, 8.2, 3.6)
     style.cloud(place, embeddings, style.EMBEDDING, "embeddings", s=8)

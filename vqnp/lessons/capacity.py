@@ -9,7 +9,7 @@ from vqnp.plots.style import SHOWN
 from vqnp.validation import Array
 
 
-class Map(NamedTuple):
+class EncoderMap(NamedTuple):
     """An encoder from two dimensions to one: data ``(N, 2)``, its embedding over a grid, and the decoded line.
 
     ``height`` ``(len(y), len(x))`` is the embedding at the places ``x`` and ``y`` of the grid, ``levels`` those heights, in
@@ -26,7 +26,7 @@ class Map(NamedTuple):
 
 
 @style.styled
-def maps(shown: Sequence[Map]) -> Any:
+def encoder_maps(shown: Sequence[EncoderMap]) -> Any:
     """Draw, above, contour lines of each encoder's height among the data; below, the decoded line among the data."""
     figure, axes = style.new_figure(2, len(shown), 8, 6)
     for (above, below), part in zip(axes.T, shown, strict=True):
@@ -51,7 +51,7 @@ def maps(shown: Sequence[Map]) -> Any:
 
 
 @style.styled
-def by_width(table: list[dict[str, Any]]) -> Any:
+def errors_by_width(table: list[dict[str, Any]]) -> Any:
     """Draw error and share of reconstructions outside the data against the encoder's width, as Figure 5 does."""
     figure, axes = style.new_figure(1, 2, 8, 3.4)
     left, right = axes[0]
@@ -69,7 +69,7 @@ def by_width(table: list[dict[str, Any]]) -> Any:
 
 
 @style.styled
-def by_parameters(table: list[dict[str, Any]]) -> Any:
+def errors_by_parameters(table: list[dict[str, Any]]) -> Any:
     """Draw the error of every run against the number of its encoder's parameters; squares have one more layer."""
     figure, axes = style.new_figure(1, 1, 8, 3.6)
     panel = axes[0, 0]

@@ -1,13 +1,13 @@
 """What training ends with, one column a model: above, what its tokens decode to; below, where its tokens lie."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from vqnp.experiments import fig3, fig5
-from vqnp.lessons import film
-from vqnp.plots import style
+from vqnp.experiments import fig2, fig3, fig5
+from vqnp.lessons import training_moments
+from vqnp.plots import cloud, style
 from vqnp.validation import Array
 
 
@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
 
 
 @style.styled
-def columns(shown: Sequence[Outcome], same_data: bool = True) -> Any:
+def outcomes(shown: Sequence[Outcome], same_data: bool = True) -> Any:
     """Draw one column for each; with ``same_data`` the upper panels share their scale.
 
     Above two dimensions data and reconstruction are seen in the plane of the data's first two principal components.
@@ -34,17 +34,30 @@ def columns(shown: Sequence[Outcome], same_data: bool = True) -> Any:
     figure, axes = style.new_figure(2, len(shown), 8, 5.6)
     for column, outcome in zip(axes.T, shown, strict=True):
         above, below = column
-        data, reconstruction = film.in_plane(outcome.data, outcome.data, outcome.reconstruction)
+        data, reconstruction = cloud.project_to_plane(
+            outcome.data, outcome.data, outcome.reconstruction
+        )
         mask = np.zeros(len(data), bool) if outcome.outside is None else outcome.outside
         fig5.draw_reconstruction(above, data, reconstruction, mask)
         what = "coordinate" if outcome.data.shape[1] <= 2 else "component"
         above.set(title=outcome.name, xlabel=f"{what} 1", ylabel=f"{what} 2")
         above.get_legend().remove()
-        film.place(below, outcome.embeddings, outcome.tokens)
+        training_moments.draw_moment(below, outcome.embeddings, outcome.tokens)
     for panel in axes[0, 1:] if same_data else []:
         style.share_axes(axes[0, 0], panel, "xy")
     marked = any(outcome.outside is not None for outcome in shown)
     marks = (*fig3.LEGEND, (style.OUTSIDE, "outside the data")) if marked else fig3.LEGEND
     handles = [style.legend_mark(color, label) for color, label in marks]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=7)
+    return figure
+
+
+@style.styled
+def embedding_densities(encoders: Mapping[str, Array], labels: Array) -> Any:
+    """Draw the density of each encoder's embeddings ``(N, 1)``, and of each cluster's."""
+    figure, axes = style.new_figure(1, len(encoders), 8, 3.4)
+    for panel, (name, embeddings) in zip(axes[0], encoders.items(), strict=True):
+        extent = fig2.describe(fig2.range_and_modes(embeddings))
+        fig2.share_of_classes(panel, embeddings, labels, f"{name}: {extent}")
+    axes[0, 0].set_ylabel("density of embeddings")
     return figure

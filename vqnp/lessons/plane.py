@@ -17,7 +17,7 @@ from vqnp.validation import Array
 LINE = "#333333"
 
 
-def outlines(tokens: Array) -> list[Array]:
+def cell_outlines(tokens: Array) -> list[Array]:
     """Return the corners ``(n, 2)``, in order, of the cell of each of the ``tokens`` ``(K, 2)``; raises ``ValueError`` for copies."""
     from scipy.spatial import Voronoi
 
@@ -34,7 +34,7 @@ def outlines(tokens: Array) -> list[Array]:
 
 
 @style.styled
-def voronoi(points: Array, codebooks: dict[str, Array]) -> Any:
+def voronoi_cells(points: Array, codebooks: dict[str, Array]) -> Any:
     """Draw the cells of each named codebook ``(K, 2)`` over the ``points`` ``(N, 2)``; crosses are tokens that no point chooses.
 
     A codebook ``(S, K, 2)`` is a path: its last tokens are drawn, and from the first a line leads to each. Panels share limits and
@@ -56,7 +56,7 @@ def voronoi(points: Array, codebooks: dict[str, Array]) -> Any:
     )
     for panel, (name, path) in zip(axes.flat, paths.items(), strict=False):
         used = np.bincount(found[name][0], minlength=path.shape[1]) > 0
-        cells(panel, points, path[-1], used, np.sqrt(costs[name] / darkest))
+        draw_cells(panel, points, path[-1], used, np.sqrt(costs[name] / darkest))
         panel.plot(*np.moveaxis(path, 2, 0), color=style.TOKEN, linewidth=0.8)
         panel.set_title(f"{name}: {costs[name].sum() / len(points):.3f}")
         if columns > 1:
@@ -66,14 +66,14 @@ def voronoi(points: Array, codebooks: dict[str, Array]) -> Any:
     return figure
 
 
-def cells(axes: Any, points: Array, tokens: Array, used: Array, shades: Array) -> None:
+def draw_cells(axes: Any, points: Array, tokens: Array, used: Array, shades: Array) -> None:
     """Draw ``points`` ``(N, 2)``, ``tokens`` ``(K, 2)`` and their cells, shaded by ``shades`` ``(K,)`` in [0, 1]."""
     from matplotlib.collections import PolyCollection
     from matplotlib.colors import to_rgba
 
     colors = [to_rgba(style.RECONSTRUCTION, 0.5 * shade) for shade in shades]
     axes.add_collection(
-        PolyCollection(outlines(tokens), facecolors=colors, edgecolors=LINE, linewidths=0.5)
+        PolyCollection(cell_outlines(tokens), facecolors=colors, edgecolors=LINE, linewidths=0.5)
     )
     size = 22 if len(tokens) <= 16 else 7
     style.cloud(axes, points, style.DATA, "points", s=3, zorder=2)
@@ -95,7 +95,7 @@ def cells(axes: Any, points: Array, tokens: Array, used: Array, shades: Array) -
 
 
 @style.styled
-def choices(points: Array, tokens: Array) -> Any:
+def nearest_choices(points: Array, tokens: Array) -> Any:
     """Draw a line from each of a few ``points`` ``(N, 2)`` to every one of the ``tokens`` ``(K, 2)``, a thick one to the nearest."""
     codes, _ = nearest(points, tokens)
     figure, axes = style.new_figure(1, 1, 4.6, 3.2)
@@ -129,7 +129,7 @@ def choices(points: Array, tokens: Array) -> Any:
 
 
 @style.styled
-def ends(distortions: dict[str, Array], goal: float, goal_name: str) -> Any:
+def kmeans_endpoints(distortions: dict[str, Array], goal: float, goal_name: str) -> Any:
     """Draw where runs ended, one row for each kind of start with its distortions ``(runs,)``, beside the ``goal``."""
     figure, axes = style.new_figure(
         len(distortions), 1, 8, 1.1 * len(distortions) + 0.8, sharex=True, sharey=True
@@ -145,7 +145,7 @@ def ends(distortions: dict[str, Array], goal: float, goal_name: str) -> Any:
 
 
 @style.styled
-def staircase(sizes: Array, distortions: Array, mark: int) -> Any:
+def distortion_by_size(sizes: Array, distortions: Array, mark: int) -> Any:
     """Draw the distortion against the number of tokens, both ``(S,)``: as stairs around the size ``mark``, and doubling along both axes."""
     figure, axes = style.new_figure(1, 2, 8, 3.1)
     stairs, lines = axes[0]

@@ -7,7 +7,7 @@ from vqnp.plots import style
 
 
 @style.styled
-def pairs(table: list[dict[str, Any]], quantities: Mapping[str, str]) -> Any:
+def seed_pairs(table: list[dict[str, Any]], quantities: Mapping[str, str]) -> Any:
     """Draw a panel for each of ``quantities`` (key: label) of the ``table``, whose rows have a case, a seed and an arm.
 
     The arm of a row is ``row["pretrained"]``. A line rises or falls from the run without pretraining to the one with it.
@@ -43,7 +43,7 @@ def pairs(table: list[dict[str, Any]], quantities: Mapping[str, str]) -> Any:
 
 
 @style.styled
-def histories(arms: Mapping[str, tuple[bool, list[Any]]]) -> Any:
+def arm_histories(arms: Mapping[str, tuple[bool, list[Any]]]) -> Any:
     """Draw error and perplexity by epoch for arms of (whether pretrained, the records of ``vqnp.train``)."""
     figure, axes = style.new_figure(1, 2, 8, 3)
     colors = {arm: color for arm, color, _ in style.ARMS}

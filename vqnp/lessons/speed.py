@@ -10,7 +10,7 @@ from vqnp.validation import Array
 
 
 @style.styled
-def ladder(names: Sequence[str], rates: Sequence[float], peak: float) -> Any:
+def rate_ladder(names: Sequence[str], rates: Sequence[float], peak: float) -> Any:
     """Return bars of the versions' ``rates`` (GFLOP/s) from top to bottom, each with its factor over the first; a line at ``peak``."""
     figure, axes = style.new_figure(1, 1, 8, 0.6 + 0.42 * len(names))
     panel = axes[0, 0]

@@ -11,7 +11,7 @@ PATHS = (style.EMBEDDING, style.BASELINE, style.RECONSTRUCTION)
 
 
 @style.styled
-def treads(z: Array, quantized: Array, loss: Array, smooth: Array) -> Any:
+def staircase_and_loss(z: Array, quantized: Array, loss: Array, smooth: Array) -> Any:
     """Draw, over ``z`` ``(n,)`` in rising order, what it is ``quantized`` to, and the ``loss`` of that beside the ``smooth`` loss of z."""
     figure, axes = style.new_figure(2, 1, 6.5, 5, sharex=True)
     (above,), (below,) = axes
@@ -28,7 +28,7 @@ def treads(z: Array, quantized: Array, loss: Array, smooth: Array) -> Any:
 def borrowed_slopes(
     z: Array, quantized: Array, loss: Array, smooth: Array, at: Array, slopes: Array
 ) -> Any:
-    """Draw the loss as ``treads`` does and, at the places ``at`` ``(m,)``, short strokes with the ``slopes`` ``(m,)`` of their tokens."""
+    """Draw the loss as ``staircase_and_loss`` does and, at the places ``at`` ``(m,)``, short strokes with the ``slopes`` ``(m,)`` of their tokens."""
     figure, ((axes,),) = style.new_figure(1, 1, 6.5, 3.6)
     _losses(axes, z, quantized, loss, smooth)
     reach = 0.022 * (z[-1] - z[0])

@@ -59,6 +59,21 @@ def new_figure(
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
+def panels(axes: Any, count: int, width: float, height: float) -> Array:
+    """Return ``axes`` as an array of ``count``; without any, those of a new figure of pyplot's.
+
+    Pyplot shows the figure at the end of a notebook's cell, and in a script at ``plt.show()``.
+    """
+    if axes is None:
+        import matplotlib.pyplot as plt
+
+        axes = plt.subplots(1, count, figsize=(width, height), layout="constrained")[1]
+    found = np.atleast_1d(axes)
+    if found.shape != (count,):
+        raise ValueError(f"axes must be {count} axes, got an array of shape {found.shape}")
+    return found
+
+
 @styled
 def save(figure: Any, stem: Path) -> None:
     """Write ``figure`` as ``stem.png`` and ``stem.svg``, each whole or not at all; the bytes depend on the figure alone."""

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from vqnp.diagnostics import perplexity_of_counts
-from vqnp.plots import style
-from vqnp.plots.style import SHOWN
+from vqnp.plots import cloud, style
 from vqnp.quantize import nearest
 from vqnp.validation import Array
 
@@ -21,12 +20,12 @@ Moment = tuple[
 
 
 @style.styled
-def moments(shown: Sequence[Moment], columns: int = 3) -> Any:
+def moments_side_by_side(shown: Sequence[Moment], columns: int = 3) -> Any:
     """Draw moments side by side, ``columns`` in a row, each on a scale of its own; D is 1 or 2."""
     rows = math.ceil(len(shown) / columns)
     figure, axes = style.new_figure(rows, columns, 8, (8 / columns + 0.3) * rows)
     for panel, (name, embeddings, tokens) in zip(axes.flat, shown, strict=False):
-        place(panel, embeddings, tokens, f"{name}\n")
+        draw_moment(panel, embeddings, tokens, f"{name}\n")
     for empty in axes.flat[len(shown) :]:
         empty.remove()
     axes[0, 0].legend(loc="best", fontsize=7, markerscale=1.5)
@@ -34,59 +33,30 @@ def moments(shown: Sequence[Moment], columns: int = 3) -> Any:
 
 
 @style.styled
-def moment(name: str, embeddings: Array, tokens: Array | None) -> Any:
+def one_moment(name: str, embeddings: Array, tokens: Array | None) -> Any:
     """Draw one moment: a frame of the film."""
     figure, axes = style.new_figure(1, 1, 5, 4)
-    place(axes[0, 0], embeddings, tokens, f"{name}\n")
+    draw_moment(axes[0, 0], embeddings, tokens, f"{name}\n")
     axes[0, 0].legend(loc="upper right")
     return figure
 
 
-def place(axes: Any, embeddings: Array, tokens: Array | None, name: str = "") -> None:
+def draw_moment(axes: Any, embeddings: Array, tokens: Array | None, name: str = "") -> None:
     """Draw embeddings ``(N, D)`` and tokens ``(K, D)``: densities along a line, or clouds in the plane; dead tokens are crosses.
 
     Above two dimensions the plane is that of the embeddings' first two principal components.
     """
     if tokens is None:
-        in_the_plane(axes, embeddings)
+        cloud.draw_points(axes, embeddings)
         axes.set_title(f"{name}no tokens yet")
         return
     counts = np.bincount(nearest(embeddings, tokens)[0], minlength=len(tokens))
-    if embeddings.shape[1] == 1:
-        style.along_a_line(axes, embeddings, tokens)
-    else:
-        in_the_plane(axes, embeddings)
-        tokens_in_the_plane(axes, in_plane(embeddings, tokens)[0], counts > 0)
+    cloud.draw_with_tokens(axes, embeddings, tokens, counts > 0)
     axes.set_title(f"{name}perplexity {perplexity_of_counts(counts):.0f} of {len(tokens)}")
 
 
-def in_the_plane(axes: Any, embeddings: Array) -> None:
-    """Draw the cloud of embeddings ``(N, D)``, D at least 2."""
-    flat = in_plane(embeddings, embeddings)[0]
-    style.cloud(axes, flat[:: max(1, len(flat) // SHOWN)], style.EMBEDDING, "embeddings", alpha=0.4)
-    axes.set_aspect("equal", adjustable="datalim")
-    what = "coordinate" if embeddings.shape[1] == 2 else "component"
-    axes.set(xlabel=f"{what} 1", ylabel=f"{what} 2")
-
-
-def tokens_in_the_plane(axes: Any, marks: Array, used: Array) -> None:
-    """Draw tokens ``(K, 2)``, those that are not ``used`` ``(K,)`` as crosses."""
-    crosses: Any = {"s": 16, "marker": "x", "linewidths": 0.8}
-    style.cloud(axes, marks[~used], style.TOKEN, "tokens never chosen", alpha=0.9, **crosses)
-    style.cloud(axes, marks[used], style.TOKEN, "tokens in use", s=12, alpha=0.95)
-
-
-def in_plane(reference: Array, *clouds: Array) -> list[Array]:
-    """Return ``clouds`` ``(n, D)`` in the plane of the first two principal components of ``reference``; up to D = 2 as they are."""
-    if reference.shape[1] <= 2:
-        return list(clouds)
-    center = reference.mean(axis=0, dtype=np.float64)
-    directions = np.linalg.svd(reference - center, full_matrices=False)[2][:2]
-    return [(cloud - center) @ directions.T for cloud in clouds]
-
-
 @style.styled
-def tracks(parts: Sequence[tuple[str, Array, Array, Array]]) -> Any:
+def token_tracks(parts: Sequence[tuple[str, Array, Array, Array]]) -> Any:
     """Draw parts of (name of the times, times ``(T,)``, embeddings ``(T, N, 1)``, tokens ``(T, K, 1)``), each on its own scale.
 
     Behind the lines of the tokens lies the density of the embeddings at each time.
@@ -94,7 +64,7 @@ def tracks(parts: Sequence[tuple[str, Array, Array, Array]]) -> Any:
     figure, axes = style.new_figure(1, len(parts), 8, 3.8)
     for panel, (name, times, embeddings, tokens) in zip(axes[0], parts, strict=True):
         low, high = style.span(embeddings, tokens)
-        behind(panel, times, embeddings[..., 0], np.linspace(low, high, 161))
+        shade_embeddings(panel, times, embeddings[..., 0], np.linspace(low, high, 161))
         panel.plot(times, tokens[..., 0], color=style.TOKEN, linewidth=0.5, alpha=0.7)
         panel.set(xlabel=name, xlim=(times[0], times[-1]), ylim=(low, high))
     axes[0, 0].set_ylabel("where embeddings and tokens are")
@@ -106,7 +76,7 @@ def tracks(parts: Sequence[tuple[str, Array, Array, Array]]) -> Any:
     return figure
 
 
-def behind(axes: Any, times: Array, embeddings: Array, edges: Array) -> None:
+def shade_embeddings(axes: Any, times: Array, embeddings: Array, edges: Array) -> None:
     """Shade how the ``embeddings`` ``(T, N)`` are spread over the bins between ``edges`` at each of the ``times`` ``(T,)``."""
     from matplotlib.colors import LinearSegmentedColormap
 
