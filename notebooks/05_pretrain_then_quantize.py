@@ -120,7 +120,7 @@ for name, pretrained in (("without pretraining", False), ("with pretraining", Tr
             (state.model.encode(state.data), state.model.tokens.copy() if born else None)
         )
 
-    arms[name] = run(4, 2, rng=0, pretrained=pretrained, on_epoch=keep)
+    arms[name] = run(4, 2, seed=0, pretrained=pretrained, on_epoch=keep)
 
 # %% [markdown]
 # **Predict.** In the pretrained arm the quantizer is switched on in the middle. What happens to the

@@ -50,7 +50,7 @@ from vqnp.data import load_patches, pixel_variance, pixels_to_float
 from vqnp.diagnostics.usage import perplexity
 from vqnp.experiments.measure import as_pixels, evaluate_images
 from vqnp.lessons import images as plot
-from vqnp.plots import mosaic
+from vqnp.plots.images import cut
 
 # %matplotlib inline
 
@@ -160,7 +160,7 @@ by_hand
 
 # %%
 picture = np.asarray(Image.open(Path(RESULTS) / "fig4.png").convert("RGB"))
-images = Image.fromarray(mosaic.cut(picture, rows=1 + 2 * len(plan["ends"])))
+images = Image.fromarray(cut(picture, rows=1 + 2 * len(plan["ends"])))
 images.resize((900, round(900 * images.height / images.width)), Image.Resampling.LANCZOS)
 
 # %% [markdown]

@@ -1,4 +1,4 @@
-"""The lessons: script and notebook belong together, what is committed is fit to be read, and every lesson still runs."""
+"""The lessons: script and notebook are a pair, what is committed can be read, and all run."""
 
 import re
 import runpy

@@ -1,4 +1,4 @@
-"""Pictures of the lessons on gradients, the staircase and the moving averages: they draw what they are given."""
+"""The pictures of gradients, the staircase and the moving averages draw what they are given."""
 
 import numpy as np
 from matplotlib.colors import to_hex

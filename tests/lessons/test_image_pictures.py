@@ -7,7 +7,8 @@ from matplotlib.colors import to_hex
 
 from vqnp.experiments import fig4
 from vqnp.lessons import images
-from vqnp.plots import mosaic, style
+from vqnp.plots import images as rows_of_images
+from vqnp.plots import style
 from vqnp.training import EpochRecord
 
 
@@ -119,10 +120,10 @@ def test_where_there_are_more_seeds_their_dots_are_named():
 def test_training_is_dashed_until_vq_begins():
     with_vq = [EpochRecord("fine-tune", epoch, {"reconstruction": 0.1 / epoch}) for epoch in (1, 2)]
     without_vq = [EpochRecord("pretrain", 1, {"reconstruction": 0.2})]
-    axes = images.draw_training({False: with_vq, True: without_vq + with_vq[:1]}).axes[0]
+    axes = images.draw_training({False: with_vq, True: without_vq + with_vq[1:]}).axes[0]
     lines = labelled(axes)
     np.testing.assert_array_equal(lines["without pretraining"].get_ydata(), [0.1, 0.05])
-    before, after = lines["with pretraining: no VQ yet"], lines["with pretraining"]
+    before, after = axes.lines[1], lines["with pretraining"]
     assert (before.get_linestyle(), after.get_linestyle()) == ("--", "-")
     assert (list(before.get_xdata()), list(after.get_xdata())) == ([1], [2])
     assert to_hex(before.get_color()) == style.PRETRAINED
@@ -135,20 +136,20 @@ def test_images_stand_in_rows_with_their_names():
     ]
     axes = images.draw_images(rows).axes[0]
     np.testing.assert_array_equal(
-        axes.images[0].get_array(), mosaic.tiled([images for _, images in rows])
+        axes.images[0].get_array(), rows_of_images.tiled([images for _, images in rows])
     )
     assert [label.get_text() for label in axes.get_yticklabels()] == ["original", "mine"]
 
 
 @pytest.mark.parametrize("rows", [2, 7])
 def test_a_figure_is_cut_where_its_images_begin(rows):
-    figure, top, bottom = mosaic.below(rows)
+    figure, top, bottom = rows_of_images.below(rows)
     top.set_facecolor("black")
     bottom.set_facecolor("white")
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     picture = np.asarray(canvas.buffer_rgba())[..., 0]
-    part = mosaic.cut(picture, rows)
+    part = rows_of_images.cut(picture, rows)
     assert (part == 255).all()
     assert (
         picture[: len(picture) - len(part) - 10] == 0

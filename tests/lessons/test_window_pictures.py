@@ -1,4 +1,4 @@
-"""Lesson 7's pictures say what they are given: the numbers in the cells, the windows in color, the stamps that overlap."""
+"""Lesson 7's pictures show the numbers in cells, the windows in color and the overlaps."""
 
 import numpy as np
 import pytest

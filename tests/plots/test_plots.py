@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vqnp.plots import codebook, mosaic, style
+from vqnp.plots import style
 
 
 def test_colors_are_told_apart_by_the_color_blind():
@@ -46,28 +46,3 @@ def test_saving_twice_gives_the_same_bytes(tmp_path):
         assert (tmp_path / f"first.{kind}").read_bytes() == (
             tmp_path / f"second.{kind}"
         ).read_bytes()
-
-
-@pytest.mark.parametrize("dim", [1, 2, 5])
-def test_a_codebook_at_a_glance(dim):
-    rng = np.random.default_rng(0)
-    embeddings, tokens = rng.normal(size=(300, dim)), rng.normal(size=(6, dim))
-    figure = codebook.draw(
-        embeddings, tokens, np.array([100, 100, 50, 50, 0, 0]), "Yes. Tokens collapse."
-    )
-    assert figure.get_suptitle() == "Yes. Tokens collapse."
-    assert any("4 of 6 at all" in axes.get_title() for axes in figure.axes)
-
-
-def images(n, value):
-    return np.full((n, 4, 6, 3), value, np.uint8)
-
-
-def test_tiled_images_stand_in_their_rows_and_columns():
-    first = np.stack([images(1, 10)[0], images(1, 20)[0]])
-    wall = mosaic.tiled([first, images(2, 30)])
-    assert wall.shape == (2 * 4 + mosaic.GAP, 2 * 6 + mosaic.GAP, 3)
-    assert (wall[:4, :6] == 10).all()
-    assert (wall[:4, -6:] == 20).all()
-    assert (wall[-4:][:, :6] == 30).all()
-    assert (wall[4 : 4 + mosaic.GAP] == 255).all()

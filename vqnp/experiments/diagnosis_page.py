@@ -1,6 +1,7 @@
 """``vqnp diagnose``: from files of embeddings and tokens to a page that says if they collapse."""
 
 from pathlib import Path
+from typing import Any
 
 from vqnp.data import load_array
 from vqnp.diagnostics import Diagnosis, diagnose, verdict
@@ -9,6 +10,16 @@ from vqnp.diagnostics.reading import lines
 from vqnp.experiments.report import embedded, render
 from vqnp.files import save_text, writable_directory
 from vqnp.plots import codebook, style
+from vqnp.validation import Array
+
+
+@style.styled
+def picture(embeddings: Array, tokens: Array, counts: Array, answer: str) -> Any:
+    """Draw the codebook under the ``answer``."""
+    figure, (axes,) = style.new_figure(1, 3, 14, 4.4)
+    figure.suptitle(answer)
+    codebook.draw_codebook(embeddings, tokens, counts, axes=axes)
+    return figure
 
 
 def write_diagnosis(
@@ -26,8 +37,7 @@ def write_diagnosis(
     diagnosis = diagnose(cloud, book, classes, assignment=assignment)
     answer = verdict(diagnosis)
     save_text(directory / "diagnosis.json", diagnosis.to_json() + "\n")
-    picture = codebook.draw(cloud, book, assignment.counts, answer)
-    style.save(picture, directory / "diagnosis")
+    style.save(picture(cloud, book, assignment.counts, answer), directory / "diagnosis")
     report = directory / "report.html"
     text = render(
         "diagnosis.html",

@@ -11,7 +11,7 @@ from vqnp.experiments.plans import ImagesPlan, baseline_and_pretrained
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, select
-from vqnp.plots import mosaic, style
+from vqnp.plots import images, style
 from vqnp.validation import Array
 
 TITLE = "Large codebooks go unused without pretraining"
@@ -151,7 +151,7 @@ def originals_above(named: dict[str, Result]) -> list[tuple[str, Array]]:
 @style.styled
 def picture(table: Table, rows: list[tuple[str, Array]], vectors: int) -> Any:
     """Draw the ``table`` and ``rows`` of (name, images); k-means saw ``vectors`` embeddings."""
-    figure, top, bottom = mosaic.below(len(rows))
+    figure, top, bottom = images.below(len(rows))
     figure.suptitle(headline(table))
     axes = top.subplots(1, len(PANELS))
     sizes = sorted({row["tokens"] for row in table})
@@ -169,7 +169,7 @@ def picture(table: Table, rows: list[tuple[str, Array]], vectors: int) -> Any:
     axes[3].set_ylim(0, None)
     lines = f"lines: {style.seeds_shown(table)}"
     axes[1].legend(loc="upper left", fontsize=7, title=lines, title_fontsize=7)
-    mosaic.draw(bottom.subplots(), rows)
+    images.draw_images(rows, axes=bottom.subplots())
     return figure
 
 

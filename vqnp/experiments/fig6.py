@@ -10,7 +10,7 @@ from vqnp.experiments.plans import ImagesPlan
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, median
-from vqnp.plots import mosaic, style
+from vqnp.plots import images, style
 from vqnp.validation import Array
 
 TITLE = "A small encoder loses what no decoder can bring back"
@@ -107,7 +107,7 @@ def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> A
 @style.styled
 def picture(table: Table, rows: list[tuple[str, Array]], decoder: int) -> Any:
     """Draw the ``table`` and ``rows`` of (name, images); the decoder has ``decoder`` channels."""
-    figure, top, bottom = mosaic.below(len(rows))
+    figure, top, bottom = images.below(len(rows))
     figure.suptitle(headline(table))
     axes = top.subplots(1, len(PANELS))
     widths = sorted({row["channels"] for row in table})
@@ -121,7 +121,7 @@ def picture(table: Table, rows: list[tuple[str, Array]], decoder: int) -> Any:
     for panel in axes[1:]:
         panel.set_ylim(0, None)
     axes[0].legend(loc="upper right", fontsize=7)
-    mosaic.draw(bottom.subplots(), rows)
+    images.draw_images(rows, axes=bottom.subplots())
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The moving averages at work: tokens on their way to their embeddings, and a code that nobody hits under each dialect."""
+"""The moving averages at work: tokens on their way, and a code that no embedding chooses."""
 
 from typing import Any
 
@@ -10,48 +10,40 @@ from vqnp.validation import Array
 
 @style.styled
 def token_paths(embeddings: Array, path: Array, remaining: dict[str, Array]) -> Any:
-    """Draw ``embeddings`` ``(N, 2)`` and the ``path`` ``(steps, K, 2)`` of each token; beside it what is left of the way, by name."""
+    """Draw ``embeddings`` ``(N, 2)`` and the ``path`` ``(steps, K, 2)`` of each token.
+
+    Beside it you see the part of the way that is ``remaining`` ``(steps,)``, by name.
+    """
     figure, ((place, way),) = style.new_figure(1, 2, 8.2, 3.6)
     style.cloud(place, embeddings, style.EMBEDDING, "embeddings", s=8)
     place.plot(path[:, :, 0], path[:, :, 1], ".-", color=style.TOKEN, linewidth=0.8, markersize=3)
-    place.plot(
-        *path[0].T,
-        "o",
-        color=style.TOKEN,
-        markerfacecolor="white",
-        markersize=6,
-        label="tokens at the start",
-    )
-    place.plot(*path[-1].T, "o", color=style.TOKEN, markersize=6, label="after the last step")
+    circles: Any = {"color": style.TOKEN, "markersize": 6}
+    place.plot(*path[0].T, "o", markerfacecolor="white", label="tokens at the start", **circles)
+    place.plot(*path[-1].T, "o", label="after the last step", **circles)
     for k, (x, y) in enumerate(path[-1]):
         place.annotate(f"{k}", (x, y), xytext=(6, 5), textcoords="offset points")
-    place.set(
-        xlabel="coordinate 1", ylabel="coordinate 2", title="where the tokens go", aspect="equal"
-    )
+    place.set(xlabel="coordinate 1", ylabel="coordinate 2", aspect="equal")
+    place.set_title("where the tokens go")
     place.legend(fontsize=7)
-    for i, (name, left) in enumerate(
-        remaining.items()
-    ):  # smaller circles inside larger ones, where all agree
-        size = 9 * (1 - i / len(remaining))
-        way.semilogy(
-            left, "o", color=style.TOKEN, markersize=size, markerfacecolor="none", label=name
-        )
+    for i, (name, left) in enumerate(remaining.items()):
+        # Where all agree you see smaller circles inside larger ones.
+        rings = circles | {"markersize": 9 * (1 - i / len(remaining)), "markerfacecolor": "none"}
+        way.semilogy(left, "o", label=name, **rings)
     way.axhline(0.5, color="#333333", linewidth=0.8, linestyle=":")
-    way.set(
-        xlabel="step",
-        ylabel="share of the way that is left",
-        title="the same share of it at every step",
-    )
+    way.set(xlabel="step", ylabel="share of the way that is left")
+    way.set_title("the same share of it at every step")
     way.legend(fontsize=7)
     return figure
 
 
 @style.styled
 def unused_code(distances: dict[str, Array], fates: dict[str, str]) -> Any:
-    """Draw, for each dialect, how far from the origin a token without hits is at every step, 1 being where it began; titled by its fate."""
-    figure, (panels,) = style.new_figure(
-        1, len(distances), 2.1 * len(distances), 3, sharex=True, sharey=True
-    )
+    """Draw, for each dialect, the distance from the origin of a token without hits.
+
+    It begins at a distance of 1. The title names its fate.
+    """
+    count = len(distances)
+    figure, (panels,) = style.new_figure(1, count, 2.1 * count, 3, sharex=True, sharey=True)
     for axes, (dialect, distance) in zip(panels, distances.items(), strict=True):
         axes.axhline(1, color="#333333", linewidth=0.8, linestyle=":")
         axes.plot(distance, color=style.TOKEN)

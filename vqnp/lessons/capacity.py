@@ -1,4 +1,4 @@
-"""What an encoder of the plane can tell apart: its height over the plane, and what the decoder makes of every height."""
+"""The capacity of an encoder: its height over the plane, and the decoded line of heights."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,10 +10,11 @@ from vqnp.validation import Array
 
 
 class EncoderMap(NamedTuple):
-    """An encoder from two dimensions to one: data ``(N, 2)``, its embedding over a grid, and the decoded line.
+    """An encoder from two dimensions to one: data ``(N, 2)``, heights, and the decoded line.
 
-    ``height`` ``(len(y), len(x))`` is the embedding at the places ``x`` and ``y`` of the grid, ``levels`` those heights, in
-    ascending order, whose contours are drawn, ``line`` ``(M, 2)`` what the decoder makes of evenly spaced embeddings.
+    ``height`` ``(len(y), len(x))`` is the embedding at the places ``x`` and ``y`` of the grid.
+    ``levels`` are the heights whose contours are drawn, rising. ``line`` ``(M, 2)`` are decoded
+    embeddings, evenly spaced.
     """
 
     name: str
@@ -27,7 +28,7 @@ class EncoderMap(NamedTuple):
 
 @style.styled
 def encoder_maps(shown: Sequence[EncoderMap]) -> Any:
-    """Draw, above, contour lines of each encoder's height among the data; below, the decoded line among the data."""
+    """Draw the contours of each encoder's height among the data; below, the decoded line."""
     figure, axes = style.new_figure(2, len(shown), 8, 6)
     for (above, below), part in zip(axes.T, shown, strict=True):
         few = part.data[:: max(1, len(part.data) // SHOWN)]
@@ -35,15 +36,8 @@ def encoder_maps(shown: Sequence[EncoderMap]) -> Any:
             style.cloud(panel, few, style.DATA, "data", alpha=0.35)
             panel.set(xlim=(part.x[0], part.x[-1]), ylim=(part.y[0], part.y[-1]), aspect="equal")
             panel.set(xlabel="coordinate 1", ylabel="coordinate 2")
-        above.contour(
-            part.x,
-            part.y,
-            part.height,
-            part.levels,
-            colors=style.EMBEDDING,
-            linewidths=0.9,
-            linestyles="solid",
-        )
+        look: Any = {"colors": style.EMBEDDING, "linewidths": 0.9, "linestyles": "solid"}
+        above.contour(part.x, part.y, part.height, part.levels, **look)
         below.plot(*part.line.T, color=style.RECONSTRUCTION, linewidth=1)
         above.set_title(f"{part.name}: lines of equal embedding")
         below.set_title("what the embeddings decode to")
@@ -52,25 +46,19 @@ def encoder_maps(shown: Sequence[EncoderMap]) -> Any:
 
 @style.styled
 def errors_by_width(table: list[dict[str, Any]]) -> Any:
-    """Draw error and share of reconstructions outside the data against the encoder's width, as Figure 5 does."""
+    """Draw the error and the share outside the data against the encoder's width, as in Fig. 5."""
     figure, axes = style.new_figure(1, 2, 8, 3.4)
-    left, right = axes[0]
-    fig5.sweep(left, table, "mse", "mean squared error")
-    fig5.sweep(
-        right,
-        table,
-        "reconstruction_outside",
-        "share of reconstructions outside the data",
-        chance=0.01,
-    )
-    for panel in (left, right):
+    strayed = ("reconstruction_outside", "share of reconstructions outside the data")
+    fig5.sweep(axes[0, 0], table, "mse", "mean squared error")
+    fig5.sweep(axes[0, 1], table, *strayed, chance=0.01)
+    for panel in axes[0]:
         panel.set_title("")
     return figure
 
 
 @style.styled
 def errors_by_parameters(table: list[dict[str, Any]]) -> Any:
-    """Draw the error of every run against the number of its encoder's parameters; squares have one more layer."""
+    """Draw the error of every run against its encoder's parameters; squares have another layer."""
     figure, axes = style.new_figure(1, 1, 8, 3.6)
     panel = axes[0, 0]
     for deeper, color, marker, label in (
@@ -82,11 +70,9 @@ def errors_by_parameters(table: list[dict[str, Any]]) -> Any:
         panel.plot(*places, marker, color=color, alpha=0.85, label=label)
     for parameters, name in dict.fromkeys((row["parameters"], row["name"]) for row in table):
         top = max(row["mse"] for row in table if row["parameters"] == parameters)
-        panel.annotate(
-            name, (parameters, top), (0, 7), textcoords="offset points", ha="center", fontsize=7
-        )
-    panel.set(
-        xscale="log", yscale="log", xlabel="parameters of the encoder", ylabel="mean squared error"
-    )
+        above: Any = {"textcoords": "offset points", "ha": "center", "fontsize": 7}
+        panel.annotate(name, (parameters, top), (0, 7), **above)
+    panel.set(xlabel="parameters of the encoder", xscale="log")
+    panel.set(ylabel="mean squared error", yscale="log")
     panel.legend(loc="upper right")
     return figure

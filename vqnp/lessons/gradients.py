@@ -1,4 +1,4 @@
-"""What a gradient is worth: how exactly differences can check it, what it promises of a step, what following it makes of a model."""
+"""The worth of a gradient: its check by differences, its promise, and where it leads."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ COLORS = (style.BASELINE, style.RECONSTRUCTION, style.TOKEN)
 
 @style.styled
 def difference_errors(steps: Array, errors: dict[str, Array]) -> Any:
-    """Draw the error of up to three kinds of differences against the step h, both ``(n,)``, on logarithmic axes."""
+    """Draw the error of up to three kinds of differences against the step h, both ``(n,)``."""
     figure, ((axes,),) = style.new_figure(1, 1, 6.5, 3.4)
     for (name, error), color in zip(errors.items(), COLORS, strict=False):
         axes.loglog(steps, error, ".-", color=color, linewidth=1, markersize=4, label=name)
@@ -25,7 +25,10 @@ def difference_errors(steps: Array, errors: dict[str, Array]) -> Any:
 
 @style.styled
 def along_the_gradient(lengths: Array, losses: Array, loss: float, slope: float) -> Any:
-    """Draw the ``losses`` after steps of several ``lengths`` against the gradient, and the line that ``loss`` and ``slope`` promise."""
+    """Draw the ``losses`` ``(n,)`` after steps of ``lengths`` ``(n,)`` against the gradient.
+
+    The line through ``loss`` with ``slope`` is the gradient's promise.
+    """
     figure, ((axes,),) = style.new_figure(1, 1, 6.5, 3.2)
     axes.plot(lengths, losses, color=style.RECONSTRUCTION, label="loss after the step")
     axes.plot(
@@ -45,16 +48,14 @@ def along_the_gradient(lengths: Array, losses: Array, loss: float, slope: float)
 
 @style.styled
 def curves_through_data(data: Array, snapshots: list[tuple[str, Array]]) -> Any:
-    """Draw ``data`` ``(N, 2)`` and over it, a panel each, titled curves ``(n, 2)``: all that one decoder of one number can say."""
-    figure, (panels,) = style.new_figure(
-        1, len(snapshots), 2.1 * len(snapshots), 2.5, sharex=True, sharey=True
-    )
+    """Draw ``data`` ``(N, 2)`` and in each panel a titled curve ``(n, 2)`` of reconstructions."""
+    count = len(snapshots)
+    figure, (panels,) = style.new_figure(1, count, 2.1 * count, 2.5, sharex=True, sharey=True)
     for axes, (title, curve) in zip(panels, snapshots, strict=True):
         style.cloud(axes, data, style.DATA, "data", alpha=0.35)
         axes.plot(*curve.T, color=style.RECONSTRUCTION, linewidth=1.6, label="reconstructions")
         axes.set(title=title, xlabel="coordinate 1", aspect="equal")
     panels[0].set(ylabel="coordinate 2", xlim=style.span(data[:, 0]), ylim=style.span(data[:, 1]))
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=4
-    )
+    entries = panels[0].get_legend_handles_labels()
+    figure.legend(*entries, loc="outside lower center", ncols=2, markerscale=4)
     return figure

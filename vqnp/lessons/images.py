@@ -1,13 +1,11 @@
-"""The figures on images at the width of a page, and what a reader asks of them: seed by seed, against a bound, epoch by epoch."""
+"""The figures on images at the width of a page: seed by seed, beside bounds, epoch by epoch."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from vqnp.experiments.fig4 import curves, plain_numbers
 from vqnp.experiments.fig4b import bars
-from vqnp.plots import mosaic, style
+from vqnp.plots import history, images, style
 from vqnp.training import EpochRecord
 from vqnp.validation import Array
 
@@ -17,7 +15,7 @@ INK = "#333333"
 
 @style.styled
 def draw_sweep(table: Table, vectors: int) -> Any:
-    """Draw Figure 4's error and perplexity, from the ``table`` of its numbers; k-means saw ``vectors`` embeddings."""
+    """Draw Figure 4's error and perplexity from its ``table``; k-means saw ``vectors``."""
     figure, axes = style.new_figure(1, 2, 9, 3.6)
     names = (
         ("mse", "mean squared error (pixels in ±0.5)"),
@@ -43,24 +41,16 @@ def draw_sweep(table: Table, vectors: int) -> Any:
 
 @style.styled
 def draw_ratios(table: Table) -> Any:
-    """Draw what pretraining changes, seed by seed: error and perplexity with it over those without it, for every codebook."""
+    """Draw error and perplexity with pretraining over those without it, seed by seed."""
     figure, axes = style.new_figure(1, 2, 9, 3.4)
-    for panel, (quantity, name) in zip(
-        axes[0],
-        (("mse", "error with / without pretraining"), ("perplexity", "perplexity with / without")),
-        strict=True,
-    ):
+    names = (
+        ("mse", "error with / without pretraining"),
+        ("perplexity", "perplexity with / without"),
+    )
+    look = {"color": style.PRETRAINED, "alpha": 0.7, "markersize": 5}
+    for panel, (quantity, name) in zip(axes[0], names, strict=True):
         for marker, seed in zip("osD^v", sorted({row["seed"] for row in table}), strict=False):
-            sizes, values = ratios(table, quantity, seed)
-            panel.plot(
-                sizes,
-                values,
-                marker,
-                color=style.PRETRAINED,
-                alpha=0.7,
-                markersize=5,
-                label=f"seed {seed}",
-            )
+            panel.plot(*ratios(table, quantity, seed), marker, label=f"seed {seed}", **look)
         panel.axhline(1, color=INK, linewidth=0.8)
         panel.set_xscale("log", base=2)
         panel.set(xlabel="tokens in the codebook", ylabel=name)
@@ -70,7 +60,7 @@ def draw_ratios(table: Table) -> Any:
 
 
 def ratios(table: Table, quantity: str, seed: int) -> tuple[list[int], list[float]]:
-    """Return the codebook sizes run with ``seed`` in both arms, and ``quantity`` with pretraining over that without."""
+    """Return the sizes that both arms ran with ``seed``, and ``quantity`` with over without."""
     value = {
         (row["tokens"], row["pretrained"]): row[quantity] for row in table if row["seed"] == seed
     }
@@ -82,7 +72,7 @@ def ratios(table: Table, quantity: str, seed: int) -> tuple[list[int], list[floa
 
 @style.styled
 def draw_causes(table: Table) -> Any:
-    """Draw Figure 4b's perplexity and error for the largest codebook in the ``table``: a bar for each thing changed."""
+    """Draw Figure 4b's perplexity and error of the largest codebook: a bar for each change."""
     rows = [row for row in table if row["tokens"] == max(row["tokens"] for row in table)]
     figure, axes = style.new_figure(1, 2, 9, 3.6)
     bars(axes[0, 0], rows, "perplexity", "{:.0f}")
@@ -99,7 +89,7 @@ def draw_causes(table: Table) -> Any:
 
 @style.styled
 def draw_encoders(table: Table) -> Any:
-    """Draw Figure 6's error and the embeddings' effective rank, from the ``table`` of its numbers, below the rank's bound."""
+    """Draw Figure 6's error, and the effective rank of the embeddings below its bound."""
     figure, axes = style.new_figure(1, 2, 9, 3.4)
     widths = sorted({row["channels"] for row in table})
     names = (
@@ -124,21 +114,11 @@ def draw_encoders(table: Table) -> Any:
 
 @style.styled
 def draw_training(histories: dict[bool, Sequence[EpochRecord]]) -> Any:
-    """Draw the training error of each epoch, for the arm without (False) and with (True) pretraining; dashed before VQ begins."""
+    """Draw the training error of both arms by epoch; dashed as long as there are no tokens."""
     figure, axes = style.new_figure(1, 1, 9, 3.2)
     panel = axes[0, 0]
     for arm, color, label in style.ARMS:
-        errors = [record.reconstruction for record in histories[arm]]
-        before = sum(record.phase == "pretrain" for record in histories[arm])
-        epochs = np.arange(1, len(errors) + 1)
-        panel.plot(
-            epochs[:before],
-            errors[:before],
-            ".--",
-            color=color,
-            label=f"{label}: no VQ yet" if before else None,
-        )
-        panel.plot(epochs[before:], errors[before:], ".-", color=color, label=label)
+        history.draw_quantity(panel, histories[arm], "reconstruction", color, label, marker=".")
     panel.set(xlabel="epoch", ylabel="mean squared error, training", yscale="log")
     plain_numbers(panel.yaxis)
     panel.legend(fontsize=8)
@@ -149,5 +129,5 @@ def draw_training(histories: dict[bool, Sequence[EpochRecord]]) -> Any:
 def draw_images(rows: list[tuple[str, Array]]) -> Any:
     """Draw ``rows`` of (name, images ``(n, H, W, 3)`` uint8) one above the other."""
     figure, axes = style.new_figure(1, 1, 9, 0.2 + 0.75 * len(rows))
-    mosaic.draw(axes[0, 0], rows)
+    images.draw_images(rows, axes=axes[0, 0])
     return figure

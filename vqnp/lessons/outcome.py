@@ -1,4 +1,4 @@
-"""What training ends with, one column a model: above, what its tokens decode to; below, where its tokens lie."""
+"""The outcome of training: decoded tokens, tokens among embeddings, densities of embeddings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,9 +12,9 @@ from vqnp.validation import Array
 
 
 class Outcome(NamedTuple):
-    """A model at the end: data and reconstruction ``(N, I)``, embeddings ``(N, D)``, tokens ``(K, D)``.
+    """A model at the end: data and reconstruction ``(N, I)``, embeddings ``(N, D)``, and tokens.
 
-    ``outside`` ``(N,)`` says which reconstructions to mark as outside the data; none when it is not given.
+    ``outside`` ``(N,)`` tells the reconstructions to mark as outside the data.
     """
 
     name: str
@@ -27,9 +27,10 @@ class Outcome(NamedTuple):
 
 @style.styled
 def outcomes(shown: Sequence[Outcome], same_data: bool = True) -> Any:
-    """Draw one column for each; with ``same_data`` the upper panels share their scale.
+    """Draw a column for each: decoded tokens, and tokens below; ``same_data`` shares the scale.
 
-    Above two dimensions data and reconstruction are seen in the plane of the data's first two principal components.
+    Above two dimensions you see data and reconstruction in the plane of the data's first two
+    principal components.
     """
     figure, axes = style.new_figure(2, len(shown), 8, 5.6)
     for column, outcome in zip(axes.T, shown, strict=True):

@@ -1,8 +1,8 @@
 """Vector quantization in the plane, where every point, token and cell can be seen.
 
-A token's cell, its Voronoi cell, is all places that are nearer to it than to any other token. Cells are shaded by what they
-contribute to the distortion, the mean squared distance of the points from their tokens: the darker, the more (by its root, so
-that small contributions show beside large ones).
+A token's Voronoi cell is every place that is nearer to it than to any other token. The darker a
+cell, the more it adds to the distortion, the mean squared distance of the points from their tokens.
+The shade is the root of the sum, because small ones must show beside large ones.
 """
 
 import math
@@ -18,7 +18,10 @@ LINE = "#333333"
 
 
 def cell_outlines(tokens: Array) -> list[Array]:
-    """Return the corners ``(n, 2)``, in order, of the cell of each of the ``tokens`` ``(K, 2)``; raises ``ValueError`` for copies."""
+    """Return the corners ``(n, 2)`` of each token's cell, in order.
+
+    Raises ``ValueError`` for ``tokens`` ``(K, 2)`` of which two are equal.
+    """
     from scipy.spatial import Voronoi
 
     if len(np.unique(tokens, axis=0)) < len(tokens):
@@ -35,10 +38,10 @@ def cell_outlines(tokens: Array) -> list[Array]:
 
 @style.styled
 def voronoi_cells(points: Array, codebooks: dict[str, Array]) -> Any:
-    """Draw the cells of each named codebook ``(K, 2)`` over the ``points`` ``(N, 2)``; crosses are tokens that no point chooses.
+    """Draw the cells of each named codebook ``(K, 2)`` over the ``points`` ``(N, 2)``.
 
-    A codebook ``(S, K, 2)`` is a path: its last tokens are drawn, and from the first a line leads to each. Panels share limits and
-    shades.
+    Crosses are tokens that no point chooses. A codebook ``(S, K, 2)`` is a path: lines lead to its
+    last tokens. Panels share limits and shades.
     """
     paths = {
         name: tokens.reshape(-1, *tokens.shape[-2:]) for name, tokens in codebooks.items()
@@ -67,7 +70,7 @@ def voronoi_cells(points: Array, codebooks: dict[str, Array]) -> Any:
 
 
 def draw_cells(axes: Any, points: Array, tokens: Array, used: Array, shades: Array) -> None:
-    """Draw ``points`` ``(N, 2)``, ``tokens`` ``(K, 2)`` and their cells, shaded by ``shades`` ``(K,)`` in [0, 1]."""
+    """Draw ``points``, ``tokens`` ``(K, 2)``, and cells of ``shades`` ``(K,)`` in [0, 1]."""
     from matplotlib.collections import PolyCollection
     from matplotlib.colors import to_rgba
 
@@ -77,18 +80,10 @@ def draw_cells(axes: Any, points: Array, tokens: Array, used: Array, shades: Arr
     )
     size = 22 if len(tokens) <= 16 else 7
     style.cloud(axes, points, style.DATA, "points", s=3, zorder=2)
-    style.cloud(axes, tokens[used], style.TOKEN, "tokens", s=size, alpha=1, zorder=3)
-    style.cloud(
-        axes,
-        tokens[~used],
-        style.TOKEN,
-        "tokens never chosen",
-        s=size,
-        alpha=1,
-        marker="x",
-        linewidths=1,
-        zorder=3,
-    )
+    look: Any = {"s": size, "alpha": 1, "zorder": 3}
+    style.cloud(axes, tokens[used], style.TOKEN, "tokens", **look)
+    crosses = look | {"marker": "x", "linewidths": 1}
+    style.cloud(axes, tokens[~used], style.TOKEN, "tokens never chosen", **crosses)
     (left, right), (low, high) = (style.span(column, margin=0.08) for column in points.T)
     axes.set(xlim=(left, right), ylim=(low, high), aspect="equal")
     axes.spines[:].set(visible=True, linewidth=0.5, color=LINE)
@@ -96,31 +91,19 @@ def draw_cells(axes: Any, points: Array, tokens: Array, used: Array, shades: Arr
 
 @style.styled
 def nearest_choices(points: Array, tokens: Array) -> Any:
-    """Draw a line from each of a few ``points`` ``(N, 2)`` to every one of the ``tokens`` ``(K, 2)``, a thick one to the nearest."""
+    """Draw lines from ``points`` ``(N, 2)`` to ``tokens`` ``(K, 2)``, thick ones to the nearest."""
     codes, _ = nearest(points, tokens)
     figure, axes = style.new_figure(1, 1, 4.6, 3.2)
     panel = axes[0, 0]
+    beside: Any = {"textcoords": "offset points", "va": "center"}
     for i, point in enumerate(points):
         for k, token in enumerate(tokens):
-            mine = k == codes[i]
-            panel.plot(
-                *np.array([point, token]).T,
-                color=LINE,
-                linewidth=2 if mine else 0.5,
-                linestyle="-" if mine else ":",
-            )
-        panel.annotate(
-            f"point {i}", point, xytext=(-6, 0), textcoords="offset points", ha="right", va="center"
-        )
+            width, dashes = (2, "-") if k == codes[i] else (0.5, ":")
+            ends = np.array([point, token]).T
+            panel.plot(*ends, color=LINE, linewidth=width, linestyle=dashes)
+        panel.annotate(f"point {i}", point, (-6, 0), ha="right", **beside)
     for k, token in enumerate(tokens):
-        panel.annotate(
-            f"token {k}",
-            token,
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            color=style.TOKEN,
-        )
+        panel.annotate(f"token {k}", token, (6, 0), color=style.TOKEN, **beside)
     style.cloud(panel, points, style.DATA, "points", s=36, alpha=1, zorder=3)
     style.cloud(panel, tokens, style.TOKEN, "tokens", s=36, alpha=1, zorder=3)
     panel.set(aspect="equal", xlabel="coordinate 1", ylabel="coordinate 2")
@@ -130,7 +113,7 @@ def nearest_choices(points: Array, tokens: Array) -> Any:
 
 @style.styled
 def kmeans_endpoints(distortions: dict[str, Array], goal: float, goal_name: str) -> Any:
-    """Draw where runs ended, one row for each kind of start with its distortions ``(runs,)``, beside the ``goal``."""
+    """Draw the final distortions ``(runs,)`` of each kind of start, beside the ``goal``."""
     figure, axes = style.new_figure(
         len(distortions), 1, 8, 1.1 * len(distortions) + 0.8, sharex=True, sharey=True
     )
@@ -146,7 +129,10 @@ def kmeans_endpoints(distortions: dict[str, Array], goal: float, goal_name: str)
 
 @style.styled
 def distortion_by_size(sizes: Array, distortions: Array, mark: int) -> Any:
-    """Draw the distortion against the number of tokens, both ``(S,)``: as stairs around the size ``mark``, and doubling along both axes."""
+    """Draw ``distortions`` ``(S,)`` against the numbers of tokens ``sizes`` ``(S,)``.
+
+    The left panel has the stairs around the size ``mark``, the right one doubling axes.
+    """
     figure, axes = style.new_figure(1, 2, 8, 3.1)
     stairs, lines = axes[0]
     small = sizes <= 2 * mark

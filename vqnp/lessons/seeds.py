@@ -1,16 +1,17 @@
-"""Every seed of two arms as a dot, the two dots of one seed joined: agreement is seen, and so is its absence."""
+"""Two arms, seed by seed and epoch by epoch: you see where the seeds agree, and where not."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from vqnp.plots import style
+from vqnp.plots import history, style
+from vqnp.training import EpochRecord
 
 
 @style.styled
 def seed_pairs(table: list[dict[str, Any]], quantities: Mapping[str, str]) -> Any:
-    """Draw a panel for each of ``quantities`` (key: label) of the ``table``, whose rows have a case, a seed and an arm.
+    """Draw a panel for each of ``quantities`` (key: label) in the ``table``.
 
-    The arm of a row is ``row["pretrained"]``. A line rises or falls from the run without pretraining to the one with it.
+    A row has a case, a seed and an arm, ``row["pretrained"]``. A line joins the two runs of a seed.
     """
     cases = list(dict.fromkeys(row["case"] for row in table))
     figure, axes = style.new_figure(1, len(quantities), 8, 3.2)
@@ -43,17 +44,14 @@ def seed_pairs(table: list[dict[str, Any]], quantities: Mapping[str, str]) -> An
 
 
 @style.styled
-def arm_histories(arms: Mapping[str, tuple[bool, list[Any]]]) -> Any:
-    """Draw error and perplexity by epoch for arms of (whether pretrained, the records of ``vqnp.train``)."""
+def arm_histories(arms: Mapping[str, tuple[bool, list[EpochRecord]]]) -> Any:
+    """Draw error and perplexity by epoch for arms of (whether pretrained, records)."""
     figure, axes = style.new_figure(1, 2, 8, 3)
     colors = {arm: color for arm, color, _ in style.ARMS}
-    for panel, quantity, label in zip(
-        axes[0], ("reconstruction", "perplexity"), ("mean squared error", "perplexity"), strict=True
-    ):
+    names = (("reconstruction", "mean squared error"), ("perplexity", "perplexity"))
+    for panel, (quantity, label) in zip(axes[0], names, strict=True):
         for name, (pretrained, records) in arms.items():
-            shown = [(record.epoch, getattr(record, quantity)) for record in records]
-            epochs, values = zip(*[(e, v) for e, v in shown if v is not None], strict=True)
-            panel.plot(epochs, values, color=colors[pretrained], label=name)
+            history.draw_quantity(panel, records, quantity, colors[pretrained], label=name)
             born = sum(record.phase == "pretrain" for record in records)
             panel.axvline(born + 0.5, color=colors[pretrained], linewidth=0.8, linestyle=":")
         panel.set(xlabel="epoch (dotted: the codebook is born)", ylabel=label)

@@ -1,4 +1,4 @@
-"""Pictures of speed: a ladder of versions of one search, the roofline they stand under, and where a fast one names the wrong token."""
+"""Speed: rates of the versions of one search, their roofline, and where fast ones go wrong."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from vqnp.validation import Array
 
 @style.styled
 def rate_ladder(names: Sequence[str], rates: Sequence[float], peak: float) -> Any:
-    """Return bars of the versions' ``rates`` (GFLOP/s) from top to bottom, each with its factor over the first; a line at ``peak``."""
+    """Draw ``rates`` (GFLOP/s) as bars with their factor over the first, and a line at ``peak``."""
     figure, axes = style.new_figure(1, 1, 8, 0.6 + 0.42 * len(names))
     panel = axes[0, 0]
     panel.barh(range(len(names)), rates, color=style.RECONSTRUCTION)
@@ -55,10 +55,10 @@ def roofline(
     peak: float,
     bandwidth: float,
 ) -> Any:
-    """Return the versions as points under their roof.
+    """Draw the versions as points under their roof, the lower of two bounds.
 
-    ``intensities`` are in FLOP a byte of main memory, ``rates`` and ``peak`` in GFLOP/s, ``bandwidth`` in GB/s: nothing goes
-    faster than the lower of ``peak`` and intensity · ``bandwidth``.
+    They are ``peak``, in GFLOP/s as ``rates``, and intensity · ``bandwidth`` (GB/s).
+    ``intensities`` are in FLOP a byte of main memory.
     """
     figure, axes = style.new_figure(1, 1, 8, 4.2)
     panel = axes[0, 0]
@@ -68,10 +68,8 @@ def roofline(
         x, np.minimum(peak, bandwidth * x), 10 * peak, color=style.DATA, alpha=0.15, linewidth=0
     )
     panel.plot(intensities, rates, "o", color=style.TOKEN, markersize=7)
-    heights = {
-        "left": np.inf,
-        "right": np.inf,
-    }  # of the last label on either side: the next one keeps its distance
+    # Heights of the last label on either side, because the next one keeps its distance.
+    heights = dict.fromkeys(("left", "right"), np.inf)
     for rate, intensity, name in sorted(zip(rates, intensities, names, strict=True), reverse=True):
         side = "right" if intensity > np.sqrt(x[0] * x[-1]) else "left"
         heights[side] = min(rate, heights[side] / 1.6)
@@ -86,10 +84,10 @@ def roofline(
             fontsize=8,
         )
     knee = peak / bandwidth
-    panel.annotate("memory", (np.sqrt(x[0] * knee), bandwidth * np.sqrt(x[0] * knee)), xytext=(-6, 6),
-                   textcoords="offset points", ha="right", color="#333333")  # fmt: skip
-    panel.annotate("arithmetic", (np.sqrt(knee * x[-1]), peak), xytext=(0, 5), textcoords="offset points",
-                   ha="center", color="#333333")  # fmt: skip
+    slope, flat = np.sqrt(x[0] * knee), np.sqrt(knee * x[-1])  # middles of the roof's two sides
+    ink: Any = {"textcoords": "offset points", "color": "#333333"}
+    panel.annotate("memory", (slope, bandwidth * slope), (-6, 6), ha="right", **ink)
+    panel.annotate("arithmetic", (flat, peak), (0, 5), ha="center", **ink)
     panel.annotate(
         "out of reach", (0.02, 0.96), xycoords="axes fraction", va="top", color="#666666"
     )
@@ -102,15 +100,17 @@ def roofline(
 
 @style.styled
 def wrong_tokens(offsets: Sequence[float], shares: dict[str, Array]) -> Any:
-    """Return, for each named way to search, the share of points that get a wrong token against their distance from the origin."""
+    """Draw the share of points with a wrong token against their distance from the origin."""
     figure, axes = style.new_figure(1, 1, 6.5, 3)
     panel = axes[0, 0]
     colors = (style.TOKEN, style.RECONSTRUCTION, style.PRETRAINED)
     for (name, share), color in zip(shares.items(), colors, strict=False):
         panel.plot(range(len(offsets)), 100 * np.asarray(share), "o-", color=color, label=name)
     panel.set(
-        xticks=range(len(offsets)), xticklabels=[f"{offset:,g}" for offset in offsets], ylim=(-4, 104),
-        xlabel="distance of every coordinate from the origin", ylabel="points with a wrong token (%)",
-    )  # fmt: skip
+        xlabel="distance of every coordinate from the origin",
+        ylabel="points with a wrong token (%)",
+        ylim=(-4, 104),
+    )
+    panel.set_xticks(range(len(offsets)), [f"{offset:,g}" for offset in offsets])
     panel.legend()
     return figure

@@ -1,4 +1,4 @@
-"""The quantizer as a staircase over one number z: the loss on its treads, the slopes that straight-through borrows, where they lead."""
+"""The quantizer as a staircase over one number z: its loss, and the slopes that z borrows."""
 
 from typing import Any
 
@@ -12,7 +12,10 @@ PATHS = (style.EMBEDDING, style.BASELINE, style.RECONSTRUCTION)
 
 @style.styled
 def staircase_and_loss(z: Array, quantized: Array, loss: Array, smooth: Array) -> Any:
-    """Draw, over ``z`` ``(n,)`` in rising order, what it is ``quantized`` to, and the ``loss`` of that beside the ``smooth`` loss of z."""
+    """Draw the ``quantized`` z, and its ``loss`` beside the ``smooth`` loss of z.
+
+    All are ``(n,)``, over ``z`` in rising order.
+    """
     figure, axes = style.new_figure(2, 1, 6.5, 5, sharex=True)
     (above,), (below,) = axes
     above.plot(z, z, "--", color=style.DATA, linewidth=1, label="z itself")
@@ -28,26 +31,18 @@ def staircase_and_loss(z: Array, quantized: Array, loss: Array, smooth: Array) -
 def borrowed_slopes(
     z: Array, quantized: Array, loss: Array, smooth: Array, at: Array, slopes: Array
 ) -> Any:
-    """Draw the loss as ``staircase_and_loss`` does and, at the places ``at`` ``(m,)``, short strokes with the ``slopes`` ``(m,)`` of their tokens."""
+    """Draw the loss, and strokes with ``slopes`` ``(m,)`` at the places ``at`` ``(m,)``."""
     figure, ((axes,),) = style.new_figure(1, 1, 6.5, 3.6)
     _losses(axes, z, quantized, loss, smooth)
     reach = 0.022 * (z[-1] - z[0])
     height = np.interp(at, z, loss)
     rise = slopes * reach
-    strokes = np.array(
-        [[at - reach, at, at + reach], [height - rise, height, height + rise]]
-    )  # (2, 3, m)
-    axes.plot(*strokes, color=style.PRETRAINED, linewidth=1.6)
+    x, y = np.array([at - reach, at, at + reach]), np.array([height - rise, height, height + rise])
+    axes.plot(x, y, color=style.PRETRAINED, linewidth=1.6)
     axes.lines[-1].set_label("the slope that z is told")
     tokens = np.unique(quantized)
-    axes.plot(
-        tokens,
-        np.interp(tokens, z, smooth),
-        "o",
-        color=style.TOKEN,
-        markersize=4,
-        label="where it is taken: at the token",
-    )
+    look: Any = {"color": style.TOKEN, "markersize": 4, "label": "where it is taken: at the token"}
+    axes.plot(tokens, np.interp(tokens, z, smooth), "o", **look)
     axes.set_title("Straight-through: on every tread the slope at its token")
     axes.legend()
     return figure
@@ -55,27 +50,24 @@ def borrowed_slopes(
 
 @style.styled
 def descents(panels: list[tuple[str, float, Array, dict[str, Array]]]) -> Any:
-    """Draw panels of (title, target, tokens ``(K,)`` or, if they move, ``(steps, K)``, up to three paths of z ``(steps,)`` by name)."""
+    """Draw panels of (title, target, tokens, up to three paths of z ``(steps,)`` by name).
+
+    Tokens are ``(K,)``, or ``(steps, K)`` if they move.
+    """
     figure, (line,) = style.new_figure(1, len(panels), 4.1 * len(panels), 3.4)
     for axes, (title, target, tokens, paths) in zip(line, panels, strict=True):
         steps = len(next(iter(paths.values())))
-        axes.plot(
-            np.broadcast_to(tokens, (steps, tokens.shape[-1])),
-            color=style.TOKEN,
-            linewidth=1,
-            alpha=0.8,
-        )
+        still = np.broadcast_to(tokens, (steps, tokens.shape[-1]))
+        axes.plot(still, color=style.TOKEN, linewidth=1, alpha=0.8)
         axes.lines[-1].set_label("tokens")
-        axes.axhline(
-            target, color="#333333", linewidth=1, linestyle=":", label="what the decoder should see"
-        )
+        look: Any = {"color": "#333333", "linewidth": 1, "linestyle": ":"}
+        axes.axhline(target, label="what the decoder should see", **look)
         for (name, path), color in zip(paths.items(), PATHS, strict=False):
             axes.plot(path, color=color, label=name)
         axes.set(title=title, xlabel="step", ylabel="z")
     handles, labels = line[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=len(handles) if len(panels) > 1 else 1
-    )
+    columns = len(handles) if len(panels) > 1 else 1
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -87,7 +79,7 @@ def _losses(axes: Any, z: Array, quantized: Array, loss: Array, smooth: Array) -
 
 
 def _in_pieces(axes: Any, z: Array, values: Array, quantized: Array, label: str) -> None:
-    """Draw ``values`` tread by tread: a line up the riser would show values that are never taken."""
+    """Draw ``values`` tread by tread, because a line up the riser would show values never taken."""
     cuts = np.flatnonzero(np.diff(quantized)) + 1
     for x, y in zip(np.split(z, cuts), np.split(values, cuts), strict=True):
         axes.plot(x, y, color=style.TOKEN, linewidth=2)

@@ -1,4 +1,4 @@
-"""A codebook while it trains: single moments side by side, and the way of every token from one moment to the next.
+"""A codebook while it trains: single moments, and the way of every token between them.
 
 Embeddings and tokens are those of one moment, or stacked along a first axis of T moments.
 """
@@ -14,9 +14,8 @@ from vqnp.plots import cloud, style
 from vqnp.quantize import nearest
 from vqnp.validation import Array
 
-Moment = tuple[
-    str, Array, Array | None
-]  # its name, embeddings (N, D), tokens (K, D) unless there are none yet
+# Its name, embeddings (N, D), and tokens (K, D) unless there are none yet.
+Moment = tuple[str, Array, Array | None]
 
 
 @style.styled
@@ -34,7 +33,7 @@ def moments_side_by_side(shown: Sequence[Moment], columns: int = 3) -> Any:
 
 @style.styled
 def one_moment(name: str, embeddings: Array, tokens: Array | None) -> Any:
-    """Draw one moment: a frame of the film."""
+    """Draw one moment."""
     figure, axes = style.new_figure(1, 1, 5, 4)
     draw_moment(axes[0, 0], embeddings, tokens, f"{name}\n")
     axes[0, 0].legend(loc="upper right")
@@ -42,10 +41,7 @@ def one_moment(name: str, embeddings: Array, tokens: Array | None) -> Any:
 
 
 def draw_moment(axes: Any, embeddings: Array, tokens: Array | None, name: str = "") -> None:
-    """Draw embeddings ``(N, D)`` and tokens ``(K, D)``: densities along a line, or clouds in the plane; dead tokens are crosses.
-
-    Above two dimensions the plane is that of the embeddings' first two principal components.
-    """
+    """Draw embeddings ``(N, D)`` and tokens ``(K, D)``, titled by their perplexity."""
     if tokens is None:
         cloud.draw_points(axes, embeddings)
         axes.set_title(f"{name}no tokens yet")
@@ -57,9 +53,10 @@ def draw_moment(axes: Any, embeddings: Array, tokens: Array | None, name: str = 
 
 @style.styled
 def token_tracks(parts: Sequence[tuple[str, Array, Array, Array]]) -> Any:
-    """Draw parts of (name of the times, times ``(T,)``, embeddings ``(T, N, 1)``, tokens ``(T, K, 1)``), each on its own scale.
+    """Draw a line for each token over the shaded density of the embeddings, part by part.
 
-    Behind the lines of the tokens lies the density of the embeddings at each time.
+    A part has the name of its times, times ``(T,)``, embeddings ``(T, N, 1)`` and tokens
+    ``(T, K, 1)``. Its scale is its own.
     """
     figure, axes = style.new_figure(1, len(parts), 8, 3.8)
     for panel, (name, times, embeddings, tokens) in zip(axes[0], parts, strict=True):
@@ -77,17 +74,15 @@ def token_tracks(parts: Sequence[tuple[str, Array, Array, Array]]) -> Any:
 
 
 def shade_embeddings(axes: Any, times: Array, embeddings: Array, edges: Array) -> None:
-    """Shade how the ``embeddings`` ``(T, N)`` are spread over the bins between ``edges`` at each of the ``times`` ``(T,)``."""
+    """Shade the density of ``embeddings`` ``(T, N)`` between ``edges`` at ``times`` ``(T,)``."""
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("embeddings", ["#ffffff", style.EMBEDDING])
     counts = np.stack([np.histogram(row, edges)[0] for row in embeddings], axis=1)  # (bins, T)
-    shade = np.sqrt(
-        counts / counts.max(axis=0)
-    )  # of a time's densest bin; the root lets thin places be seen
-    axes.pcolormesh(
-        times, (edges[:-1] + edges[1:]) / 2, shade, cmap=shades, shading="nearest", rasterized=True
-    )
+    # A share of each time's densest bin; its root, because thin places must be seen.
+    shade = np.sqrt(counts / counts.max(axis=0))
+    middles = (edges[:-1] + edges[1:]) / 2
+    axes.pcolormesh(times, middles, shade, cmap=shades, shading="nearest", rasterized=True)
 
 
 def legend_mark(color: str, label: str) -> Any:

@@ -1,6 +1,6 @@
-"""A convolution on squared paper: windows and the columns they become, matrices multiplied, how often a pixel is copied, stamps.
+"""A convolution on squared paper: windows, columns, products, copies of a pixel, stamps.
 
-Cells hold small numbers, so that a reader can do the sum. A stop of the kernel keeps its color through a picture.
+Cells hold small numbers, so you can do the sums. A stop of the kernel keeps its color.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,16 @@ import numpy as np
 from vqnp.plots import style
 from vqnp.validation import Array
 
-STOPS = (
-    style.TOKEN,
-    style.RECONSTRUCTION,
-    style.PRETRAINED,
-    style.BASELINE,
-)  # colors of four stops
+# Colors of four stops of the kernel.
+STOPS = (style.TOKEN, style.RECONSTRUCTION, style.PRETRAINED, style.BASELINE)
 PAPER, INK = "#f2f2f2", "#333333"
 
 
 @style.styled
 def draw_windows(image: Array, kernel_size: int, stride: int, padding: int, columns: Array) -> Any:
-    """Draw each stop of a square kernel on ``image`` ``(H, W)``, and the ``columns`` ``(stops, kh·kw)`` it becomes a row of.
+    """Draw four stops of a square kernel on ``image`` ``(H, W)``, and their ``columns``.
 
-    There is a color for four stops.
+    Each stop is a row of the columns ``(stops, kh·kw)``.
     """
     padded = np.pad(image, padding)
     places = stops_of(padded.shape, kernel_size, stride)
@@ -45,7 +41,7 @@ def draw_windows(image: Array, kernel_size: int, stride: int, padding: int, colu
 
 @style.styled
 def draw_product(columns: Array, weight: Array, out: Array, shape: tuple[int, int]) -> Any:
-    """Draw ``columns`` ``(4, n)`` @ ``weight`` ``(n, 1)`` = ``out`` ``(4, 1)``, and ``out`` as an image of ``shape``."""
+    """Draw ``columns`` ``(4, n)`` @ ``weight`` ``(n, 1)`` = ``out`` ``(4, 1)``, then its image."""
     wide = np.array(STOPS)[:, None]
     terms = [
         (columns, np.repeat(wide, columns.shape[1], axis=1), "columns"),
@@ -58,7 +54,7 @@ def draw_product(columns: Array, weight: Array, out: Array, shape: tuple[int, in
 
 @style.styled
 def draw_matrix(matrix: Array, pixels: Sequence[str]) -> Any:
-    """Draw the zeros and ones of im2col as a ``matrix`` ``(entries, pixels)`` and beside it its transpose, col2im's."""
+    """Draw im2col as a ``matrix`` ``(entries, pixels)`` of zeros and ones, and col2im beside it."""
     figure, axes = style.new_figure(1, 2, 9, 4, width_ratios=(1, 1.6))
     entries = len(matrix)
     for panel, values, title in zip(
@@ -84,7 +80,7 @@ def draw_matrix(matrix: Array, pixels: Sequence[str]) -> Any:
 
 @style.styled
 def draw_counts(counts: Sequence[tuple[str, Array]]) -> Any:
-    """Draw (title, counts ``(H, W)``) side by side: how often each pixel is copied, the darker the more often."""
+    """Draw (title, counts ``(H, W)``) side by side; a darker pixel is copied more often."""
     figure, axes = style.new_figure(1, len(counts), 9, 3.3)
     most = max(values.max() for _, values in counts)
     for panel, (title, values) in zip(axes[0], counts, strict=True):
@@ -98,7 +94,7 @@ def draw_counts(counts: Sequence[tuple[str, Array]]) -> Any:
 
 @style.styled
 def draw_stamps(x: Array, stamps: Sequence[Array], out: Array) -> Any:
-    """Draw the four pixels of ``x`` ``(2, 2)``, the ``stamps`` each of them leaves on the output, and their sum ``out``."""
+    """Draw the four pixels of ``x`` ``(2, 2)``, their ``stamps``, and the sum ``out``."""
     colors = np.array(STOPS)
     terms = [(x, colors.reshape(2, 2), "input")]
     for color, stamp in zip(colors, stamps, strict=True):
@@ -112,7 +108,7 @@ def draw_stamps(x: Array, stamps: Sequence[Array], out: Array) -> Any:
 
 @style.styled
 def draw_filtered(image: Array, responses: Sequence[tuple[str, Array]]) -> Any:
-    """Draw an ``image`` ``(H, W, 3)`` in [0, 1] and (title, response ``(H, W)``) beside it, grey where the response is zero."""
+    """Draw an ``image`` ``(H, W, 3)`` in [0, 1], and titled responses ``(H, W)``, grey at zero."""
     figure, axes = style.new_figure(1, 1 + len(responses), 9, 2.6)
     axes[0, 0].imshow(image)
     axes[0, 0].set_title("the photograph")
@@ -127,7 +123,7 @@ def draw_filtered(image: Array, responses: Sequence[tuple[str, Array]]) -> Any:
 
 @style.styled
 def draw_skip(x: Array, overwritten: Array) -> Any:
-    """Draw what a residual block's skip carries against its input ``x``: x itself, and ``overwritten``, what is left of it."""
+    """Draw what a skip carries against its input ``x``: x itself, or the ``overwritten`` x."""
     figure, axes = style.new_figure(1, 2, 9, 3.2, sharey=True)
     panels = (
         ("the skip carries x", x, style.PRETRAINED),
@@ -143,7 +139,7 @@ def draw_skip(x: Array, overwritten: Array) -> Any:
 
 
 def cells(axes: Any, values: Array, colors: Array, faint: Array | None = None) -> None:
-    """Draw ``values`` ``(H, W)`` as cells of light ``colors`` ``(H, W)``, with numbers in them; those in ``faint`` in grey."""
+    """Draw ``values`` ``(H, W)`` in cells of light ``colors`` ``(H, W)``, the ``faint`` in grey."""
     from matplotlib.colors import to_rgb
 
     shades = np.array([[to_rgb(color) for color in row] for row in colors])
@@ -199,7 +195,7 @@ def parted(width: float, height: float, ratios: tuple[float, ...]) -> tuple[Any,
 
 
 def stops_of(shape: tuple[int, ...], kernel_size: int, stride: int) -> list[tuple[int, int]]:
-    """Return the upper left corner of every window of a padded image of ``shape``, in the order of the columns."""
+    """Return the upper left corner of every window of a padded image, in the columns' order."""
     rows, columns = (range(0, size - kernel_size + 1, stride) for size in shape)
     return [(y, x) for y in rows for x in columns]
 

@@ -1,1 +1,1 @@
-"""The figures: what is compared shares its axes, and a color means one thing throughout."""
+"""Pictures of anyone's data: functions take arrays and ``axes=None``, and return the axes."""

@@ -73,7 +73,7 @@ def draw_with_tokens(axes: Any, points: Array, tokens: Array, used: Array) -> No
 def draw_points(axes: Any, points: Array) -> None:
     """Draw ``points`` ``(N, D)``: their density for D = 1, and their cloud above it."""
     if points.shape[1] == 1:
-        style.along_a_line(axes, points, points[:0])
+        style.along_a_line(axes, points)
         return
     (flat,) = project_to_plane(points, points)
     few = flat[:: max(1, len(flat) // style.SHOWN)]
@@ -110,6 +110,18 @@ def project_to_plane(reference: PointsLike, *clouds: PointsLike) -> list[Array]:
     others = [as_points(cloud, "clouds", dim=points.shape[1]) for cloud in clouds]
     if points.shape[1] <= 2:
         return others
+    center, _, directions = principal_axes(points)
+    return [(cloud - center) @ directions[:2].T for cloud in others]
+
+
+def explained_by_plane(points: Array) -> float:
+    """Return the share of the variance of ``points`` ``(N, D)`` along their first two axes."""
+    squares = principal_axes(points)[1] ** 2
+    return float(squares[:2].sum() / max(squares.sum(), np.finfo(float).tiny))
+
+
+def principal_axes(points: Array) -> tuple[Array, Array, Array]:
+    """Return the center of ``points``, their singular values, and the directions ``(D, D)``."""
     center = points.mean(axis=0, dtype=np.float64)
-    directions = np.linalg.svd(points - center, full_matrices=False)[2][:2]
-    return [(cloud - center) @ directions.T for cloud in others]
+    _, scales, directions = np.linalg.svd(points - center, full_matrices=False)
+    return center, scales, directions

@@ -1,4 +1,7 @@
-"""One look for all figures: colors that color-blind readers tell apart (Okabe and Ito), and few marks of one meaning each."""
+"""One look for all pictures: a color means one thing, and color-blind readers can tell it.
+
+The colors are those of Okabe and Ito (2008).
+"""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -37,7 +40,10 @@ RC: Any = {
 
 
 def styled(draw: Callable) -> Callable:
-    """Make ``draw`` work in this style: Matplotlib reads sizes when a title or a legend is made, not when the figure is."""
+    """Make ``draw`` work in this style.
+
+    Matplotlib reads the sizes when a title or a legend is made, so the figure cannot carry them.
+    """
 
     @wraps(draw)
     def in_style(*arguments: Any, **options: Any) -> Any:
@@ -76,20 +82,26 @@ def panels(axes: Any, count: int, width: float, height: float) -> Array:
 
 @styled
 def save(figure: Any, stem: Path) -> None:
-    """Write ``figure`` as ``stem.png`` and ``stem.svg``, each whole or not at all; the bytes depend on the figure alone."""
+    """Write ``figure`` as ``stem.png`` and ``stem.svg``, each whole or not at all.
+
+    The bytes depend on the figure alone.
+    """
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
         with whole(stem.with_suffix(f".{kind}")) as file:
             figure.savefig(file, format=kind, metadata=metadata)
 
 
 def cloud(axes: Any, points: Array, color: str, label: str, **marks: Any) -> None:
-    """Scatter ``points`` ``(N, 2)`` or ``(N, 3)``; drawn as pixels also in an SVG, where thousands of marks are heavy."""
+    """Scatter ``points`` ``(N, 2)`` or ``(N, 3)``, as pixels also in an SVG, to keep it small."""
     options = {"s": 4, "alpha": 0.5, "linewidths": 0, "rasterized": True, **marks}
     axes.scatter(*points.T, color=color, label=label, **options)
 
 
 def density(values: Array, grid: Array, bandwidth: float) -> Array:
-    """Return a Gaussian kernel density of ``values`` ``(N,)`` at the points of an even ``grid``, by way of a histogram."""
+    """Return a Gaussian kernel density of ``values`` ``(N,)`` on an even ``grid``.
+
+    A histogram is smoothed, because thousands of kernels are slow.
+    """
     from scipy.ndimage import gaussian_filter1d
 
     step = grid[1] - grid[0]
@@ -98,58 +110,47 @@ def density(values: Array, grid: Array, bandwidth: float) -> Array:
     return gaussian_filter1d(counts / (len(values) * step), bandwidth / step, mode="constant")
 
 
-def along_a_line(axes: Any, embeddings: Array, tokens: Array) -> None:
-    """Draw the densities of ``embeddings`` and ``tokens``, both ``(n, 1)``, and a stroke for each token in a strip below them.
+def along_a_line(axes: Any, embeddings: Array, tokens: Array | None = None) -> None:
+    """Draw the densities of ``embeddings`` and ``tokens``, both ``(n, 1)``, and token strokes.
 
-    The unit is the embeddings' standard deviation, from their mean: an encoder's own units mean nothing beside another's.
+    The unit is the embeddings' standard deviation, counted from their mean, because an encoder's
+    own units mean nothing beside another's.
     """
     center, unit = float(embeddings.mean()), float(embeddings.std()) or 1.0
-    points, marks = (embeddings[:, 0] - center) / unit, (tokens[:, 0] - center) / unit
-    low, high = span(points, marks)
-    grid = np.linspace(low, high, 800)
-    bandwidth = (high - low) / 150
-    curves = density(points, grid, bandwidth), density(marks, grid, bandwidth)
-    axes.fill_between(grid, curves[0], color=EMBEDDING, alpha=0.5, linewidth=0, label="embeddings")
-    axes.plot(grid, curves[1], color=TOKEN, linewidth=1.2, label="tokens")
+    points = (embeddings[:, 0] - center) / unit
+    marks = points[:0] if tokens is None else (tokens[:, 0] - center) / unit
+    low, high = span(np.concatenate([points, marks]))
+    grid, bandwidth = np.linspace(low, high, 800), (high - low) / 150
+    heights = density(points, grid, bandwidth)
+    axes.fill_between(grid, heights, color=EMBEDDING, alpha=0.5, linewidth=0, label="embeddings")
     axes.axhline(0, color="#333333", linewidth=0.6)
-    axes.plot(
-        marks,
-        np.full(len(marks), 0.04),
-        "|",
-        color=TOKEN,
-        markersize=8,
-        transform=axes.get_xaxis_transform(),
-    )
-    top = 1.05 * max(curve.max() for curve in curves)
-    axes.set(
-        xlabel="embedding (standard deviations)",
-        ylabel="density",
-        xlim=(low, high),
-        ylim=(-0.09 * top, top),
-    )
+    top = 1.05 * heights.max()
+    if len(marks):
+        curve = density(marks, grid, bandwidth)
+        axes.plot(grid, curve, color=TOKEN, linewidth=1.2, label="tokens")
+        strokes: Any = {"color": TOKEN, "markersize": 8, "transform": axes.get_xaxis_transform()}
+        axes.plot(marks, np.full(len(marks), 0.04), "|", **strokes)
+        top = max(top, 1.05 * curve.max())
+    axes.set(xlabel="embedding (standard deviations)", ylabel="density")
+    axes.set(xlim=(low, high), ylim=(-0.09 * top, top))
 
 
 def sweep(
     axes: Any, table: Sequence[dict[str, Any]], over: str, quantity: str, color: str, label: str
 ) -> None:
-    """Draw ``quantity`` against ``over``, doubling along the axis: a line through the first seed's runs, the others' as dots.
+    """Draw ``quantity`` against ``over``: a line through the first seed, dots of the others.
 
-    Where only some runs have several seeds, a line through medians would mix them.
+    Only some runs may have several seeds, and a line through medians would mix them.
     """
     first = min(row["seed"] for row in table)
     rows = sorted((row for row in table if row["seed"] == first), key=lambda row: row[over])
     others = [row for row in table if row["seed"] != first]
-    axes.plot(
-        [row[over] for row in rows], [row[quantity] for row in rows], ".-", color=color, label=label
-    )
-    axes.plot(
-        [row[over] for row in others],
-        [row[quantity] for row in others],
-        "o",
-        color=color,
-        alpha=0.5,
-        markersize=4,
-    )
+    for part, marks, look in (
+        (rows, ".-", {"label": label}),
+        (others, "o", {"alpha": 0.5, "markersize": 4}),
+    ):
+        places = [row[over] for row in part], [row[quantity] for row in part]
+        axes.plot(*places, marks, color=color, **look)
     axes.set_xscale("log", base=2)
 
 
