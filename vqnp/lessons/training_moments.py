@@ -65,10 +65,8 @@ def token_tracks(parts: Sequence[tuple[str, Array, Array, Array]]) -> Any:
         panel.plot(times, tokens[..., 0], color=style.TOKEN, linewidth=0.5, alpha=0.7)
         panel.set(xlabel=name, xlim=(times[0], times[-1]), ylim=(low, high))
     axes[0, 0].set_ylabel("where embeddings and tokens are")
-    marks = [
-        legend_mark(color, label)
-        for color, label in ((style.EMBEDDING, "embeddings"), (style.TOKEN, "tokens"))
-    ]
+    named = ((style.EMBEDDING, "embeddings"), (style.TOKEN, "tokens"))
+    marks = [style.legend_mark(color, label) for color, label in named]
     axes[0, 0].legend(handles=marks, loc="upper left")
     return figure
 
@@ -83,10 +81,3 @@ def shade_embeddings(axes: Any, times: Array, embeddings: Array, edges: Array) -
     shade = np.sqrt(counts / counts.max(axis=0))
     middles = (edges[:-1] + edges[1:]) / 2
     axes.pcolormesh(times, middles, shade, cmap=shades, shading="nearest", rasterized=True)
-
-
-def legend_mark(color: str, label: str) -> Any:
-    """Return the legend's entry for what is drawn in ``color``."""
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=color, label=label, linewidth=3)

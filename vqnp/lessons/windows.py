@@ -23,6 +23,7 @@ def draw_windows(image: Array, kernel_size: int, stride: int, padding: int, colu
     Each stop is a row of the columns ``(stops, kh·kw)``.
     """
     padded = np.pad(image, padding)
+    margin = np.pad(np.zeros(image.shape, bool), padding, constant_values=True)
     places = stops_of(padded.shape, kernel_size, stride)
     figure, parts = parted(9, 3.2, (0.75, 1))
     parts[0].suptitle(f"the kernel stops at {len(places)} places", fontsize=9, fontweight="normal")
@@ -32,7 +33,7 @@ def draw_windows(image: Array, kernel_size: int, stride: int, padding: int, colu
     ):
         seen = np.zeros(padded.shape, bool)
         seen[y : y + kernel_size, x : x + kernel_size] = True
-        cells(axes, padded, np.where(seen, color, PAPER), outside(padded.shape, padding))
+        cells(axes, padded, np.where(seen, color, PAPER), margin)
     axes = parts[1].subplots()
     cells(axes, columns, np.repeat(np.array(STOPS)[:, None], columns.shape[1], axis=1))
     axes.set_title("and each of them is a row of the columns")
@@ -198,10 +199,3 @@ def stops_of(shape: tuple[int, ...], kernel_size: int, stride: int) -> list[tupl
     """Return the upper left corner of every window of a padded image, in the columns' order."""
     rows, columns = (range(0, size - kernel_size + 1, stride) for size in shape)
     return [(y, x) for y in rows for x in columns]
-
-
-def outside(shape: tuple[int, ...], padding: int) -> Array:
-    """Tell which cells of a padded image of ``shape`` are padding."""
-    inside = np.zeros(shape, bool)
-    inside[padding : shape[0] - padding, padding : shape[1] - padding] = True
-    return ~inside

@@ -56,7 +56,8 @@ def draw_history(records: Sequence[EpochRecord], *, axes: Any = None) -> Any:
     left.set(xlabel="epoch", ylabel="loss, mean over the epoch", yscale="log")
     left.legend()
     draw_quantity(right, records, "perplexity", style.TOKEN)
-    right.set(xlabel="epoch", ylabel="perplexity", xlim=left.get_xlim(), ylim=(0, None))
+    top = 1.1 * max([record.perplexity or 1.0 for record in records])
+    right.set(xlabel="epoch", ylabel="perplexity", xlim=left.get_xlim(), ylim=(0, top))
     return found
 
 
