@@ -3,23 +3,15 @@
 Through the stop-gradient sg nothing reaches the tokens.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from vqnp.losses import commitment
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Function
 
 ROUNDED = Tolerance(64, "a mean of 35 squares, and gradients of three factors")
-
-
-class Commitment(Protocol):
-    """A commitment loss with its gradients."""
-
-    def __call__(self, embeddings: Any, quantized: Any, beta: float, /) -> tuple[Any, Any, Any]:
-        """Return the loss, a number, and the gradients of both arrays ``(N, D)``."""
 
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
@@ -37,7 +29,7 @@ def draw_cases(seed: int) -> tuple[Case, ...]:
 
 def weighed(
     to_embeddings: float, to_tokens: float, value: float = 1.0, *, rows: bool = False
-) -> Callable[..., Any]:
+) -> Function:
     """Return the loss, its parts weighed; ``rows``: a sum over D and a mean over N."""
 
     def loss(z: Array, quantized: Array, beta: float) -> tuple[Any, Array, Array]:
@@ -104,7 +96,7 @@ MISTAKES = (
 
 
 @check({"commitment": draw_cases}, ROUNDED, MISTAKES)
-def check_commitment(case: Case, adapter: Adapter, loss: Commitment) -> Answers:
+def check_commitment(case: Case, adapter: Adapter, loss: Function) -> Answers:
     """Check the commitment loss and where its gradient goes.
 
     It catches a misplaced β, a codebook loss, a misplaced stop-gradient, and means over rows.

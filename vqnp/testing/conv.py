@@ -12,8 +12,7 @@ paddings along H and W. When the output has the wrong shape, the gradients of th
 asked for.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -30,27 +29,10 @@ from vqnp.layers.conv_transpose import (
     conv_transpose2d_forward_loop,
 )
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Functions, swap_axes
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Function, Functions, swap_axes
 
 Pair = tuple[int, int]
 SUMS = Tolerance(256, "each number is a sum of up to 96 products, in any order")
-
-
-class Forward(Protocol):
-    """A convolution, or a transposed one."""
-
-    def __call__(self, x: Any, weight: Any, bias: Any, stride: Pair, padding: Pair, /) -> Any:
-        """Return the output, images."""
-
-
-class Vjp(Protocol):
-    """Its gradients."""
-
-    def __call__(
-        self, x: Any, weight: Any, bias: Any, stride: Pair, padding: Pair, dout: Any, /
-    ) -> tuple[Any, Any, Any]:
-        """Return the gradients of images, kernel and bias."""
 
 
 SIZES = {  # image (B, H, W), kernel (kh, kw), channels (C_in, C_out), stride, padding
@@ -61,7 +43,7 @@ SIZES = {  # image (B, H, W), kernel (kh, kw), channels (C_in, C_out), stride, p
 
 
 def _make(
-    seed: int, forward: Callable[..., Any], backward: Callable[..., Any], *, transposed: bool
+    seed: int, forward: Function, backward: Function, *, transposed: bool
 ) -> tuple[Case, ...]:
     rng, made = np.random.default_rng(seed), []
     for name, (image, kernel, (before, after), stride, padding) in SIZES.items():
@@ -90,14 +72,14 @@ def draw_transposed_cases(seed: int) -> tuple[Case, ...]:
 
 
 def broken(
-    forward: Callable[..., Any],
-    backward: Callable[..., Any],
+    forward: Function,
+    backward: Function,
     *,
-    weight: Callable[[Array], Array] = np.asarray,
-    dout: Callable[[Array], Array] = np.asarray,
-    dx: Callable[[Array], Array] = np.asarray,
-    dparams: Callable[[Array, int], Array] = lambda gradient, batch: gradient,
-    window: Callable[[Pair, Pair], tuple[Pair, Pair]] = lambda stride, padding: (stride, padding),
+    weight: Function = np.asarray,
+    dout: Function = np.asarray,
+    dx: Function = np.asarray,
+    dparams: Function = lambda gradient, batch: gradient,
+    window: Function = lambda stride, padding: (stride, padding),
     bias: float = 1.0,
 ) -> Functions:
     """Return a convolution and its gradients with something changed.
@@ -120,7 +102,7 @@ def broken(
     return lambda *args: changed(*args)[0], vjp
 
 
-def padded_after(forward: Callable[..., Any], backward: Callable[..., Any]) -> Functions:
+def padded_after(forward: Function, backward: Function) -> Functions:
     """All of the padding goes below and to the right."""
 
     def pad(x: Array, padding: Pair) -> Array:
@@ -140,9 +122,7 @@ def in_out(weight: Array) -> Array:
     return weight.swapaxes(2, 3) if weight.shape[2] == weight.shape[3] else weight
 
 
-def mistakes_of(
-    forward: Callable[..., Any], backward: Callable[..., Any]
-) -> tuple[KnownMistake, ...]:
+def mistakes_of(forward: Function, backward: Function) -> tuple[KnownMistake, ...]:
     """Return what goes wrong in a convolution of either direction."""
 
     def mistake(name: str, says: str, **changes: Any) -> KnownMistake:
@@ -226,7 +206,7 @@ MISTAKES = (
 TRANSPOSED_MISTAKES = mistakes_of(conv_transpose2d_forward, conv_transpose2d_backward)
 
 
-def _run(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
     x, weight, bias, dout = (case.inputs[name] for name in ("x", "weight", "bias", "dout"))
     window = (tuple(case.settings["stride"]), tuple(case.settings["padding"]))
 
@@ -243,7 +223,7 @@ def _run(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
 
 
 @check({"conv2d": draw_cases}, SUMS, MISTAKES, images=True)
-def check_conv2d(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+def check_conv2d(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
     """Check output and gradients of a convolution.
 
     It catches turned kernels, swapped axes or strides, one-sided padding and averaged gradients.
@@ -269,7 +249,9 @@ def check_conv2d(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> An
 
 
 @check({"conv_transpose2d": draw_transposed_cases}, SUMS, TRANSPOSED_MISTAKES, images=True)
-def check_conv_transpose2d(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+def check_conv_transpose2d(
+    case: Case, adapter: Adapter, forward: Function, vjp: Function
+) -> Answers:
     """Check output and gradients of a transposed convolution.
 
     It catches what ``check_conv2d`` catches, and takes functions of the same arguments.

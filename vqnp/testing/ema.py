@@ -5,17 +5,16 @@
 from one dialect is a difference and no mistake: the answer of another dialect is recognized.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update_numpy
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.adapter import Arrays, Precision, to_numpy
+from vqnp.testing.adapter import Arrays, Precision
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Function, to_numpy
 
 State = dict[str, Any]
 ARRAYS = ("tokens", "counts", "sums")
@@ -25,13 +24,6 @@ ROUNDED = Tolerance(
     "ten steps add some sixteen embeddings of up to 4 each and divide them by small counts",
     scale=4.0,
 )
-
-
-class Step(Protocol):
-    """One step of the moving averages."""
-
-    def __call__(self, state: State, embeddings: Any, codes: Any, decay: float, /) -> State:
-        """Return the state after a batch of embeddings ``(N, D)`` with codes ``(N,)``."""
 
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
@@ -104,7 +96,7 @@ def moved(
     return {name: getattr(book, name) for name in ARRAYS} | {"steps": book.steps}
 
 
-def read_by(read: Callable[[State, Array], Array]) -> Step:
+def read_by(read: Function) -> Function:
     """Return a step of `paper` that reads its tokens from the state and the hits ``(K,)``."""
 
     def step(state: State, embeddings: Array, codes: Array, decay: float) -> State:
@@ -141,9 +133,7 @@ SAYS: dict[Dialect, str] = {
 }
 
 
-def dialects_beside(
-    dialect: Dialect, step: Callable[[Dialect], Callable[..., Any]]
-) -> tuple[KnownMistake, ...]:
+def dialects_beside(dialect: Dialect, step: Function) -> tuple[KnownMistake, ...]:
     """Return the other dialects, as ``step`` makes them."""
     return tuple(
         KnownMistake(other, SAYS[other], (step(other),), dialect=True)
@@ -193,7 +183,7 @@ def start_of(case: Case) -> State:
     }
 
 
-def run_steps(case: Case, adapter: Adapter, step: Callable[..., Any]) -> Answers:
+def run_steps(case: Case, adapter: Adapter, step: Function) -> Answers:
     named = ("embeddings", "codes", "mask")
     given = {name: adapter.give(case.inputs[name]) for name in named if name in case.inputs}
     state, seen = adapter.give(start_of(case)), []
@@ -210,7 +200,9 @@ def run_steps(case: Case, adapter: Adapter, step: Callable[..., Any]) -> Answers
 
 
 @check({"ema": draw_cases}, ROUNDED, mistakes_of)
-def check_ema(case: Case, adapter: Adapter, step: Step, *, dialect: Dialect = "paper") -> Answers:
+def check_ema(
+    case: Case, adapter: Adapter, step: Function, *, dialect: Dialect = "paper"
+) -> Answers:
     """Check ten steps of the moving averages (eqs. 3 to 5), with codes that get no hits.
 
     It catches a swapped decay, means or shares in place of sums, and tokens lost without hits. It
@@ -244,7 +236,7 @@ def check_ema(case: Case, adapter: Adapter, step: Step, *, dialect: Dialect = "p
 
 
 def which_dialect(
-    step: Step, *, arrays: Arrays = "numpy", dtype: Precision = "float64"
+    step: Function, *, arrays: Arrays = "numpy", dtype: Precision = "float64"
 ) -> Dialect | None:
     """Return the dialect (EMA variant) of a step of the moving averages, or None.
 

@@ -4,7 +4,6 @@ The state is that of ``check_ema``.
 """
 
 from functools import partial
-from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,8 +12,6 @@ from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, 
 from vqnp.testing.ema import (
     ROUNDED,
     STEPS,
-    State,
-    Step,
     begin,
     draw_batches,
     moved,
@@ -23,17 +20,9 @@ from vqnp.testing.ema import (
     taken,
     zeroed,
 )
+from vqnp.testing.run import Function
 
 FROZEN = Tolerance(0, "without hits M / L does not change: the token stays exactly where it is")
-
-
-class MaskedStep(Protocol):
-    """One step of the moving averages for a padded batch."""
-
-    def __call__(
-        self, state: State, embeddings: Any, codes: Any, decay: float, mask: Any, /
-    ) -> State:
-        """Return the state after a batch; where the mask ``(N,)`` is False, there is padding."""
 
 
 def draw_mask_cases(seed: int) -> tuple[Case, ...]:
@@ -74,7 +63,7 @@ def mask_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
 
 @check({"ema_mask": draw_mask_cases}, ROUNDED, mask_mistakes)
 def check_ema_mask(
-    case: Case, adapter: Adapter, step: MaskedStep, *, dialect: Dialect = "paper"
+    case: Case, adapter: Adapter, step: Function, *, dialect: Dialect = "paper"
 ) -> Answers:
     """Check that padding does not move the averages.
 
@@ -139,7 +128,7 @@ UNUSED_MISTAKES = (
 
 
 @check({"ema_unused": draw_unused_cases}, FROZEN, UNUSED_MISTAKES)
-def check_ema_unused(case: Case, adapter: Adapter, step: Step) -> Answers:
+def check_ema_unused(case: Case, adapter: Adapter, step: Function) -> Answers:
     """Check that a code keeps its token to the bit when L and M have faded (dialect `paper`).
 
     It catches M / L of denormal numbers, a clamped L, and tokens that slide to the origin.

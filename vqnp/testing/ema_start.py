@@ -3,31 +3,16 @@
 The state is that of ``check_ema``: tokens ``(K, D)``, L ``counts`` ``(K,)``, M ``sums`` ``(K, D)``.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from vqnp.quantize.ema import DIALECTS, Codebook, Dialect
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.testing.ema import ARRAYS, State
-from vqnp.validation import Array
+from vqnp.testing.ema import ARRAYS
+from vqnp.testing.run import Array, Function
 
 ONE_PRODUCT = Tolerance(2, "M is one product, L · token")
-
-
-class Start(Protocol):
-    """The state right after k-means."""
-
-    def __call__(self, tokens: Any, counts: Any, /) -> State:
-        """Return the state of tokens ``(K, D)`` whose expected hits a batch are counts ``(K,)``."""
-
-
-class Revive(Protocol):
-    """The replacement of dead codes."""
-
-    def __call__(self, state: State, codes: Any, tokens: Any, counts: Any, /) -> State:
-        """Return the state with ``codes`` ``(R,)`` at tokens ``(R, D)`` with counts ``(R,)``."""
 
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
@@ -121,7 +106,7 @@ def mistakes_of(dialect: Dialect) -> tuple[KnownMistake, ...]:
     return OF_COUNTS_ONE, FROM_KMEANS, by_name["counts-one"]
 
 
-def revival(*moved: str) -> Callable[..., dict[str, Any]]:
+def revival(*moved: str) -> Function:
     """Return a revival that moves only what is named."""
 
     def revive(state: dict[str, Any], codes: Array, tokens: Array, counts: Array) -> dict[str, Any]:
@@ -150,7 +135,7 @@ REVIVAL_MISTAKES = (
 
 @check({"ema_start": draw_cases}, ONE_PRODUCT, mistakes_of)
 def check_ema_start(
-    case: Case, adapter: Adapter, start: Start, *, dialect: Dialect = "paper"
+    case: Case, adapter: Adapter, start: Function, *, dialect: Dialect = "paper"
 ) -> Answers:
     """Check the state in which a dialect starts, right after k-means.
 
@@ -177,7 +162,7 @@ def check_ema_start(
 
 
 @check({"revival": draw_revival_cases}, ONE_PRODUCT, REVIVAL_MISTAKES)
-def check_revival(case: Case, adapter: Adapter, revive: Revive) -> Answers:
+def check_revival(case: Case, adapter: Adapter, revive: Function) -> Answers:
     """Check that L and M of a revived code move with its token.
 
     It catches an old L or M, which pulls the token back to where it died at its first hit.

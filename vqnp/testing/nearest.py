@@ -4,14 +4,13 @@
 are equally right. ``check_tie_break`` asks which index wins where distances are exactly equal.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.adapter import to_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Function, to_numpy
 
 LOST = Tolerance(
     64,
@@ -21,13 +20,6 @@ LOST = Tolerance(
 )
 EXACT = Tolerance(0, "these distances are exact in the precision asked for: the lowest index wins")
 RETURNS = "search must return codes (N,), one index of a token for each point"
-
-
-class Search(Protocol):
-    """A search for the nearest token."""
-
-    def __call__(self, points: Any, tokens: Any, /) -> Any:
-        """Return codes ``(N,)`` of points ``(N, D)`` among tokens ``(K, D)``."""
 
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
@@ -155,7 +147,7 @@ TIE_MISTAKES = (
     only=lambda case: "distance" in case.outputs,
     returns=RETURNS,
 )
-def check_nearest(case: Case, adapter: Adapter, search: Search) -> Answers:
+def check_nearest(case: Case, adapter: Adapter, search: Function) -> Answers:
     """Check that each point's token is the nearest one (eq. 1); ties are free.
 
     It catches distances that cancel far from the origin, other metrics, and tokens never seen.
@@ -190,7 +182,7 @@ def check_nearest(case: Case, adapter: Adapter, search: Search) -> Answers:
     only=lambda case: "codes" in case.outputs,
     returns=RETURNS,
 )
-def check_tie_break(case: Case, adapter: Adapter, search: Search) -> Answers:
+def check_tie_break(case: Case, adapter: Adapter, search: Function) -> Answers:
     """Check that of equally near tokens the lowest index wins.
 
     It catches the last of equals, and roots that make unequal distances equal.

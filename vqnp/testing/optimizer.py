@@ -5,29 +5,19 @@ matters.
 """
 
 from functools import partial
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from vqnp.optim import Adam
-from vqnp.testing.adapter import to_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Function, to_numpy
 
 Optimizer = Literal["adam", "amsgrad", "adamw"]
 STEPS = 12
 TWELVE = Tolerance(
     256, "twelve steps of some twenty operations each; 1 − βᵗ cancels a little in the first"
 )
-
-
-class OptimizerStep(Protocol):
-    """One step of an optimizer."""
-
-    def __call__(
-        self, parameter: Any, gradient: Any, state: Any, settings: dict[str, float], /
-    ) -> tuple[Any, Any]:
-        """Return the parameter after the step, and the state for the next one."""
 
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
@@ -185,7 +175,7 @@ def mistakes_of(kind: Optimizer) -> tuple[KnownMistake, ...]:
     names={kind: {"kind": kind} for kind in get_args(Optimizer)},
 )
 def check_optimizer(
-    case: Case, adapter: Adapter, step: OptimizerStep, *, kind: Optimizer = "adam"
+    case: Case, adapter: Adapter, step: Function, *, kind: Optimizer = "adam"
 ) -> Answers:
     """Check twelve steps of Adam, AMSGrad or AdamW.
 

@@ -1,23 +1,15 @@
 """Check of the perplexity, exp(−Σ p ln p) over a whole data set."""
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from vqnp.diagnostics.usage import perplexity
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Function
 
 ROUNDED = Tolerance(64, "one logarithm a code and one exponential")
 BATCH = 16
-
-
-class Perplexity(Protocol):
-    """A perplexity of codes."""
-
-    def __call__(self, codes: Any, n_tokens: int, /) -> Any:
-        """Return the perplexity of codes ``(N,)``, a number."""
 
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
@@ -40,7 +32,7 @@ def shares(codes: Array, k: int) -> Array:
     return np.bincount(codes, minlength=k) / len(codes)
 
 
-def entropy(p: Array, log: Callable[..., Any] = np.log, fudge: float = 0.0) -> Any:
+def entropy(p: Array, log: Function = np.log, fudge: float = 0.0) -> Any:
     """Return −Σ p log(p + fudge), over the p that are not 0 when there is no fudge."""
     p = p if fudge else p[p > 0]
     return -(p * log(p + fudge)).sum()
@@ -94,7 +86,7 @@ MISTAKES = (
 
 
 @check({"perplexity": draw_cases}, ROUNDED, MISTAKES)
-def check_perplexity(case: Case, adapter: Adapter, perplexity: Perplexity) -> Answers:
+def check_perplexity(case: Case, adapter: Adapter, perplexity: Function) -> Answers:
     """Check the perplexity of one code, of all codes alike, and of codes that are not all used.
 
     It catches a number added inside the logarithm, another base, and means over batches.

@@ -4,8 +4,7 @@ Images and kernels have the layouts of ``check_conv2d``. The blocks have differe
 skip carries x itself, negative numbers included.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -16,27 +15,12 @@ from vqnp.layers.conv import (
     conv2d_forward_numpy,
 )
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Functions
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Function, Functions
 
 SUMS = Tolerance(512, "two blocks deep, sums of up to 60 products, in any order")
 KERNELS = ("wide", "narrow")
 NAMES = ("wide", "wide_bias", "narrow", "narrow_bias")
 Block = dict[str, Array]
-
-
-class Forward(Protocol):
-    """Two residual blocks."""
-
-    def __call__(self, x: Any, blocks: list[Any], /) -> Any:
-        """Return the output, shaped like the images ``(B, H, W, C)``."""
-
-
-class Vjp(Protocol):
-    """Their gradients."""
-
-    def __call__(self, x: Any, blocks: list[Any], dout: Any, /) -> tuple[Any, Any]:
-        """Return the gradients of the images and, as two dictionaries, of the blocks."""
 
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
@@ -53,8 +37,8 @@ def draw_cases(seed: int) -> tuple[Case, ...]:
 
 
 def blocks_of(
-    convolve: Callable[..., Any] = conv2d_forward_numpy,
-    back: Callable[..., Any] = conv2d_backward_numpy,
+    convolve: Function = conv2d_forward_numpy,
+    back: Function = conv2d_backward_numpy,
     *,
     in_place: bool = False,
     skip: float = 1.0,
@@ -135,7 +119,7 @@ MISTAKES = (
 )
 
 
-def _run(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
     def given() -> tuple[Any, list[dict[str, Any]]]:
         give = {True: adapter.kernel, False: adapter.give}
         return adapter.image(case.inputs["x"]), [
@@ -155,7 +139,9 @@ def _run(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
 
 
 @check({"residual": draw_cases}, SUMS, MISTAKES, images=True)
-def check_residual_blocks(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+def check_residual_blocks(
+    case: Case, adapter: Adapter, forward: Function, vjp: Function
+) -> Answers:
     """Check output and gradients of two residual blocks.
 
     It catches an in-place ReLU that changes the skip, shared weights, and forgotten skips.

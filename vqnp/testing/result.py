@@ -13,6 +13,8 @@ import numpy as np
 
 from vqnp.validation import Array
 
+Function = Callable[..., Any]
+Functions = tuple[Function, ...]
 MOST_ALIKE_NAMED = 3  # more candidates than this are not informative
 
 
@@ -45,7 +47,7 @@ class KnownMistake:
 
     name: str
     sentence: str
-    functions: tuple[Callable[..., Any], ...]
+    functions: Functions
     dialect: bool = False
 
 

@@ -11,14 +11,16 @@ from typing import Any, get_args
 
 import numpy as np
 
-from vqnp.testing.adapter import Adapter, to_numpy
+from vqnp.testing.adapter import Adapter
+from vqnp.testing.adapter import to_numpy as to_numpy
 from vqnp.testing.golden import Case, cases
 from vqnp.testing.result import Comparison, KnownMistake, Result, Tolerance, compare
-from vqnp.validation import Array
+from vqnp.testing.result import Function as Function
+from vqnp.testing.result import Functions as Functions
+from vqnp.validation import Array as Array
 
 EXACT_MISTAKES_ROUND = 8  # roundings allowed to the answer of a mistake
 FRESH = 1000  # seeds below drew the stored cases
-Functions = tuple[Callable[..., Any], ...]
 Answers = dict[str, Any]
 Draw = Callable[[int], tuple[Case, ...]]
 
@@ -92,7 +94,7 @@ def run_check(entry: Check, given: dict[str, Any]) -> Result:
     return result.require() if given["raises"] else result
 
 
-def guarded(check_name: str, name: str, function: Any) -> Callable[..., Any]:
+def guarded(check_name: str, name: str, function: Any) -> Function:
     """Return ``function``; it says its name and no more when it is not implemented."""
     if not callable(function):
         raise TypeError(f"{check_name}: {name} must be a function, got {type(function).__name__}")

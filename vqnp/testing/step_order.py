@@ -3,9 +3,8 @@
 The state is that of ``check_ema``. ``quantized`` are the tokens from before the update.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.ema import ARRAYS, State, book_of, dialects_beside, moved, start_of
 from vqnp.testing.nearest import squared_distances
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Function
 
 ROUNDED = Tolerance(
     64,
@@ -22,20 +21,6 @@ ROUNDED = Tolerance(
     "because the dialects differ by ε = 1e-5 in L",
 )
 UNCHANGED = Tolerance(0, "evaluation looks tokens up and changes no state: no number is computed")
-
-
-class QuantizerStep(Protocol):
-    """One training step of a quantizer."""
-
-    def __call__(self, state: State, embeddings: Any, decay: float, /) -> tuple[Any, State]:
-        """Return the quantized embeddings ``(N, D)`` and the new state."""
-
-
-class Evaluate(Protocol):
-    """A quantizer in evaluation."""
-
-    def __call__(self, state: State, embeddings: Any, /) -> tuple[Any, State]:
-        """Return the quantized embeddings ``(N, D)`` and the state."""
 
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
@@ -91,11 +76,11 @@ def initialized_again(state: State, embeddings: Array) -> tuple[Array, State]:
     return output(new, search(new, embeddings), new)
 
 
-def steps_of(dialect: Dialect) -> dict[str, Callable[..., tuple[Array, State]]]:
+def steps_of(dialect: Dialect) -> dict[str, Function]:
     """Return every order in which a step of ``dialect`` can be taken, by name."""
     update = partial(moved, dialect=dialect)
 
-    def ordered(give: Callable[..., tuple[Array, State]]) -> Callable[..., tuple[Array, State]]:
+    def ordered(give: Function) -> Function:
         def step(before: State, z: Array, decay: float = 0.9) -> tuple[Array, State]:
             codes = search(before, z)
             return give(before, update(before, z, codes, decay), codes, z, decay)
@@ -169,7 +154,7 @@ def _answers(answer: Any) -> Answers:
     step_mistakes,
 )
 def check_quantizer_step(
-    case: Case, adapter: Adapter, step: QuantizerStep, *, dialect: Dialect = "paper"
+    case: Case, adapter: Adapter, step: Function, *, dialect: Dialect = "paper"
 ) -> Answers:
     """Check one training step: the output by the old tokens, then the new state.
 
@@ -199,7 +184,7 @@ def check_quantizer_step(
     EVALUATION_MISTAKES,
     only=lambda case: case.name == "evaluation",
 )
-def check_evaluation(case: Case, adapter: Adapter, evaluate: Evaluate) -> Answers:
+def check_evaluation(case: Case, adapter: Adapter, evaluate: Function) -> Answers:
     """Check that evaluation quantizes and leaves the state alone.
 
     It catches a codebook that moves, or is placed anew, on the embeddings of an evaluation.

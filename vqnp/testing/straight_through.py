@@ -4,32 +4,14 @@ The gradient of the output passes to the embeddings as it is. It is random, beca
 not notice a reversed batch. The tokens get no gradient.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
-
 import numpy as np
 
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.nearest import squared_distances
-from vqnp.testing.run import Functions, swap_axes
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Function, Functions, swap_axes
 
 COPIED = Tolerance(4, "z + (token − z) rounds twice, a looked-up token not at all", scale=4.0)
-
-
-class Forward(Protocol):
-    """A straight-through quantizer."""
-
-    def __call__(self, embeddings: Any, tokens: Any, /) -> Any:
-        """Return the nearest tokens, shaped like the embeddings ``(B, H, W, D)``."""
-
-
-class Vjp(Protocol):
-    """Its gradients."""
-
-    def __call__(self, embeddings: Any, tokens: Any, dquantized: Any, /) -> tuple[Any, Any]:
-        """Return the gradients of embeddings ``(B, H, W, D)`` and tokens ``(K, D)``."""
 
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
@@ -55,7 +37,7 @@ def quantize(z: Array, tokens: Array) -> Array:
     return tokens[codes_of(z, tokens)]
 
 
-def passes(change: Callable[[Array], Array]) -> Functions:
+def passes(change: Function) -> Functions:
     """Return the right output with a gradient that ``change`` has changed."""
     return quantize, lambda z, tokens, dout: (change(dout), None)
 
@@ -123,7 +105,9 @@ MISTAKES = (
 
 
 @check({"straight_through": draw_cases}, COPIED, MISTAKES, images=True)
-def check_straight_through(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+def check_straight_through(
+    case: Case, adapter: Adapter, forward: Function, vjp: Function
+) -> Answers:
     """Check output and gradients of the straight-through estimator, for latents not square.
 
     It catches a gradient that stops, one that reaches the tokens, and misread channels.

@@ -6,9 +6,8 @@ step. The layers are those of ``vqnp/networks.py``, named by their places there.
 sizes off the parameters.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,11 +16,9 @@ from vqnp.models import VQVAE
 from vqnp.networks import ConvSettings, MLPSettings, conv_vqvae, mlp_vqvae
 from vqnp.optim import Adam, AdamW
 from vqnp.quantize import EMA
-from vqnp.testing.adapter import to_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
 from vqnp.testing.ema import ARRAYS, book_of
-from vqnp.testing.run import Functions
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Function, Functions, to_numpy
 
 Model = Literal["mlp", "conv"]
 STEPS = 10
@@ -35,20 +32,6 @@ SIZES: dict[str, Any] = {
 DEEP = Tolerance(
     1e5, "ten steps, each through a dozen layers, and Adam divides by the root of small squares"
 )
-
-
-class Train(Protocol):
-    """Ten steps of training."""
-
-    def __call__(
-        self,
-        parameters: dict[str, Any],
-        codebook: dict[str, Any],
-        batches: Any,
-        settings: dict[str, Any],
-        /,
-    ) -> list[dict[str, Any]]:
-        """Return a dictionary of losses and arrays for each of ten steps."""
 
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
@@ -163,7 +146,7 @@ def optimizer_for(model: VQVAE, settings: dict[str, Any]) -> Adam:
     return Adam(model.params, settings["learning_rate"], amsgrad=settings["optimizer"] == "amsgrad")
 
 
-def with_settings(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Functions:
+def with_settings(change: Function) -> Functions:
     """Return a training with other settings than asked for."""
     return (lambda p, codebook, x, settings: trained(p, codebook, x, settings | change(settings)),)
 
@@ -222,7 +205,9 @@ MISTAKES = (
     MISTAKES,
     names={f"training_{model}": {"model": model} for model in SIZES},
 )
-def check_training(case: Case, adapter: Adapter, train: Train, *, model: Model = "mlp") -> Answers:
+def check_training(
+    case: Case, adapter: Adapter, train: Function, *, model: Model = "mlp"
+) -> Answers:
     """Check ten steps of a whole model, with every parameter.
 
     It catches a wrong order of loss, optimizer and codebook, and misplaced weights of the losses.
