@@ -31,39 +31,38 @@ def draw_cases(seed: int) -> tuple[Case, ...]:
     rng = np.random.default_rng(seed)
     tokens, counts = draw(rng, 8, 3), rng.integers(1, 9, 8) / 2
     inputs, made = draw_batches(rng, tokens), []
+    faint = {"counts": counts / 1024, "sums": counts[:, None] / 1024 * tokens, "steps": 5}
     for dialect in DIALECTS:
         start = begin(dialect, tokens, counts, rng)
-        later = Codebook(tokens.copy(), counts / 1024, counts[:, None] / 1024 * tokens, steps=5)
         made += [
             taken(dialect, dialect, start, inputs),
-            taken(f"{dialect}, later", dialect, later, inputs),
+            taken(f"{dialect}, later", dialect, start | faint, inputs),
         ]
     return tuple(made)
 
 
-def taken(name: str, dialect: Dialect, state: Codebook, inputs: dict[str, Array]) -> Case:
-    start = {name: getattr(state, name).copy() for name in ARRAYS}
+def taken(name: str, dialect: Dialect, state: State, inputs: dict[str, Array]) -> Case:
+    """Return a case of all steps from ``state``."""
     settings = {
         "dialect": dialect,
         "decay": 0.9,
         "steps": len(inputs["codes"]),
-        "steps_before": state.steps,
+        "steps_before": state["steps"],
     }
-    seen: dict[str, list[Array]] = {name: [] for name in ARRAYS}
+    start, seen = {array: state[array] for array in ARRAYS}, []
     masks = inputs.get("mask", np.ones(inputs["codes"].shape, np.bool_))
     for z, codes, mask in zip(inputs["embeddings"], inputs["codes"], masks, strict=True):
-        ema_update_numpy(state, z[mask], codes[mask], 0.9, dialect)
-        for array in ARRAYS:
-            seen[array].append(getattr(state, array).copy())
-    outputs = {array: np.stack(steps) for array, steps in seen.items()}
+        state = moved(state, z[mask], codes[mask], 0.9, dialect=dialect)
+        seen.append(state)
+    outputs = {array: np.stack([state[array] for state in seen]) for array in ARRAYS}
     return Case(name, start | inputs, outputs, settings)
 
 
-def begin(dialect: Dialect, tokens: Array, counts: Array, rng: np.random.Generator) -> Codebook:
+def begin(dialect: Dialect, tokens: Array, counts: Array, rng: np.random.Generator) -> State:
     """Start a codebook, with noise that float32 holds where there is noise."""
-    state = Codebook.start(tokens, counts, dialect, rng=rng)
+    state = state_of(Codebook.start(tokens, counts, dialect, rng=rng))
     if dialect == "smoothed-state":
-        state.sums[:] = draw(rng, *tokens.shape)
+        state["sums"] = draw(rng, *tokens.shape)
     return state
 
 
@@ -75,10 +74,9 @@ def draw_batches(rng: np.random.Generator, tokens: Array) -> dict[str, Array]:
     return {"embeddings": embeddings, "codes": codes}
 
 
-def book_of(state: State, steps: int = 0) -> Codebook:
-    """Return a codebook of copies."""
-    tokens, counts, sums = (state[name].copy() for name in ARRAYS)
-    return Codebook(tokens, counts, sums, steps)
+def state_of(book: Codebook) -> State:
+    """Return the state that the checked functions take."""
+    return {name: getattr(book, name) for name in (*ARRAYS, "steps")}
 
 
 def moved(
@@ -91,9 +89,9 @@ def moved(
     dialect: Dialect = "paper",
 ) -> State:
     """Take one step of ``dialect``; the mask is not looked at."""
-    book = book_of(state, state["steps"])
+    book = Codebook(**{name: state[name].copy() for name in ARRAYS}, steps=state["steps"])
     ema_update_numpy(book, embeddings, codes, decay, dialect)
-    return {name: getattr(book, name) for name in ARRAYS} | {"steps": book.steps}
+    return state_of(book)
 
 
 def read_by(read: Function) -> Function:
@@ -258,7 +256,5 @@ def which_dialect(
     >>> which_dialect(partial(moved, dialect="counts-one"))
     'counts-one'
     """
-    for dialect in DIALECTS:
-        if check_ema(step, dialect=dialect, arrays=arrays, dtype=dtype, raises=False).passed:
-            return dialect
-    return None
+    asked = partial(check_ema, step, arrays=arrays, dtype=dtype, raises=False)
+    return next((dialect for dialect in DIALECTS if asked(dialect=dialect).passed), None)

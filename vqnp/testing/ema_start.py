@@ -3,13 +3,14 @@
 The state is that of ``check_ema``: tokens ``(K, D)``, L ``counts`` ``(K,)``, M ``sums`` ``(K, D)``.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from vqnp.quantize.ema import DIALECTS, Codebook, Dialect
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.testing.ema import ARRAYS
+from vqnp.testing.ema import ARRAYS, State, state_of
 from vqnp.testing.run import Array, Function
 
 ONE_PRODUCT = Tolerance(2, "M is one product, L · token")
@@ -21,10 +22,9 @@ def draw_cases(seed: int) -> tuple[Case, ...]:
     tokens, counts = draw(rng, 6, 3), np.array([3.0, 0.5, 0, 7, 1.25, 4])
     made = []
     for dialect in DIALECTS:
-        state = Codebook.start(tokens, counts, dialect, rng=rng)
-        outputs = {"tokens": state.tokens, "counts": state.counts, "sums": state.sums}
-        if dialect == "smoothed-state":
-            del outputs["sums"]
+        state = state_of(Codebook.start(tokens, counts, dialect, rng=rng))
+        compared = ARRAYS[:2] if dialect == "smoothed-state" else ARRAYS  # its M is noise
+        outputs = {name: state[name] for name in compared}
         made.append(Case(dialect, {"tokens": tokens, "counts": counts}, outputs))
     return tuple(made)
 
@@ -33,7 +33,7 @@ def draw_revival_cases(seed: int) -> tuple[Case, ...]:
     """Two of six codes are revived."""
     rng = np.random.default_rng(seed)
     state = Codebook.start(draw(rng, 6, 3), rng.integers(1, 9, 6) / 2, rng=rng)
-    inputs = {name: getattr(state, name).copy() for name in ("tokens", "counts", "sums")}
+    inputs = {name: getattr(state, name).copy() for name in ARRAYS}
     codes, tokens, counts = np.array([4, 1]), draw(rng, 2, 3), np.array([1.5, 2.25])
     state.set_tokens(codes, tokens, counts)
     inputs |= {"codes": codes, "new_tokens": tokens, "new_counts": counts}
@@ -41,69 +41,65 @@ def draw_revival_cases(seed: int) -> tuple[Case, ...]:
         Case(
             "two codes",
             inputs,
-            {name: getattr(state, name) for name in ("tokens", "counts", "sums")},
+            {name: getattr(state, name) for name in ARRAYS},
         ),
     )
 
 
-def state_of(tokens: Array, counts: Array, sums: Array) -> dict[str, Any]:
-    """Return a state."""
-    return {"tokens": tokens, "counts": counts, "sums": sums, "steps": 0}
+def start_by(counts: Function, weights: Function, tokens: Array, n: Array) -> State:
+    """Start with L = ``counts(n)`` and M = ``weights(n)`` · token, for n hits a batch."""
+    return {"tokens": tokens, "counts": counts(n), "sums": weights(n)[:, None] * tokens, "steps": 0}
 
 
-STARTS = (
-    KnownMistake(
-        "sums-not-weighted",
+STARTS: dict[str, tuple[str, Function, Function]] = {
+    "sums-not-weighted": (
         "M is the token alone; it is L · token, else codes jump at the first step",
-        (lambda tokens, counts: state_of(tokens, counts, tokens),),
+        np.copy,
+        np.ones_like,
     ),
-    KnownMistake(
-        "counts-zero",
+    "counts-zero": (
         "L starts at 0 but M does not: codes without hits fly away",
-        (lambda tokens, counts: state_of(tokens, 0 * counts, counts[:, None] * tokens),),
+        np.zeros_like,
+        np.copy,
     ),
-    KnownMistake(
-        "counts-one",
+    "counts-one": (
         "the start of dialect counts-one: L = 1, M = token",
-        (lambda tokens, counts: state_of(tokens, np.ones_like(counts), tokens),),
+        np.ones_like,
+        np.ones_like,
     ),
-    KnownMistake(
-        "all-zero",
+    "all-zero": (
         "the start of dialect debiased: L and M are 0, the first step throws the tokens away",
-        (lambda tokens, counts: state_of(tokens, 0 * counts, 0 * tokens),),
+        np.zeros_like,
+        np.zeros_like,
     ),
-    KnownMistake(
-        "counts-normalised",
+    "counts-normalised": (
         "L is a share of the batch; it is the number of hits expected of a batch",
-        (
-            lambda tokens, counts: state_of(
-                tokens, counts / counts.sum(), counts[:, None] / counts.sum() * tokens
-            ),
-        ),
+        lambda n: n / n.sum(),
+        lambda n: n / n.sum(),
     ),
-)
-OF_COUNTS_ONE = KnownMistake(
-    "counts-zero",
-    "L starts at 0 but M does not: codes without hits fly away",
-    (lambda t, n: state_of(t, 0 * n, t),),
-)
-FROM_KMEANS = KnownMistake(
-    "from-k-means",
-    "the start of dialect paper: L = hits, M = L · token",
-    (lambda t, n: state_of(t, n, n[:, None] * t),),
-)
+    "from-k-means": (
+        "the start of dialect paper: L = hits, M = L · token",
+        np.copy,
+        np.copy,
+    ),
+}
+DISTINCT: dict[Dialect, tuple[str, ...]] = {  # the wrong starts that can be told apart there
+    "paper": tuple(name for name in STARTS if name != "from-k-means"),
+    "counts-one": ("counts-zero", "from-k-means", "sums-not-weighted", "all-zero"),
+    "smoothed-state": ("counts-one", "from-k-means"),  # its M is not compared
+    "debiased": ("counts-zero", "from-k-means", "counts-one"),
+}
 
 
 def mistakes_of(dialect: Dialect) -> tuple[KnownMistake, ...]:
-    """Return the wrong starts of ``dialect`` that can be told apart there."""
-    by_name = {mistake.name: mistake for mistake in STARTS}
-    if dialect == "paper":
-        return STARTS
-    if dialect == "smoothed-state":  # its M is not compared
-        return by_name["counts-one"], FROM_KMEANS
-    if dialect == "counts-one":
-        return OF_COUNTS_ONE, FROM_KMEANS, by_name["sums-not-weighted"], by_name["all-zero"]
-    return OF_COUNTS_ONE, FROM_KMEANS, by_name["counts-one"]
+    """Return the wrong starts of ``dialect``."""
+    starts, (says, zero, _) = STARTS, STARTS["counts-zero"]
+    if dialect != "paper":  # elsewhere M starts as the token itself
+        starts = STARTS | {"counts-zero": (says, zero, np.ones_like)}
+    return tuple(
+        KnownMistake(name, starts[name][0], (partial(start_by, *starts[name][1:]),))
+        for name in DISTINCT[dialect]
+    )
 
 
 def revival(*moved: str) -> Function:

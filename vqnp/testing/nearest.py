@@ -12,13 +12,6 @@ from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
 from vqnp.testing.run import Array, Function, to_numpy
 
-LOST = Tolerance(
-    64,
-    "sums of 16 squares that agree to their rounding are a tie, and differences of near points "
-    "are exact",
-    scale=0,
-)
-EXACT = Tolerance(0, "these distances are exact in the precision asked for: the lowest index wins")
 RETURNS = "search must return codes (N,), one index of a token for each point"
 
 
@@ -142,7 +135,12 @@ TIE_MISTAKES = (
 
 @check(
     {"nearest": draw_cases},
-    LOST,
+    Tolerance(
+        64,
+        "sums of 16 squares that agree to their rounding are a tie, and differences of near points "
+        "are exact",
+        scale=0,
+    ),
     MISTAKES,
     only=lambda case: "distance" in case.outputs,
     returns=RETURNS,
@@ -177,7 +175,7 @@ def check_nearest(case: Case, adapter: Adapter, search: Function) -> Answers:
 
 @check(
     {"nearest": draw_cases},
-    EXACT,
+    Tolerance(0, "these distances are exact in the precision asked for: the lowest index wins"),
     TIE_MISTAKES,
     only=lambda case: "codes" in case.outputs,
     returns=RETURNS,

@@ -8,7 +8,6 @@ from vqnp.diagnostics.usage import perplexity
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check
 from vqnp.testing.run import Array, Function
 
-ROUNDED = Tolerance(64, "one logarithm a code and one exponential")
 BATCH = 16
 
 
@@ -85,7 +84,9 @@ MISTAKES = (
 )
 
 
-@check({"perplexity": draw_cases}, ROUNDED, MISTAKES)
+@check(
+    {"perplexity": draw_cases}, Tolerance(64, "one logarithm a code and one exponential"), MISTAKES
+)
 def check_perplexity(case: Case, adapter: Adapter, perplexity: Function) -> Answers:
     """Check the perplexity of one code, of all codes alike, and of codes that are not all used.
 

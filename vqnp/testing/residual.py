@@ -17,7 +17,6 @@ from vqnp.layers.conv import (
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.run import Array, Function, Functions
 
-SUMS = Tolerance(512, "two blocks deep, sums of up to 60 products, in any order")
 KERNELS = ("wide", "narrow")
 NAMES = ("wide", "wide_bias", "narrow", "narrow_bias")
 Block = dict[str, Array]
@@ -138,7 +137,12 @@ def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answ
     return answers
 
 
-@check({"residual": draw_cases}, SUMS, MISTAKES, images=True)
+@check(
+    {"residual": draw_cases},
+    Tolerance(512, "two blocks deep, sums of up to 60 products, in any order"),
+    MISTAKES,
+    images=True,
+)
 def check_residual_blocks(
     case: Case, adapter: Adapter, forward: Function, vjp: Function
 ) -> Answers:

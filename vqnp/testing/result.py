@@ -72,13 +72,13 @@ class Comparison:
                 f"{self.where}: got shape {self.answer.shape}, expected shape {self.expected.shape}"
             )
         n = self.tolerance.roundings if self.allowed else 0
-        text = ""
         place = self.first_mismatch
-        if place is not None:
-            text = (
-                f"{self.where}{list(place) if place else ''}: "
-                f"got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n    "
-            )
+        text = (
+            ""
+            if place is None
+            else f"{self.where}{list(place) if place else ''}: "
+            f"got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n    "
+        )
         return (
             f"{text}largest error: absolute {self.absolute_error:.3g}, "
             f"relative {self.relative_error:.3g}\n"

@@ -187,6 +187,7 @@ def unpack(value: Any, names: str) -> tuple[Any, ...]:
 
 
 def swap_axes(image: Array) -> Array:
-    """Read the numbers of ``(B, H, W, C)`` as those of ``(B, W, H, C)``."""
-    b, h, w, c = image.shape
-    return image.reshape(b, w, h, c).swapaxes(1, 2)
+    """Read the numbers of ``(B, H, W, ...)`` as those of ``(B, W, H, ...)``, where there are W."""
+    b, *sides = image.shape
+    turned = (b, *sides[1::-1], *sides[2:])
+    return image.reshape(turned).swapaxes(1, 2) if image.ndim > 2 else image

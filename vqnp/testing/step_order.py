@@ -8,29 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update_numpy
+from vqnp.quantize.ema import DIALECTS, Dialect
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.ema import ARRAYS, State, book_of, dialects_beside, moved, start_of
+from vqnp.testing.ema import ARRAYS, State, begin, dialects_beside, moved, start_of
 from vqnp.testing.nearest import squared_distances
 from vqnp.testing.run import Array, Function
-
-ROUNDED = Tolerance(
-    64,
-    "one step adds some sixteen embeddings; the bound is relative to each array's largest number, "
-    "because the dialects differ by ε = 1e-5 in L",
-)
-UNCHANGED = Tolerance(0, "evaluation looks tokens up and changes no state: no number is computed")
 
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
     """One step a dialect in training, and one in evaluation, from the same state."""
     rng = np.random.default_rng(seed)
-    state = Codebook.start(draw(rng, 7, 3), rng.integers(1, 9, 7) / 2, rng=rng)
-    inputs = {name: getattr(state, name).copy() for name in ARRAYS}
-    inputs["embeddings"] = draw(rng, 24, 3)
-    codes, _ = nearest_numpy(inputs["embeddings"], state.tokens)
-    unchanged = {name: inputs[name] for name in ARRAYS}
+    state = begin("paper", draw(rng, 7, 3), rng.integers(1, 9, 7) / 2, rng)
+    unchanged = {name: state[name] for name in ARRAYS}
+    inputs = unchanged | {"embeddings": draw(rng, 24, 3)}
+    codes, _ = nearest_numpy(inputs["embeddings"], inputs["tokens"])
     made = [Case("evaluation", inputs, {"quantized": inputs["tokens"][codes]} | unchanged)]
     made += [_case(dialect, dialect, inputs, codes) for dialect in DIALECTS]
     return tuple(made)
@@ -52,10 +44,8 @@ def draw_faint_cases(seed: int) -> tuple[Case, ...]:
 
 def _case(name: str, dialect: Dialect, inputs: dict[str, Array], codes: Array) -> Case:
     """Return one step from ``inputs``."""
-    book = book_of(inputs)
-    ema_update_numpy(book, inputs["embeddings"], codes, 0.9, dialect)
-    right = {"quantized": inputs["tokens"][codes]}
-    right |= {array: getattr(book, array) for array in ARRAYS}
+    after = moved(inputs | {"steps": 0}, inputs["embeddings"], codes, 0.9, dialect=dialect)
+    right = {"quantized": inputs["tokens"][codes]} | {array: after[array] for array in ARRAYS}
     settings = {"decay": 0.9} | ({} if name == dialect else {"dialect": dialect})
     return Case(name, inputs, right, settings)
 
@@ -65,15 +55,10 @@ def search(state: State, embeddings: Array) -> Array:
     return squared_distances(embeddings, state["tokens"]).argmin(axis=1)
 
 
-def output(state: State, codes: Array, after: State) -> tuple[Array, State]:
-    """Return the tokens of ``codes`` in one state, and another as the new one."""
-    return state["tokens"][codes], after
-
-
 def initialized_again(state: State, embeddings: Array) -> tuple[Array, State]:
     """The first embeddings become the tokens."""
     new = state | {"tokens": embeddings[: len(state["tokens"])]}
-    return output(new, search(new, embeddings), new)
+    return new["tokens"][search(new, embeddings)], new
 
 
 def steps_of(dialect: Dialect) -> dict[str, Function]:
@@ -88,19 +73,20 @@ def steps_of(dialect: Dialect) -> dict[str, Function]:
         return step
 
     return {
-        "right": ordered(lambda before, after, codes, z, decay: output(before, codes, after)),
+        "right": ordered(lambda before, after, codes, *batch: (before["tokens"][codes], after)),
         "updated-before-lookup": ordered(
-            lambda before, after, codes, z, decay: output(after, codes, after)
+            lambda before, after, codes, *batch: (after["tokens"][codes], after)
         ),
         "updated-before-search": ordered(
-            lambda before, after, codes, z, decay: output(after, search(after, z), after)
+            lambda before, after, codes, z, decay: (after["tokens"][search(after, z)], after)
         ),
         "not-updated": ordered(
-            lambda before, after, codes, z, decay: output(before, codes, before)
+            lambda before, after, codes, *batch: (before["tokens"][codes], before)
         ),
         "updated-twice": ordered(
-            lambda before, after, codes, z, decay: output(
-                before, codes, update(after, z, codes, decay)
+            lambda before, after, codes, z, decay: (
+                before["tokens"][codes],
+                update(after, z, codes, decay),
             )
         ),
     }
@@ -150,7 +136,11 @@ def _answers(answer: Any) -> Answers:
 
 @check(
     {"quantizer_step": draw_cases, "quantizer_step_faint": draw_faint_cases},
-    ROUNDED,
+    Tolerance(
+        64,
+        "one step adds some sixteen embeddings; the bound is relative to each array's largest "
+        "number, because the dialects differ by ε = 1e-5 in L",
+    ),
     step_mistakes,
 )
 def check_quantizer_step(
@@ -180,7 +170,7 @@ def check_quantizer_step(
 
 @check(
     {"quantizer_step": draw_cases},
-    UNCHANGED,
+    Tolerance(0, "evaluation looks tokens up and changes no state: no number is computed"),
     EVALUATION_MISTAKES,
     only=lambda case: case.name == "evaluation",
 )

@@ -11,8 +11,6 @@ from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, 
 from vqnp.testing.nearest import squared_distances
 from vqnp.testing.run import Array, Function, Functions, swap_axes
 
-COPIED = Tolerance(4, "z + (token − z) rounds twice, a looked-up token not at all", scale=4.0)
-
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
     """A latent of 2 images, 3 × 5 places and 4 channels; fewer tokens than places."""
@@ -42,15 +40,10 @@ def passes(change: Function) -> Functions:
     return quantize, lambda z, tokens, dout: (change(dout), None)
 
 
-def read_as_rows(z: Array) -> Array:
+def misread(z: Array, tokens: Array) -> Array:
     """Channels-first numbers cut into runs of D, as if channels were last."""
-    return np.ascontiguousarray(z.transpose(0, 3, 1, 2)).reshape(z.shape)
-
-
-def written_back(quantized: Array) -> Array:
-    """Undo ``read_as_rows``."""
-    b, h, w, d = quantized.shape
-    return quantized.reshape(b, d, h, w).transpose(0, 2, 3, 1)
+    first = np.ascontiguousarray(z.transpose(0, 3, 1, 2))
+    return quantize(first.reshape(z.shape), tokens).reshape(first.shape).transpose(0, 2, 3, 1)
 
 
 def to_tokens(z: Array, tokens: Array, dout: Array) -> Array:
@@ -99,12 +92,17 @@ MISTAKES = (
     KnownMistake(
         "channels-misread",
         "channels-first latents are reshaped to (−1, D): move the channels last before",
-        (lambda z, tokens: written_back(quantize(read_as_rows(z), tokens)), passes(np.copy)[1]),
+        (misread, passes(np.copy)[1]),
     ),
 )
 
 
-@check({"straight_through": draw_cases}, COPIED, MISTAKES, images=True)
+@check(
+    {"straight_through": draw_cases},
+    Tolerance(4, "z + (token − z) rounds twice, a looked-up token not at all", scale=4.0),
+    MISTAKES,
+    images=True,
+)
 def check_straight_through(
     case: Case, adapter: Adapter, forward: Function, vjp: Function
 ) -> Answers:
