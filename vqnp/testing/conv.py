@@ -80,6 +80,7 @@ def broken(
     dx: Function = np.asarray,
     dparams: Function = lambda gradient, batch: gradient,
     window: Function = lambda stride, padding: (stride, padding),
+    pad: Function = lambda x, padding: x,
     bias: float = 1.0,
 ) -> Functions:
     """Return a convolution and its gradients with something changed.
@@ -89,7 +90,7 @@ def broken(
 
     def changed(x: Array, w: Array, b: Array, stride: Pair, padding: Pair) -> tuple[Array, Any]:
         changed_weight = np.ascontiguousarray(weight(w))
-        return forward(x, changed_weight, bias * b, *window(stride, padding))
+        return forward(pad(x, padding), changed_weight, bias * b, *window(stride, padding))
 
     def vjp(
         x: Array, w: Array, b: Array, stride: Pair, padding: Pair, upstream: Array
@@ -97,24 +98,14 @@ def broken(
         change, dw, db = backward(
             np.ascontiguousarray(dout(upstream)), changed(x, w, b, stride, padding)[1]
         )
-        return dx(change), dparams(weight(dw), len(x)), bias * dparams(db, len(x))
+        _, height, width, _ = x.shape  # what was padded is cut off
+        return (
+            dx(change)[:, :height, :width],
+            dparams(weight(dw), len(x)),
+            bias * dparams(db, len(x)),
+        )
 
     return lambda *args: changed(*args)[0], vjp
-
-
-def padded_after(forward: Function, backward: Function) -> Functions:
-    """All of the padding goes below and to the right."""
-
-    def pad(x: Array, padding: Pair) -> Array:
-        return np.pad(x, ((0, 0), (0, 2 * padding[0]), (0, 2 * padding[1]), (0, 0)))
-
-    def vjp(
-        x: Array, w: Array, b: Array, stride: Pair, padding: Pair, dout: Array
-    ) -> tuple[Array, Array, Array]:
-        dx, dw, db = backward(dout, forward(pad(x, padding), w, b, stride, 0)[1])
-        return dx[:, : x.shape[1], : x.shape[2]], dw, db
-
-    return lambda x, w, b, stride, padding: forward(pad(x, padding), w, b, stride, 0)[0], vjp
 
 
 def in_out(weight: Array) -> Array:
@@ -200,7 +191,13 @@ MISTAKES = (
     KnownMistake(
         "padded-after",
         "all padding goes below and right, as TensorFlow's SAME may; put half on either side",
-        padded_after(*_NUMPY),
+        broken(
+            *_NUMPY,
+            pad=lambda x, padding: np.pad(
+                x, ((0, 0), *((0, 2 * side) for side in padding), (0, 0))
+            ),
+            window=lambda stride, padding: (stride, 0),
+        ),
     ),
 )
 TRANSPOSED_MISTAKES = mistakes_of(conv_transpose2d_forward, conv_transpose2d_backward)

@@ -5,6 +5,7 @@
 from one dialect is a difference and no mistake: the answer of another dialect is recognized.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,13 +50,13 @@ def taken(name: str, dialect: Dialect, state: State, inputs: dict[str, Array]) -
         "steps": len(inputs["codes"]),
         "steps_before": state["steps"],
     }
-    start, seen = {array: state[array] for array in ARRAYS}, []
-    masks = inputs.get("mask", np.ones(inputs["codes"].shape, np.bool_))
-    for z, codes, mask in zip(inputs["embeddings"], inputs["codes"], masks, strict=True):
-        state = moved(state, z[mask], codes[mask], 0.9, dialect=dialect)
-        seen.append(state)
-    outputs = {array: np.stack([state[array] for state in seen]) for array in ARRAYS}
-    return Case(name, start | inputs, outputs, settings)
+    start = {array: state[array] for array in ARRAYS}
+    case = Case(name, start | inputs, {}, settings)
+
+    def step(state: State, z: Array, codes: Array, decay: float, mask: Any = ...) -> State:
+        return moved(state, z[mask], codes[mask], decay, dialect=dialect)
+
+    return replace(case, outputs=run_steps(case, Adapter(), step))
 
 
 def begin(dialect: Dialect, tokens: Array, counts: Array, rng: np.random.Generator) -> State:

@@ -26,13 +26,9 @@ def draw_cases(seed: int) -> tuple[Case, ...]:
     )
 
 
-def shares(codes: Array, k: int) -> Array:
-    """Return p ``(K,)``."""
-    return np.bincount(codes, minlength=k) / len(codes)
-
-
-def entropy(p: Array, log: Function = np.log, fudge: float = 0.0) -> Any:
+def entropy(codes: Array, k: int, log: Function = np.log, fudge: float = 0.0) -> Any:
     """Return −Σ p log(p + fudge), over the p that are not 0 when there is no fudge."""
+    p = np.bincount(codes, minlength=k) / len(codes)
     p = p if fudge else p[p > 0]
     return -(p * log(p + fudge)).sum()
 
@@ -46,12 +42,12 @@ MISTAKES = (
     KnownMistake(
         "fudge-1e-10",
         "ln(p + 1e-10): leave the fudge out and take 0 · ln 0 as 0",
-        (lambda codes, k: np.exp(entropy(shares(codes, k), fudge=1e-10)),),
+        (lambda codes, k: np.exp(entropy(codes, k, fudge=1e-10)),),
     ),
     KnownMistake(
         "fudge-1e-5",
         "ln(p + 1e-5): leave the fudge out and take 0 · ln 0 as 0",
-        (lambda codes, k: np.exp(entropy(shares(codes, k), fudge=1e-5)),),
+        (lambda codes, k: np.exp(entropy(codes, k, fudge=1e-5)),),
     ),
     KnownMistake(
         "mean-over-batches",
@@ -61,20 +57,18 @@ MISTAKES = (
     KnownMistake(
         "bits",
         "an entropy in bits, but e raised to it",
-        (lambda codes, k: np.exp(entropy(shares(codes, k), np.log2)),),
+        (lambda codes, k: np.exp(entropy(codes, k, np.log2)),),
     ),
     KnownMistake(
         "nats",
         "an entropy in nats, but 2 raised to it",
-        (lambda codes, k: 2 ** entropy(shares(codes, k)),),
+        (lambda codes, k: 2 ** entropy(codes, k),),
     ),
-    KnownMistake(
-        "entropy", "the entropy, not its exponential", (lambda codes, k: entropy(shares(codes, k)),)
-    ),
+    KnownMistake("entropy", "the entropy, not its exponential", (entropy,)),
     KnownMistake(
         "share-of-codes",
         "divided by the number of tokens",
-        (lambda codes, k: np.exp(entropy(shares(codes, k))) / k,),
+        (lambda codes, k: np.exp(entropy(codes, k)) / k,),
     ),
     KnownMistake(
         "codes-used",

@@ -17,8 +17,8 @@ from vqnp.layers.conv import (
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.run import Array, Function, Functions
 
+SHAPES = {"wide": (3, 3, 4, 3), "wide_bias": (3,), "narrow": (1, 1, 3, 4), "narrow_bias": (4,)}
 KERNELS = ("wide", "narrow")
-NAMES = ("wide", "wide_bias", "narrow", "narrow_bias")
 Block = dict[str, Array]
 
 
@@ -26,11 +26,9 @@ def draw_cases(seed: int) -> tuple[Case, ...]:
     """Images of 3 × 5 places and 4 channels, with 3 channels inside the blocks."""
     rng, inputs = np.random.default_rng(seed), {}
     inputs["x"], inputs["dout"] = draw(rng, 2, 3, 5, 4), draw(rng, 2, 3, 5, 4)
-    for i in range(2):
-        shapes = ((3, 3, 4, 3), (3,), (1, 1, 3, 4), (4,))
-        inputs |= {
-            f"{i}.{name}": draw(rng, *shape) / 2 for name, shape in zip(NAMES, shapes, strict=True)
-        }
+    inputs |= {
+        f"{i}.{name}": draw(rng, *shape) / 2 for i in range(2) for name, shape in SHAPES.items()
+    }
     functions = blocks_of(conv2d_forward_loop, conv2d_backward_loop)
     return (Case("two blocks", inputs, _run(Case("", inputs, {}), Adapter(), *functions)),)
 
@@ -62,7 +60,7 @@ def blocks_of(
         dx, dkernel, dbias = back(dwide * (wide > 0), wide_cache)
         passes = x > 0 if first_relu else np.ones_like(x)
         dx = dx * passes + skip * (dout * passes if in_place else dout)
-        return dx, dict(zip(NAMES, (dkernel, dbias, dnarrow, dnarrow_bias), strict=True))
+        return dx, dict(zip(SHAPES, (dkernel, dbias, dnarrow, dnarrow_bias), strict=True))
 
     def forward(x: Array, blocks: list[Block]) -> Array:
         return block(block(x, blocks[0])[0], blocks[1])[0]
@@ -82,7 +80,7 @@ def shared() -> Functions:
 
     def shared_vjp(x: Array, blocks: list[Block], dout: Array) -> tuple[Array, list[Block]]:
         dx, (one, two) = vjp(x, [blocks[0]] * 2, dout)
-        both = {name: one[name] + two[name] for name in NAMES}
+        both = {name: one[name] + two[name] for name in SHAPES}
         return dx, [both, {name: np.zeros_like(array) for name, array in both.items()}]
 
     return lambda x, blocks: forward(x, [blocks[0]] * 2), shared_vjp
@@ -122,7 +120,7 @@ def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answ
     def given() -> tuple[Any, list[dict[str, Any]]]:
         give = {True: adapter.kernel, False: adapter.give}
         return adapter.image(case.inputs["x"]), [
-            {name: give[name in KERNELS](case.inputs[f"{i}.{name}"]) for name in NAMES}
+            {name: give[name in KERNELS](case.inputs[f"{i}.{name}"]) for name in SHAPES}
             for i in range(2)
         ]
 
@@ -132,7 +130,7 @@ def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answ
     for i, gradients in enumerate(unpack(dblocks, "dblock, dblock")):
         answers |= {
             f"d{i}.{n}": adapter.kernel_back(gradients[n]) if n in KERNELS else gradients[n]
-            for n in NAMES
+            for n in SHAPES
         }
     return answers
 

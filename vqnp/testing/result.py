@@ -5,7 +5,7 @@ the precision u (2.2e-16 in float64, 1.2e-7 in float32) of the number and of the
 may be a sum of. Each check states its n, and why.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from vqnp.validation import Array
 
 Function = Callable[..., Any]
 Functions = tuple[Function, ...]
+MOST_NAMED = 8
 MOST_ALIKE_NAMED = 3  # more candidates than this are not informative
 
 
@@ -148,7 +149,8 @@ class Result:
             *self._diagnosis(),
         ]
         if rest:
-            lines.append("also wrong: " + _shortened([comparison.where for comparison in rest]))
+            more = f" and {len(rest) - MOST_NAMED} more" if len(rest) > MOST_NAMED else ""
+            lines.append(f"also wrong: {'; '.join(c.where for c in rest[:MOST_NAMED])}{more}")
         return "\n".join(lines)
 
     def _diagnosis(self) -> list[str]:
@@ -187,11 +189,6 @@ class CheckFailed(AssertionError):
     def __init__(self, result: Result) -> None:
         super().__init__(str(result))
         self.result = result
-
-
-def _shortened(names: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return "; ".join(names[:most]) + more
 
 
 def _line(mistake: KnownMistake) -> str:

@@ -11,13 +11,34 @@ from typing import Any, get_args
 
 import numpy as np
 
-from vqnp.testing.adapter import Adapter
-from vqnp.testing.adapter import to_numpy as to_numpy
+from vqnp.testing.adapter import Adapter, to_numpy
 from vqnp.testing.golden import Case, cases
-from vqnp.testing.result import Comparison, KnownMistake, Result, Tolerance, compare
-from vqnp.testing.result import Function as Function
-from vqnp.testing.result import Functions as Functions
-from vqnp.validation import Array as Array
+from vqnp.testing.result import (
+    Comparison,
+    Function,
+    Functions,
+    KnownMistake,
+    Result,
+    Tolerance,
+    compare,
+)
+from vqnp.validation import Array
+
+# What the contracts take from here.
+__all__ = [
+    "Answers",
+    "Array",
+    "Check",
+    "Draw",
+    "Function",
+    "Functions",
+    "choice_of",
+    "guarded",
+    "run_check",
+    "swap_axes",
+    "to_numpy",
+    "unpack",
+]
 
 EXACT_MISTAKES_ROUND = 8  # roundings allowed to the answer of a mistake
 FRESH = 1000  # seeds below drew the stored cases

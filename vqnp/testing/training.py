@@ -91,7 +91,10 @@ def trained(
 ) -> list[dict[str, Any]]:
     """Train vqnp's own model; ``update`` and ``kind`` make it go wrong."""
     model, seen = build(parameters, codebook, settings, kind), []
-    optimizer, quantizer = optimizer_for(model, settings), model.quantizer
+    quantizer, name = model.quantizer, settings["optimizer"]
+    decay = settings["weight_decay"] if name == "adamw" else 0.0
+    rate, amsgrad = settings["learning_rate"], name == "amsgrad"
+    optimizer = Adam(model.params, rate, amsgrad=amsgrad, weight_decay=decay)
 
     def update_by(x: Array) -> None:
         z = as_rows(model.encode(x))
@@ -128,16 +131,6 @@ def build(
     for name, array in parameters.items():
         model.params[name][:] = array
     return model
-
-
-def optimizer_for(model: VQVAE, settings: dict[str, Any]) -> Adam:
-    """Return the optimizer that the settings name."""
-    return Adam(
-        model.params,
-        settings["learning_rate"],
-        amsgrad=settings["optimizer"] == "amsgrad",
-        weight_decay=settings["weight_decay"] if settings["optimizer"] == "adamw" else 0.0,
-    )
 
 
 def with_settings(change: Function) -> Functions:

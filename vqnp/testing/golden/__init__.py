@@ -82,16 +82,15 @@ def cases(group: str) -> tuple[Case, ...]:
     arrays = load_arrays(path)
     for array in arrays.values():
         array.setflags(write=False)
-    return tuple(_case(name, settings, arrays) for name, settings in entry["cases"].items())
+    return tuple(
+        Case(name, _part(arrays, f"{name}/inputs/"), _part(arrays, f"{name}/outputs/"), settings)
+        for name, settings in entry["cases"].items()
+    )
 
 
-def _case(name: str, settings: dict[str, Any], arrays: dict[str, Array]) -> Case:
-    def part(side: str) -> dict[str, Array]:
-        prefix = f"{name}/{side}/"
-        named = (key for key in arrays if key.startswith(prefix))
-        return {key.removeprefix(prefix): arrays[key] for key in named}
-
-    return Case(name, part("inputs"), part("outputs"), settings)
+def _part(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
+    """Return the arrays whose names start with ``prefix``, by the rest of the name."""
+    return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
 
 
 def draw(rng: np.random.Generator, *shape: int) -> Array:
