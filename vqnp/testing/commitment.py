@@ -9,12 +9,12 @@ import numpy as np
 
 from vqnp.losses import commitment
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Array, Function
+from vqnp.testing.run import Array, Cases, Function, from_seed
 
 
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """Seven embeddings of five numbers; β is neither 1 nor 1/4, which some code has built in."""
-    rng = np.random.default_rng(seed)
     z, quantized, beta = draw(rng, 7, 5), draw(rng, 7, 5), 0.375
     value, slope = commitment(z, quantized)
     outputs = {
@@ -22,7 +22,7 @@ def draw_cases(seed: int) -> tuple[Case, ...]:
         "dembeddings": beta * slope,
         "dquantized": np.zeros((7, 5)),
     }
-    return (Case("beta .375", {"embeddings": z, "quantized": quantized}, outputs, {"beta": beta}),)
+    yield Case("beta .375", {"embeddings": z, "quantized": quantized}, outputs, {"beta": beta})
 
 
 def weighed(parts: Function, *, rows: bool = False) -> Function:

@@ -29,7 +29,7 @@ from vqnp.layers.conv_transpose import (
     conv_transpose2d_forward_loop,
 )
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Array, Function, Functions, swap_axes
+from vqnp.testing.run import Array, Cases, Function, Functions, from_seed, swap_axes
 
 Pair = tuple[int, int]
 SUMS = Tolerance(256, "each number is a sum of up to 96 products, in any order")
@@ -43,9 +43,8 @@ SIZES = {  # image (B, H, W), kernel (kh, kw), channels (C_in, C_out), stride, p
 
 
 def _make(
-    seed: int, forward: Function, backward: Function, *, transposed: bool
-) -> tuple[Case, ...]:
-    rng, made = np.random.default_rng(seed), []
+    rng: np.random.Generator, forward: Function, backward: Function, *, transposed: bool
+) -> Cases:
     for name, (image, kernel, (before, after), stride, padding) in SIZES.items():
         x = draw(rng, *image, before)
         weight = draw(rng, *kernel, *((after, before) if transposed else (before, after)))
@@ -55,19 +54,20 @@ def _make(
         dx, dweight, dbias = backward(dout, cache)
         inputs = {"x": x, "weight": weight, "bias": bias, "dout": dout}
         outputs = {"out": out, "dx": dx, "dweight": dweight, "dbias": dbias}
-        made.append(Case(name, inputs, outputs, {"stride": stride, "padding": padding}))
-    return tuple(made)
+        yield Case(name, inputs, outputs, {"stride": stride, "padding": padding})
 
 
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """From the loops that define the convolution."""
-    return _make(seed, conv2d_forward_loop, conv2d_backward_loop, transposed=False)
+    return _make(rng, conv2d_forward_loop, conv2d_backward_loop, transposed=False)
 
 
-def draw_transposed_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_transposed_cases(rng: np.random.Generator) -> Cases:
     """From the loops that define the transposed convolution."""
     return _make(
-        seed, conv_transpose2d_forward_loop, conv_transpose2d_backward_loop, transposed=True
+        rng, conv_transpose2d_forward_loop, conv_transpose2d_backward_loop, transposed=True
     )
 
 

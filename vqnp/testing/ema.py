@@ -15,7 +15,7 @@ from vqnp.quantize.ema import DIALECTS, Codebook, Dialect, ema_update_numpy
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.adapter import Arrays, Precision
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.testing.run import Array, Function, to_numpy
+from vqnp.testing.run import Array, Cases, Function, from_seed, to_numpy
 
 State = dict[str, Any]
 ARRAYS = ("tokens", "counts", "sums")
@@ -27,19 +27,16 @@ ROUNDED = Tolerance(
 )
 
 
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """Two cases a dialect: from its start, and from a state small enough for ε to show."""
-    rng = np.random.default_rng(seed)
     tokens, counts = draw(rng, 8, 3), rng.integers(1, 9, 8) / 2
-    inputs, made = draw_batches(rng, tokens), []
+    inputs = draw_batches(rng, tokens)
     faint = {"counts": counts / 1024, "sums": counts[:, None] / 1024 * tokens, "steps": 5}
     for dialect in DIALECTS:
         start = begin(dialect, tokens, counts, rng)
-        made += [
-            taken(dialect, dialect, start, inputs),
-            taken(f"{dialect}, later", dialect, start | faint, inputs),
-        ]
-    return tuple(made)
+        yield taken(dialect, dialect, start, inputs)
+        yield taken(f"{dialect}, later", dialect, start | faint, inputs)
 
 
 def taken(name: str, dialect: Dialect, state: State, inputs: dict[str, Array]) -> Case:

@@ -21,18 +21,18 @@ from vqnp.testing.ema import (
     taken,
     zeroed,
 )
-from vqnp.testing.run import Function
+from vqnp.testing.run import Cases, Function, from_seed
 
 
-def draw_mask_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_mask_cases(rng: np.random.Generator) -> Cases:
     """One case a dialect, with a third of each batch padded by something far away."""
-    rng = np.random.default_rng(seed)
     tokens = draw(rng, 6, 2)
     inputs = draw_batches(rng, tokens)
     inputs["mask"] = np.stack([rng.permutation(16) >= 5 for _ in range(STEPS)])
     inputs["embeddings"][~inputs["mask"]] += 8
     counts = np.full(6, 2.0)
-    return tuple(taken(d, d, begin(d, tokens, counts, rng), inputs) for d in DIALECTS)
+    return (taken(d, d, begin(d, tokens, counts, rng), inputs) for d in DIALECTS)
 
 
 def mask_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
@@ -82,10 +82,9 @@ def check_ema_mask(
     return run_steps(case, adapter, step)
 
 
-def draw_unused_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_unused_cases(rng: np.random.Generator) -> Cases:
     """L starts at the smallest normal number, so that forty steps show what thousands would."""
-    rng = np.random.default_rng(seed)
-    made = []
     for dtype in np.float32, np.float64:
         tokens, steps = draw(rng, 3, 2), 40
         counts = np.array([2.0, *[float(np.finfo(dtype).tiny)] * 2])
@@ -95,8 +94,7 @@ def draw_unused_cases(seed: int) -> tuple[Case, ...]:
         }
         case = taken(dtype.__name__, "paper", begin("paper", tokens, counts, rng), inputs)
         right, only = {"tokens without hits": tokens[1:]}, {"dtype": case.name}
-        made.append(replace(case, outputs=right, settings=case.settings | only))
-    return tuple(made)
+        yield replace(case, outputs=right, settings=case.settings | only)
 
 
 UNUSED_MISTAKES = (

@@ -11,39 +11,31 @@ import numpy as np
 from vqnp.quantize.ema import DIALECTS, Codebook, Dialect
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
 from vqnp.testing.ema import ARRAYS, State, state_of
-from vqnp.testing.run import Array, Function
+from vqnp.testing.run import Array, Cases, Function, from_seed
 
 ONE_PRODUCT = Tolerance(2, "M is one product, L · token")
 
 
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """One start a dialect, from the same clusters; one of them is empty."""
-    rng = np.random.default_rng(seed)
     tokens, counts = draw(rng, 6, 3), np.array([3.0, 0.5, 0, 7, 1.25, 4])
-    made = []
     for dialect in DIALECTS:
         state = state_of(Codebook.start(tokens, counts, dialect, rng=rng))
         compared = ARRAYS[:2] if dialect == "smoothed-state" else ARRAYS  # its M is noise
         outputs = {name: state[name] for name in compared}
-        made.append(Case(dialect, {"tokens": tokens, "counts": counts}, outputs))
-    return tuple(made)
+        yield Case(dialect, {"tokens": tokens, "counts": counts}, outputs)
 
 
-def draw_revival_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_revival_cases(rng: np.random.Generator) -> Cases:
     """Two of six codes are revived."""
-    rng = np.random.default_rng(seed)
     state = Codebook.start(draw(rng, 6, 3), rng.integers(1, 9, 6) / 2, rng=rng)
     inputs = {name: getattr(state, name).copy() for name in ARRAYS}
     codes, tokens, counts = np.array([4, 1]), draw(rng, 2, 3), np.array([1.5, 2.25])
     state.set_tokens(codes, tokens, counts)
     inputs |= {"codes": codes, "new_tokens": tokens, "new_counts": counts}
-    return (
-        Case(
-            "two codes",
-            inputs,
-            {name: getattr(state, name) for name in ARRAYS},
-        ),
-    )
+    yield Case("two codes", inputs, {name: getattr(state, name) for name in ARRAYS})
 
 
 def start_by(counts: Function, weights: Function, tokens: Array, n: Array) -> State:

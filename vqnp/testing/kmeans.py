@@ -13,14 +13,14 @@ import numpy as np
 from vqnp.quantize.lloyd import lloyd, lloyd_step_numpy
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Array, Function
+from vqnp.testing.run import Array, Function, from_seed
 
 MEANS = Tolerance(64, "a token is the mean of some twenty points")
 
 
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> tuple[Case, ...]:
     """Points that take several steps, tokens nobody chooses, and seven tokens for four points."""
-    rng = np.random.default_rng(seed)
     points = draw(rng, 90, 2)
     blobs = np.concatenate([10 + draw(rng, 25, 2) / 8, [[14.0, 13.0]], 10 + draw(rng, 10, 2) / 8])
     return (

@@ -10,14 +10,14 @@ import numpy as np
 
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.testing.run import Array, Function, to_numpy
+from vqnp.testing.run import Array, Function, from_seed, to_numpy
 
 RETURNS = "search must return codes (N,), one index of a token for each point"
 
 
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> tuple[Case, ...]:
     """Points about the origin, on a line, far off in either precision, and exact ties."""
-    rng = np.random.default_rng(seed)
     z32, t32 = (
         (100 + 0.1 * draw(rng, n, 16)).astype(np.float32).astype(np.float64) for n in (60, 48)
     )

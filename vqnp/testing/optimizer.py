@@ -11,19 +11,19 @@ import numpy as np
 
 from vqnp.optim import Adam
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Array, Function, to_numpy
+from vqnp.testing.run import Array, Cases, Function, from_seed, to_numpy
 
 Optimizer = Literal["adam", "amsgrad", "adamw"]
 STEPS = 12
 
 
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """One trajectory a kind, of the same parameter and gradients."""
-    rng = np.random.default_rng(seed)
     fading = 2.0 ** -np.arange(STEPS)[:, None, None]
     parameter = draw(rng, 3, 2)
     gradients = (draw(rng, STEPS, 3, 2) * fading).astype(np.float32).astype(np.float64)
-    return tuple(_case(kind, parameter, gradients) for kind in get_args(Optimizer))
+    return (_case(kind, parameter, gradients) for kind in get_args(Optimizer))
 
 
 def _case(kind: Optimizer, parameter: Array, gradients: Array) -> Case:

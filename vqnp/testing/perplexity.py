@@ -6,21 +6,21 @@ import numpy as np
 
 from vqnp.diagnostics.usage import perplexity
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check
-from vqnp.testing.run import Array, Function
+from vqnp.testing.run import Array, Cases, Function, from_seed
 
 BATCH = 16
 
 
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """One code of nine, nine alike, and a slope with codes that nobody chooses."""
-    rng = np.random.default_rng(seed)
     slope = np.minimum(rng.geometric(0.25, 80) + 1, 11)
     made = {
         "one code": (np.full(48, 4), 9),
         "all alike": (np.arange(144) % 9, 9),
         "a slope": (slope, 16),
     }
-    return tuple(
+    return (
         Case(name, {"codes": codes}, {"perplexity": np.array(perplexity(codes, k))}, {"tokens": k})
         for name, (codes, k) in made.items()
     )

@@ -15,22 +15,22 @@ from vqnp.layers.conv import (
     conv2d_forward_numpy,
 )
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Array, Function, Functions
+from vqnp.testing.run import Array, Cases, Function, Functions, from_seed
 
 SHAPES = {"wide": (3, 3, 4, 3), "wide_bias": (3,), "narrow": (1, 1, 3, 4), "narrow_bias": (4,)}
 KERNELS = ("wide", "narrow")
 Block = dict[str, Array]
 
 
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """Images of 3 × 5 places and 4 channels, with 3 channels inside the blocks."""
-    rng, inputs = np.random.default_rng(seed), {}
-    inputs["x"], inputs["dout"] = draw(rng, 2, 3, 5, 4), draw(rng, 2, 3, 5, 4)
+    inputs = {name: draw(rng, 2, 3, 5, 4) for name in ("x", "dout")}
     inputs |= {
         f"{i}.{name}": draw(rng, *shape) / 2 for i in range(2) for name, shape in SHAPES.items()
     }
     functions = blocks_of(conv2d_forward_loop, conv2d_backward_loop)
-    return (Case("two blocks", inputs, _run(Case("", inputs, {}), Adapter(), *functions)),)
+    yield Case("two blocks", inputs, _run(Case("", inputs, {}), Adapter(), *functions))
 
 
 def blocks_of(

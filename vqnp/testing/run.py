@@ -12,7 +12,7 @@ from typing import Any, get_args
 import numpy as np
 
 from vqnp.testing.adapter import Adapter, to_numpy
-from vqnp.testing.golden import Case, cases
+from vqnp.testing.golden import Case, Cases, Draw, cases, from_seed
 from vqnp.testing.result import (
     Comparison,
     Function,
@@ -28,11 +28,13 @@ from vqnp.validation import Array
 __all__ = [
     "Answers",
     "Array",
+    "Cases",
     "Check",
     "Draw",
     "Function",
     "Functions",
     "choice_of",
+    "from_seed",
     "guarded",
     "run_check",
     "swap_axes",
@@ -43,7 +45,6 @@ __all__ = [
 EXACT_MISTAKES_ROUND = 8  # roundings allowed to the answer of a mistake
 FRESH = 1000  # seeds below drew the stored cases
 Answers = dict[str, Any]
-Draw = Callable[[int], tuple[Case, ...]]
 
 
 @dataclass(frozen=True)

@@ -13,33 +13,32 @@ from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.ema import ARRAYS, State, begin, dialects_beside, moved, start_of
 from vqnp.testing.nearest import squared_distances
-from vqnp.testing.run import Array, Function
+from vqnp.testing.run import Array, Cases, Function, from_seed
 
 
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """One step a dialect in training, and one in evaluation, from the same state."""
-    rng = np.random.default_rng(seed)
     state = begin("paper", draw(rng, 7, 3), rng.integers(1, 9, 7) / 2, rng)
     unchanged = {name: state[name] for name in ARRAYS}
     inputs = unchanged | {"embeddings": draw(rng, 24, 3)}
     codes, _ = nearest_numpy(inputs["embeddings"], inputs["tokens"])
-    made = [Case("evaluation", inputs, {"quantized": inputs["tokens"][codes]} | unchanged)]
-    made += [_case(dialect, dialect, inputs, codes) for dialect in DIALECTS]
-    return tuple(made)
+    yield Case("evaluation", inputs, {"quantized": inputs["tokens"][codes]} | unchanged)
+    yield from (_case(dialect, dialect, inputs, codes) for dialect in DIALECTS)
 
 
-def draw_faint_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_faint_cases(rng: np.random.Generator) -> Cases:
     """One step a dialect from an L so small that ε shows in float32.
 
     Six embeddings leave at least one of seven codes without hits. There, L is about 1e-4 and ε is
     1e-5, so that the smoothed counts differ from L by more than float32 rounds.
     """
-    rng = np.random.default_rng(seed)
     tokens, counts = draw(rng, 7, 3), rng.integers(1, 9, 7) / 8192
     inputs = {"tokens": tokens, "counts": counts, "sums": counts[:, None] * tokens}
     inputs["embeddings"] = draw(rng, 6, 3)
     codes, _ = nearest_numpy(inputs["embeddings"], tokens)
-    return tuple(_case(f"{name}, faint", name, inputs, codes) for name in DIALECTS)
+    return (_case(f"{name}, faint", name, inputs, codes) for name in DIALECTS)
 
 
 def _case(name: str, dialect: Dialect, inputs: dict[str, Array], codes: Array) -> Case:

@@ -9,12 +9,12 @@ import numpy as np
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.nearest import squared_distances
-from vqnp.testing.run import Array, Function, Functions, swap_axes
+from vqnp.testing.run import Array, Cases, Function, Functions, from_seed, swap_axes
 
 
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """A latent of 2 images, 3 × 5 places and 4 channels; fewer tokens than places."""
-    rng = np.random.default_rng(seed)
     z, tokens, dout = draw(rng, 2, 3, 5, 4), draw(rng, 6, 4), draw(rng, 2, 3, 5, 4)
     codes, _ = nearest_numpy(z.reshape(-1, 4), tokens)
     outputs = {
@@ -22,7 +22,7 @@ def draw_cases(seed: int) -> tuple[Case, ...]:
         "dembeddings": dout,
         "dtokens": np.zeros(tokens.shape),
     }
-    return (Case("3 × 5 places", {"embeddings": z, "tokens": tokens, "dquantized": dout}, outputs),)
+    yield Case("3 × 5 places", {"embeddings": z, "tokens": tokens, "dquantized": dout}, outputs)
 
 
 def codes_of(z: Array, tokens: Array) -> Array:

@@ -11,8 +11,9 @@ and compares it with the stored one.
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ class Case:
     inputs: dict[str, Array]
     outputs: dict[str, Array]
     settings: dict[str, Any] = field(default_factory=dict)
+
+
+Cases = Iterator[Case]
+Draw = Callable[[int], tuple[Case, ...]]
 
 
 @cache
@@ -91,6 +96,11 @@ def cases(group: str) -> tuple[Case, ...]:
 def _part(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
     """Return the arrays whose names start with ``prefix``, by the rest of the name."""
     return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+
+
+def from_seed(drawn: Callable[[np.random.Generator], Iterable[Case]]) -> Draw:
+    """Return the function that draws the same cases from a seed."""
+    return wraps(drawn)(lambda seed: tuple(drawn(np.random.default_rng(seed))))
 
 
 def draw(rng: np.random.Generator, *shape: int) -> Array:
