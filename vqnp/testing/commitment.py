@@ -3,28 +3,18 @@
 Through the stop-gradient sg nothing reaches the tokens.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from vqnp.losses import commitment
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.validation import Array
-
-ROUNDED = Tolerance(64, "a mean of 35 squares, and gradients of three factors")
+from vqnp.testing.run import Array, Cases, Function, from_seed
 
 
-class Commitment(Protocol):
-    """A commitment loss with its gradients."""
-
-    def __call__(self, embeddings: Any, quantized: Any, beta: float, /) -> tuple[Any, Any, Any]:
-        """Return the loss, a number, and the gradients of both arrays ``(N, D)``."""
-
-
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """Seven embeddings of five numbers; β is neither 1 nor 1/4, which some code has built in."""
-    rng = np.random.default_rng(seed)
     z, quantized, beta = draw(rng, 7, 5), draw(rng, 7, 5), 0.375
     value, slope = commitment(z, quantized)
     outputs = {
@@ -32,79 +22,78 @@ def draw_cases(seed: int) -> tuple[Case, ...]:
         "dembeddings": beta * slope,
         "dquantized": np.zeros((7, 5)),
     }
-    return (Case("beta .375", {"embeddings": z, "quantized": quantized}, outputs, {"beta": beta}),)
+    yield Case("beta .375", {"embeddings": z, "quantized": quantized}, outputs, {"beta": beta})
 
 
-def weighed(
-    to_embeddings: float, to_tokens: float, value: float = 1.0, *, rows: bool = False
-) -> Callable[..., Any]:
-    """Return the loss, its parts weighed; ``rows``: a sum over D and a mean over N."""
+def weighed(parts: Function, *, rows: bool = False) -> Function:
+    """Return ``parts(beta)`` times the value, its gradient to z, and its gradient to the tokens.
+
+    ``rows``: a sum over D and a mean over N.
+    """
 
     def loss(z: Array, quantized: Array, beta: float) -> tuple[Any, Array, Array]:
+        value, to_embeddings, to_tokens = parts(beta)
         count = len(z) if rows else z.size
-        slope = 2 * beta * (z - quantized) / count
-        return (
-            value * beta * np.square(z - quantized).sum() / count,
-            to_embeddings * slope,
-            -to_tokens * slope,
-        )
+        slope = 2 * (z - quantized) / count
+        mean = np.square(z - quantized).sum() / count
+        return value * mean, to_embeddings * slope, -to_tokens * slope
 
     return loss
-
-
-def swapped(z: Array, quantized: Array, beta: float) -> tuple[Any, Array, Array]:
-    """β weighs the codebook's term, and 1 the commitment."""
-    value, slope, _ = weighed(1, 0)(z, quantized, 1.0)
-    return (1 + beta) * value, slope, -beta * slope
-
-
-def both_terms(z: Array, quantized: Array, beta: float) -> tuple[Any, Array, Array]:
-    """The codebook's term is there as well; under EMA there is none."""
-    value, slope, _ = weighed(1, 0)(z, quantized, 1.0)
-    return (1 + beta) * value, beta * slope, -slope
 
 
 MISTAKES = (
     KnownMistake(
         "beta-forgotten",
         "β is missing",
-        (lambda z, token, beta: weighed(1, 0)(z, token, 1.0),),
+        (weighed(lambda beta: (1, 1, 0)),),
     ),
     KnownMistake(
         "beta-on-the-codebook",
         "β weighs the codebook's term ‖sg(z) − token‖² where it belongs to the commitment",
-        (swapped,),
+        (weighed(lambda beta: (1 + beta, 1, beta)),),
     ),
     KnownMistake(
         "codebook-term",
         "a codebook loss is added; under EMA the tokens follow averages and get no gradient",
-        (both_terms,),
+        (weighed(lambda beta: (1 + beta, beta, 1)),),
     ),
     KnownMistake(
-        "no-stop-gradient", "the gradient also reaches the tokens: stop it there", (weighed(1, 1),)
+        "no-stop-gradient",
+        "the gradient also reaches the tokens: stop it there",
+        (weighed(lambda beta: (beta, beta, beta)),),
     ),
     KnownMistake(
         "stop-on-the-embeddings",
         "the gradient is stopped at z and reaches the tokens: the other way round",
-        (weighed(0, 1),),
+        (weighed(lambda beta: (beta, 0, beta)),),
     ),
     KnownMistake(
         "no-gradient",
         "the loss has a value and no gradient: both sides are stopped",
-        (weighed(0, 0),),
+        (weighed(lambda beta: (beta, 0, 0)),),
     ),
     KnownMistake(
         "mean-over-rows",
         "summed over D and averaged over N alone; the mean is over N·D",
-        (weighed(1, 0, rows=True),),
+        (weighed(lambda beta: (beta, beta, 0), rows=True),),
     ),
-    KnownMistake("factor-two-lost", "the gradient of a square has a factor 2", (weighed(0.5, 0),)),
-    KnownMistake("sign", "the gradient points the wrong way", (weighed(-1, 0),)),
+    KnownMistake(
+        "factor-two-lost",
+        "the gradient of a square has a factor 2",
+        (weighed(lambda beta: (beta, beta / 2, 0)),),
+    ),
+    KnownMistake(
+        "sign", "the gradient points the wrong way", (weighed(lambda beta: (beta, -beta, 0)),)
+    ),
 )
 
 
-@check({"commitment": draw_cases}, ROUNDED, MISTAKES)
-def check_commitment(case: Case, adapter: Adapter, loss: Commitment) -> Answers:
+@check(
+    {"commitment": draw_cases},
+    Tolerance(64, "a mean of 35 squares, and gradients of three factors"),
+    MISTAKES,
+)
+def check_commitment(case: Case, adapter: Adapter, loss: Function) -> Answers:
     """Check the commitment loss and where its gradient goes.
 
     It catches a misplaced β, a codebook loss, a misplaced stop-gradient, and means over rows.

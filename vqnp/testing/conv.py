@@ -12,8 +12,7 @@ paddings along H and W. When the output has the wrong shape, the gradients of th
 asked for.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -30,27 +29,10 @@ from vqnp.layers.conv_transpose import (
     conv_transpose2d_forward_loop,
 )
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Functions, swap_axes
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Cases, Function, Functions, from_seed, swap_axes
 
 Pair = tuple[int, int]
 SUMS = Tolerance(256, "each number is a sum of up to 96 products, in any order")
-
-
-class Forward(Protocol):
-    """A convolution, or a transposed one."""
-
-    def __call__(self, x: Any, weight: Any, bias: Any, stride: Pair, padding: Pair, /) -> Any:
-        """Return the output, images."""
-
-
-class Vjp(Protocol):
-    """Its gradients."""
-
-    def __call__(
-        self, x: Any, weight: Any, bias: Any, stride: Pair, padding: Pair, dout: Any, /
-    ) -> tuple[Any, Any, Any]:
-        """Return the gradients of images, kernel and bias."""
 
 
 SIZES = {  # image (B, H, W), kernel (kh, kw), channels (C_in, C_out), stride, padding
@@ -61,9 +43,8 @@ SIZES = {  # image (B, H, W), kernel (kh, kw), channels (C_in, C_out), stride, p
 
 
 def _make(
-    seed: int, forward: Callable[..., Any], backward: Callable[..., Any], *, transposed: bool
-) -> tuple[Case, ...]:
-    rng, made = np.random.default_rng(seed), []
+    rng: np.random.Generator, forward: Function, backward: Function, *, transposed: bool
+) -> Cases:
     for name, (image, kernel, (before, after), stride, padding) in SIZES.items():
         x = draw(rng, *image, before)
         weight = draw(rng, *kernel, *((after, before) if transposed else (before, after)))
@@ -73,31 +54,33 @@ def _make(
         dx, dweight, dbias = backward(dout, cache)
         inputs = {"x": x, "weight": weight, "bias": bias, "dout": dout}
         outputs = {"out": out, "dx": dx, "dweight": dweight, "dbias": dbias}
-        made.append(Case(name, inputs, outputs, {"stride": stride, "padding": padding}))
-    return tuple(made)
+        yield Case(name, inputs, outputs, {"stride": stride, "padding": padding})
 
 
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """From the loops that define the convolution."""
-    return _make(seed, conv2d_forward_loop, conv2d_backward_loop, transposed=False)
+    return _make(rng, conv2d_forward_loop, conv2d_backward_loop, transposed=False)
 
 
-def draw_transposed_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_transposed_cases(rng: np.random.Generator) -> Cases:
     """From the loops that define the transposed convolution."""
     return _make(
-        seed, conv_transpose2d_forward_loop, conv_transpose2d_backward_loop, transposed=True
+        rng, conv_transpose2d_forward_loop, conv_transpose2d_backward_loop, transposed=True
     )
 
 
 def broken(
-    forward: Callable[..., Any],
-    backward: Callable[..., Any],
+    forward: Function,
+    backward: Function,
     *,
-    weight: Callable[[Array], Array] = np.asarray,
-    dout: Callable[[Array], Array] = np.asarray,
-    dx: Callable[[Array], Array] = np.asarray,
-    dparams: Callable[[Array, int], Array] = lambda gradient, batch: gradient,
-    window: Callable[[Pair, Pair], tuple[Pair, Pair]] = lambda stride, padding: (stride, padding),
+    weight: Function = np.asarray,
+    dout: Function = np.asarray,
+    dx: Function = np.asarray,
+    dparams: Function = lambda gradient, batch: gradient,
+    window: Function = lambda stride, padding: (stride, padding),
+    pad: Function = lambda x, padding: x,
     bias: float = 1.0,
 ) -> Functions:
     """Return a convolution and its gradients with something changed.
@@ -107,7 +90,7 @@ def broken(
 
     def changed(x: Array, w: Array, b: Array, stride: Pair, padding: Pair) -> tuple[Array, Any]:
         changed_weight = np.ascontiguousarray(weight(w))
-        return forward(x, changed_weight, bias * b, *window(stride, padding))
+        return forward(pad(x, padding), changed_weight, bias * b, *window(stride, padding))
 
     def vjp(
         x: Array, w: Array, b: Array, stride: Pair, padding: Pair, upstream: Array
@@ -115,24 +98,14 @@ def broken(
         change, dw, db = backward(
             np.ascontiguousarray(dout(upstream)), changed(x, w, b, stride, padding)[1]
         )
-        return dx(change), dparams(weight(dw), len(x)), bias * dparams(db, len(x))
+        _, height, width, _ = x.shape  # what was padded is cut off
+        return (
+            dx(change)[:, :height, :width],
+            dparams(weight(dw), len(x)),
+            bias * dparams(db, len(x)),
+        )
 
     return lambda *args: changed(*args)[0], vjp
-
-
-def padded_after(forward: Callable[..., Any], backward: Callable[..., Any]) -> Functions:
-    """All of the padding goes below and to the right."""
-
-    def pad(x: Array, padding: Pair) -> Array:
-        return np.pad(x, ((0, 0), (0, 2 * padding[0]), (0, 2 * padding[1]), (0, 0)))
-
-    def vjp(
-        x: Array, w: Array, b: Array, stride: Pair, padding: Pair, dout: Array
-    ) -> tuple[Array, Array, Array]:
-        dx, dw, db = backward(dout, forward(pad(x, padding), w, b, stride, 0)[1])
-        return dx[:, : x.shape[1], : x.shape[2]], dw, db
-
-    return lambda x, w, b, stride, padding: forward(pad(x, padding), w, b, stride, 0)[0], vjp
 
 
 def in_out(weight: Array) -> Array:
@@ -140,9 +113,7 @@ def in_out(weight: Array) -> Array:
     return weight.swapaxes(2, 3) if weight.shape[2] == weight.shape[3] else weight
 
 
-def mistakes_of(
-    forward: Callable[..., Any], backward: Callable[..., Any]
-) -> tuple[KnownMistake, ...]:
+def mistakes_of(forward: Function, backward: Function) -> tuple[KnownMistake, ...]:
     """Return what goes wrong in a convolution of either direction."""
 
     def mistake(name: str, says: str, **changes: Any) -> KnownMistake:
@@ -220,13 +191,19 @@ MISTAKES = (
     KnownMistake(
         "padded-after",
         "all padding goes below and right, as TensorFlow's SAME may; put half on either side",
-        padded_after(*_NUMPY),
+        broken(
+            *_NUMPY,
+            pad=lambda x, padding: np.pad(
+                x, ((0, 0), *((0, 2 * side) for side in padding), (0, 0))
+            ),
+            window=lambda stride, padding: (stride, 0),
+        ),
     ),
 )
 TRANSPOSED_MISTAKES = mistakes_of(conv_transpose2d_forward, conv_transpose2d_backward)
 
 
-def _run(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
     x, weight, bias, dout = (case.inputs[name] for name in ("x", "weight", "bias", "dout"))
     window = (tuple(case.settings["stride"]), tuple(case.settings["padding"]))
 
@@ -243,7 +220,7 @@ def _run(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
 
 
 @check({"conv2d": draw_cases}, SUMS, MISTAKES, images=True)
-def check_conv2d(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+def check_conv2d(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
     """Check output and gradients of a convolution.
 
     It catches turned kernels, swapped axes or strides, one-sided padding and averaged gradients.
@@ -269,7 +246,9 @@ def check_conv2d(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> An
 
 
 @check({"conv_transpose2d": draw_transposed_cases}, SUMS, TRANSPOSED_MISTAKES, images=True)
-def check_conv_transpose2d(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+def check_conv_transpose2d(
+    case: Case, adapter: Adapter, forward: Function, vjp: Function
+) -> Answers:
     """Check output and gradients of a transposed convolution.
 
     It catches what ``check_conv2d`` catches, and takes functions of the same arguments.

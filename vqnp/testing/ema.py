@@ -5,18 +5,18 @@
 from one dialect is a difference and no mistake: the answer of another dialect is recognized.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
 from vqnp.quantize.ema import ema_update_numpy
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.adapter import Arrays, Precision, to_numpy
+from vqnp.testing.adapter import Arrays, Precision
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Cases, Function, from_seed, to_numpy
 
 State = dict[str, Any]
 ARRAYS = ("tokens", "counts", "sums")
@@ -28,51 +28,40 @@ ROUNDED = Tolerance(
 )
 
 
-class Step(Protocol):
-    """One step of the moving averages."""
-
-    def __call__(self, state: State, embeddings: Any, codes: Any, decay: float, /) -> State:
-        """Return the state after a batch of embeddings ``(N, D)`` with codes ``(N,)``."""
-
-
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """Two cases a dialect: from its start, and from a state small enough for ε to show."""
-    rng = np.random.default_rng(seed)
     tokens, counts = draw(rng, 8, 3), rng.integers(1, 9, 8) / 2
-    inputs, made = draw_batches(rng, tokens), []
+    inputs = draw_batches(rng, tokens)
+    faint = {"counts": counts / 1024, "sums": counts[:, None] / 1024 * tokens, "steps": 5}
     for dialect in DIALECTS:
         start = begin(dialect, tokens, counts, rng)
-        later = Codebook(tokens.copy(), counts / 1024, counts[:, None] / 1024 * tokens, steps=5)
-        made += [
-            taken(dialect, dialect, start, inputs),
-            taken(f"{dialect}, later", dialect, later, inputs),
-        ]
-    return tuple(made)
+        yield taken(dialect, dialect, start, inputs)
+        yield taken(f"{dialect}, later", dialect, start | faint, inputs)
 
 
-def taken(name: str, dialect: Dialect, state: Codebook, inputs: dict[str, Array]) -> Case:
-    start = {name: getattr(state, name).copy() for name in ARRAYS}
+def taken(name: str, dialect: Dialect, state: State, inputs: dict[str, Array]) -> Case:
+    """Return a case of all steps from ``state``."""
     settings = {
         "dialect": dialect,
         "decay": 0.9,
         "steps": len(inputs["codes"]),
-        "steps_before": state.steps,
+        "steps_before": state["steps"],
     }
-    seen: dict[str, list[Array]] = {name: [] for name in ARRAYS}
-    masks = inputs.get("mask", np.ones(inputs["codes"].shape, np.bool_))
-    for z, codes, mask in zip(inputs["embeddings"], inputs["codes"], masks, strict=True):
-        ema_update_numpy(state, z[mask], codes[mask], 0.9, dialect)
-        for array in ARRAYS:
-            seen[array].append(getattr(state, array).copy())
-    outputs = {array: np.stack(steps) for array, steps in seen.items()}
-    return Case(name, start | inputs, outputs, settings)
+    start = {array: state[array] for array in ARRAYS}
+    case = Case(name, start | inputs, {}, settings)
+
+    def step(state: State, z: Array, codes: Array, decay: float, mask: Any = ...) -> State:
+        return moved(state, z[mask], codes[mask], decay, dialect=dialect)
+
+    return replace(case, outputs=run_steps(case, Adapter(), step))
 
 
-def begin(dialect: Dialect, tokens: Array, counts: Array, rng: np.random.Generator) -> Codebook:
+def begin(dialect: Dialect, tokens: Array, counts: Array, rng: np.random.Generator) -> State:
     """Start a codebook, with noise that float32 holds where there is noise."""
-    state = Codebook.start(tokens, counts, dialect, rng=rng)
+    state = state_of(Codebook.start(tokens, counts, dialect, rng=rng))
     if dialect == "smoothed-state":
-        state.sums[:] = draw(rng, *tokens.shape)
+        state["sums"] = draw(rng, *tokens.shape)
     return state
 
 
@@ -84,10 +73,9 @@ def draw_batches(rng: np.random.Generator, tokens: Array) -> dict[str, Array]:
     return {"embeddings": embeddings, "codes": codes}
 
 
-def book_of(state: State, steps: int = 0) -> Codebook:
-    """Return a codebook of copies."""
-    tokens, counts, sums = (state[name].copy() for name in ARRAYS)
-    return Codebook(tokens, counts, sums, steps)
+def state_of(book: Codebook) -> State:
+    """Return the state that the checked functions take."""
+    return {name: getattr(book, name) for name in (*ARRAYS, "steps")}
 
 
 def moved(
@@ -100,12 +88,12 @@ def moved(
     dialect: Dialect = "paper",
 ) -> State:
     """Take one step of ``dialect``; the mask is not looked at."""
-    book = book_of(state, state["steps"])
+    book = Codebook(**{name: state[name].copy() for name in ARRAYS}, steps=state["steps"])
     ema_update_numpy(book, embeddings, codes, decay, dialect)
-    return {name: getattr(book, name) for name in ARRAYS} | {"steps": book.steps}
+    return state_of(book)
 
 
-def read_by(read: Callable[[State, Array], Array]) -> Step:
+def read_by(read: Function) -> Function:
     """Return a step of `paper` that reads its tokens from the state and the hits ``(K,)``."""
 
     def step(state: State, embeddings: Array, codes: Array, decay: float) -> State:
@@ -142,9 +130,7 @@ SAYS: dict[Dialect, str] = {
 }
 
 
-def dialects_beside(
-    dialect: Dialect, step: Callable[[Dialect], Callable[..., Any]]
-) -> tuple[KnownMistake, ...]:
+def dialects_beside(dialect: Dialect, step: Function) -> tuple[KnownMistake, ...]:
     """Return the other dialects, as ``step`` makes them."""
     return tuple(
         KnownMistake(other, SAYS[other], (step(other),), dialect=True)
@@ -194,7 +180,7 @@ def start_of(case: Case) -> State:
     }
 
 
-def run_steps(case: Case, adapter: Adapter, step: Callable[..., Any]) -> Answers:
+def run_steps(case: Case, adapter: Adapter, step: Function) -> Answers:
     named = ("embeddings", "codes", "mask")
     given = {name: adapter.give(case.inputs[name]) for name in named if name in case.inputs}
     state, seen = adapter.give(start_of(case)), []
@@ -211,7 +197,9 @@ def run_steps(case: Case, adapter: Adapter, step: Callable[..., Any]) -> Answers
 
 
 @check({"ema": draw_cases}, ROUNDED, mistakes_of)
-def check_ema(case: Case, adapter: Adapter, step: Step, *, dialect: Dialect = "paper") -> Answers:
+def check_ema(
+    case: Case, adapter: Adapter, step: Function, *, dialect: Dialect = "paper"
+) -> Answers:
     """Check ten steps of the moving averages (eqs. 3 to 5), with codes that get no hits.
 
     It catches a swapped decay, means or shares in place of sums, and tokens lost without hits. It
@@ -245,7 +233,7 @@ def check_ema(case: Case, adapter: Adapter, step: Step, *, dialect: Dialect = "p
 
 
 def which_dialect(
-    step: Step, *, arrays: Arrays = "numpy", dtype: Precision = "float64"
+    step: Function, *, arrays: Arrays = "numpy", dtype: Precision = "float64"
 ) -> Dialect | None:
     """Return the dialect (EMA variant) of a step of the moving averages, or None.
 
@@ -267,7 +255,5 @@ def which_dialect(
     >>> which_dialect(partial(moved, dialect="counts-one"))
     'counts-one'
     """
-    for dialect in DIALECTS:
-        if check_ema(step, dialect=dialect, arrays=arrays, dtype=dtype, raises=False).passed:
-            return dialect
-    return None
+    asked = partial(check_ema, step, arrays=arrays, dtype=dtype, raises=False)
+    return next((dialect for dialect in DIALECTS if asked(dialect=dialect).passed), None)

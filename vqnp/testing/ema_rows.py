@@ -3,18 +3,16 @@
 The state is that of ``check_ema``.
 """
 
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
 
 import numpy as np
 
-from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
+from vqnp.quantize.codebook import DIALECTS, Dialect
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
 from vqnp.testing.ema import (
     ROUNDED,
     STEPS,
-    State,
-    Step,
     begin,
     draw_batches,
     moved,
@@ -23,31 +21,18 @@ from vqnp.testing.ema import (
     taken,
     zeroed,
 )
-
-FROZEN = Tolerance(0, "without hits M / L does not change: the token stays exactly where it is")
-
-
-class MaskedStep(Protocol):
-    """One step of the moving averages for a padded batch."""
-
-    def __call__(
-        self, state: State, embeddings: Any, codes: Any, decay: float, mask: Any, /
-    ) -> State:
-        """Return the state after a batch; where the mask ``(N,)`` is False, there is padding."""
+from vqnp.testing.run import Cases, Function, from_seed
 
 
-def draw_mask_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_mask_cases(rng: np.random.Generator) -> Cases:
     """One case a dialect, with a third of each batch padded by something far away."""
-    rng = np.random.default_rng(seed)
     tokens = draw(rng, 6, 2)
     inputs = draw_batches(rng, tokens)
     inputs["mask"] = np.stack([rng.permutation(16) >= 5 for _ in range(STEPS)])
     inputs["embeddings"][~inputs["mask"]] += 8
-    made = []
-    for dialect in DIALECTS:
-        state = begin(dialect, tokens, np.full(6, 2.0), rng)
-        made.append(taken(dialect, dialect, state, inputs))
-    return tuple(made)
+    counts = np.full(6, 2.0)
+    return (taken(d, d, begin(d, tokens, counts, rng), inputs) for d in DIALECTS)
 
 
 def mask_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
@@ -74,7 +59,7 @@ def mask_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
 
 @check({"ema_mask": draw_mask_cases}, ROUNDED, mask_mistakes)
 def check_ema_mask(
-    case: Case, adapter: Adapter, step: MaskedStep, *, dialect: Dialect = "paper"
+    case: Case, adapter: Adapter, step: Function, *, dialect: Dialect = "paper"
 ) -> Answers:
     """Check that padding does not move the averages.
 
@@ -97,24 +82,19 @@ def check_ema_mask(
     return run_steps(case, adapter, step)
 
 
-def draw_unused_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_unused_cases(rng: np.random.Generator) -> Cases:
     """L starts at the smallest normal number, so that forty steps show what thousands would."""
-    rng = np.random.default_rng(seed)
-    made = []
     for dtype in np.float32, np.float64:
         tokens, steps = draw(rng, 3, 2), 40
         counts = np.array([2.0, *[float(np.finfo(dtype).tiny)] * 2])
-        state = Codebook.start(tokens, counts, rng=rng)
         inputs = {
             "embeddings": np.tile(tokens[0], (steps, 4, 1)),
             "codes": np.zeros((steps, 4), np.int64),
         }
-        case, right = (
-            taken(dtype.__name__, "paper", state, inputs),
-            {"tokens without hits": tokens[1:]},
-        )
-        made.append(Case(case.name, case.inputs, right, case.settings | {"dtype": case.name}))
-    return tuple(made)
+        case = taken(dtype.__name__, "paper", begin("paper", tokens, counts, rng), inputs)
+        right, only = {"tokens without hits": tokens[1:]}, {"dtype": case.name}
+        yield replace(case, outputs=right, settings=case.settings | only)
 
 
 UNUSED_MISTAKES = (
@@ -138,8 +118,12 @@ UNUSED_MISTAKES = (
 )
 
 
-@check({"ema_unused": draw_unused_cases}, FROZEN, UNUSED_MISTAKES)
-def check_ema_unused(case: Case, adapter: Adapter, step: Step) -> Answers:
+@check(
+    {"ema_unused": draw_unused_cases},
+    Tolerance(0, "without hits M / L does not change: the token stays exactly where it is"),
+    UNUSED_MISTAKES,
+)
+def check_ema_unused(case: Case, adapter: Adapter, step: Function) -> Answers:
     """Check that a code keeps its token to the bit when L and M have faded (dialect `paper`).
 
     It catches M / L of denormal numbers, a clamped L, and tokens that slide to the origin.

@@ -3,125 +3,98 @@
 The state is that of ``check_ema``: tokens ``(K, D)``, L ``counts`` ``(K,)``, M ``sums`` ``(K, D)``.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.testing.ema import ARRAYS, State
-from vqnp.validation import Array
+from vqnp.testing.ema import ARRAYS, State, state_of
+from vqnp.testing.run import Array, Cases, Function, from_seed
 
 ONE_PRODUCT = Tolerance(2, "M is one product, L · token")
 
 
-class Start(Protocol):
-    """The state right after k-means."""
-
-    def __call__(self, tokens: Any, counts: Any, /) -> State:
-        """Return the state of tokens ``(K, D)`` whose expected hits a batch are counts ``(K,)``."""
-
-
-class Revive(Protocol):
-    """The replacement of dead codes."""
-
-    def __call__(self, state: State, codes: Any, tokens: Any, counts: Any, /) -> State:
-        """Return the state with ``codes`` ``(R,)`` at tokens ``(R, D)`` with counts ``(R,)``."""
-
-
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """One start a dialect, from the same clusters; one of them is empty."""
-    rng = np.random.default_rng(seed)
     tokens, counts = draw(rng, 6, 3), np.array([3.0, 0.5, 0, 7, 1.25, 4])
-    made = []
     for dialect in DIALECTS:
-        state = Codebook.start(tokens, counts, dialect, rng=rng)
-        outputs = {"tokens": state.tokens, "counts": state.counts, "sums": state.sums}
-        if dialect == "smoothed-state":
-            del outputs["sums"]
-        made.append(Case(dialect, {"tokens": tokens, "counts": counts}, outputs))
-    return tuple(made)
+        state = state_of(Codebook.start(tokens, counts, dialect, rng=rng))
+        compared = ARRAYS[:2] if dialect == "smoothed-state" else ARRAYS  # its M is noise
+        outputs = {name: state[name] for name in compared}
+        yield Case(dialect, {"tokens": tokens, "counts": counts}, outputs)
 
 
-def draw_revival_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_revival_cases(rng: np.random.Generator) -> Cases:
     """Two of six codes are revived."""
-    rng = np.random.default_rng(seed)
     state = Codebook.start(draw(rng, 6, 3), rng.integers(1, 9, 6) / 2, rng=rng)
-    inputs = {name: getattr(state, name).copy() for name in ("tokens", "counts", "sums")}
+    inputs = {name: getattr(state, name).copy() for name in ARRAYS}
     codes, tokens, counts = np.array([4, 1]), draw(rng, 2, 3), np.array([1.5, 2.25])
     state.set_tokens(codes, tokens, counts)
     inputs |= {"codes": codes, "new_tokens": tokens, "new_counts": counts}
-    return (
-        Case(
-            "two codes",
-            inputs,
-            {name: getattr(state, name) for name in ("tokens", "counts", "sums")},
-        ),
-    )
+    yield Case("two codes", inputs, {name: getattr(state, name) for name in ARRAYS})
 
 
-def state_of(tokens: Array, counts: Array, sums: Array) -> dict[str, Any]:
-    """Return a state."""
-    return {"tokens": tokens, "counts": counts, "sums": sums, "steps": 0}
+def start_by(counts: Function, weights: Function, tokens: Array, n: Array) -> State:
+    """Start with L = ``counts(n)`` and M = ``weights(n)`` · token, for n hits a batch."""
+    return {"tokens": tokens, "counts": counts(n), "sums": weights(n)[:, None] * tokens, "steps": 0}
 
 
-STARTS = (
-    KnownMistake(
-        "sums-not-weighted",
+STARTS: dict[str, tuple[str, Function, Function]] = {
+    "sums-not-weighted": (
         "M is the token alone; it is L · token, else codes jump at the first step",
-        (lambda tokens, counts: state_of(tokens, counts, tokens),),
+        np.copy,
+        np.ones_like,
     ),
-    KnownMistake(
-        "counts-zero",
+    "counts-zero": (
         "L starts at 0 but M does not: codes without hits fly away",
-        (lambda tokens, counts: state_of(tokens, 0 * counts, counts[:, None] * tokens),),
+        np.zeros_like,
+        np.copy,
     ),
-    KnownMistake(
-        "counts-one",
+    "counts-one": (
         "the start of dialect counts-one: L = 1, M = token",
-        (lambda tokens, counts: state_of(tokens, np.ones_like(counts), tokens),),
+        np.ones_like,
+        np.ones_like,
     ),
-    KnownMistake(
-        "all-zero",
+    "all-zero": (
         "the start of dialect debiased: L and M are 0, the first step throws the tokens away",
-        (lambda tokens, counts: state_of(tokens, 0 * counts, 0 * tokens),),
+        np.zeros_like,
+        np.zeros_like,
     ),
-    KnownMistake(
-        "counts-normalised",
+    "counts-normalised": (
         "L is a share of the batch; it is the number of hits expected of a batch",
-        (
-            lambda tokens, counts: state_of(
-                tokens, counts / counts.sum(), counts[:, None] / counts.sum() * tokens
-            ),
-        ),
+        lambda n: n / n.sum(),
+        lambda n: n / n.sum(),
     ),
-)
-OF_COUNTS_ONE = KnownMistake(
-    "counts-zero",
-    "L starts at 0 but M does not: codes without hits fly away",
-    (lambda t, n: state_of(t, 0 * n, t),),
-)
-FROM_KMEANS = KnownMistake(
-    "from-k-means",
-    "the start of dialect paper: L = hits, M = L · token",
-    (lambda t, n: state_of(t, n, n[:, None] * t),),
-)
+    "from-k-means": (
+        "the start of dialect paper: L = hits, M = L · token",
+        np.copy,
+        np.copy,
+    ),
+}
+DISTINCT: dict[Dialect, tuple[str, ...]] = {  # the wrong starts that can be told apart there
+    "paper": tuple(name for name in STARTS if name != "from-k-means"),
+    "counts-one": ("counts-zero", "from-k-means", "sums-not-weighted", "all-zero"),
+    "smoothed-state": ("counts-one", "from-k-means"),  # its M is not compared
+    "debiased": ("counts-zero", "from-k-means", "counts-one"),
+}
 
 
 def mistakes_of(dialect: Dialect) -> tuple[KnownMistake, ...]:
-    """Return the wrong starts of ``dialect`` that can be told apart there."""
-    by_name = {mistake.name: mistake for mistake in STARTS}
-    if dialect == "paper":
-        return STARTS
-    if dialect == "smoothed-state":  # its M is not compared
-        return by_name["counts-one"], FROM_KMEANS
-    if dialect == "counts-one":
-        return OF_COUNTS_ONE, FROM_KMEANS, by_name["sums-not-weighted"], by_name["all-zero"]
-    return OF_COUNTS_ONE, FROM_KMEANS, by_name["counts-one"]
+    """Return the wrong starts of ``dialect``."""
+    starts, (says, zero, _) = STARTS, STARTS["counts-zero"]
+    if dialect != "paper":  # elsewhere M starts as the token itself
+        starts = STARTS | {"counts-zero": (says, zero, np.ones_like)}
+    return tuple(
+        KnownMistake(name, starts[name][0], (partial(start_by, *starts[name][1:]),))
+        for name in DISTINCT[dialect]
+    )
 
 
-def revival(*moved: str) -> Callable[..., dict[str, Any]]:
+def revival(*moved: str) -> Function:
     """Return a revival that moves only what is named."""
 
     def revive(state: dict[str, Any], codes: Array, tokens: Array, counts: Array) -> dict[str, Any]:
@@ -150,7 +123,7 @@ REVIVAL_MISTAKES = (
 
 @check({"ema_start": draw_cases}, ONE_PRODUCT, mistakes_of)
 def check_ema_start(
-    case: Case, adapter: Adapter, start: Start, *, dialect: Dialect = "paper"
+    case: Case, adapter: Adapter, start: Function, *, dialect: Dialect = "paper"
 ) -> Answers:
     """Check the state in which a dialect starts, right after k-means.
 
@@ -177,7 +150,7 @@ def check_ema_start(
 
 
 @check({"revival": draw_revival_cases}, ONE_PRODUCT, REVIVAL_MISTAKES)
-def check_revival(case: Case, adapter: Adapter, revive: Revive) -> Answers:
+def check_revival(case: Case, adapter: Adapter, revive: Function) -> Answers:
     """Check that L and M of a revived code move with its token.
 
     It catches an old L or M, which pulls the token back to where it died at its first hit.

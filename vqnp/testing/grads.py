@@ -10,14 +10,15 @@ batch or swapped axes. Each argument has directions of its own, so that a wrong 
 its argument. ``f`` and ``vjp`` must compute in float64.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from vqnp.testing.adapter import Adapter, Arrays, to_numpy
 from vqnp.testing.result import Comparison, KnownMistake, Result, Tolerance, compare
-from vqnp.testing.run import guarded
+from vqnp.testing.run import guarded, swap_axes
 from vqnp.validation import Array
 
 STEP = 1e-5
@@ -27,6 +28,7 @@ DIFFERENCED = Tolerance(
     "a central difference with h = 1e-5 leaves h² = 1e-10 of the function's curvature, and "
     "u / h = 2e-11 of its value",
 )  # 1e8 roundings are 2e-8
+judged = partial(compare, tolerance=DIFFERENCED, dtype="float64")
 
 
 def check_grads(
@@ -107,16 +109,11 @@ def check_grads(
             ]
         )
 
-    comparisons = [
+    comparisons = tuple(
         _along(i, gradients[i], args[i], directions[i], differences(i, cotangent)) for i in floats
-    ]
-    result = Result("check_grads", tuple(comparisons))
-    if not result.passed:
-        result = Result(
-            "check_grads",
-            tuple(comparisons),
-            tuple(_suspects(comparisons, floats, differences, cotangent)),
-        )
+    )
+    suspects = tuple(_suspects(comparisons, floats, differences, cotangent))
+    result = Result("check_grads", comparisons, suspects)
     return result.require() if raises else result
 
 
@@ -126,29 +123,11 @@ def _moved(args: Sequence[Array], i: int, change: Array) -> list[Array]:
 
 def _along(i: int, gradient: Any, arg: Array, directions: Array, expected: Array) -> Comparison:
     """Compare ⟨g, v⟩ for each direction, or the shapes where they differ."""
-    where = f"argument {i}: derivative along a random direction"
-    if gradient is None:
-        return compare(
-            f"argument {i}: gradient", np.array(np.nan), np.zeros(arg.shape), DIFFERENCED, "float64"
-        )
-    g = to_numpy(gradient)
-    if g.shape != arg.shape:
-        return compare(f"argument {i}: gradient", g, np.zeros(arg.shape), DIFFERENCED, "float64")
-    return compare(
-        where,
-        (g * directions).reshape(len(directions), -1).sum(axis=1),
-        expected,
-        DIFFERENCED,
-        "float64",
-    )
-
-
-def _swapped(c: Array) -> Array:
-    return (
-        c.reshape(c.shape[0], c.shape[2], c.shape[1], *c.shape[3:]).swapaxes(1, 2)
-        if c.ndim > 2
-        else c
-    )
+    g = np.array(np.nan if gradient is None else to_numpy(gradient))
+    if gradient is None or g.shape != arg.shape:
+        return judged(f"argument {i}: gradient", g, np.zeros(arg.shape))
+    along = (g * directions).reshape(len(directions), -1).sum(axis=1)
+    return judged(f"argument {i}: derivative along a random direction", along, expected)
 
 
 COTANGENTS: tuple[tuple[str, str, Callable[[Array], Array]], ...] = (
@@ -161,7 +140,7 @@ COTANGENTS: tuple[tuple[str, str, Callable[[Array], Array]], ...] = (
     (
         "axes-swapped",
         "the first two axes after the batch, H and W, are swapped in the gradient of the output",
-        _swapped,
+        swap_axes,
     ),
     ("no-gradient", "the gradient is zero", np.zeros_like),
     ("sign", "the gradient points the wrong way", np.negative),
@@ -181,24 +160,19 @@ COTANGENTS: tuple[tuple[str, str, Callable[[Array], Array]], ...] = (
 
 
 def _suspects(
-    comparisons: list[Comparison],
+    comparisons: tuple[Comparison, ...],
     floats: list[int],
     differences: Callable[[int, Array], Array],
     cotangent: Array,
-) -> list[KnownMistake]:
-    """Return the mistakes that explain every wrong gradient.
+) -> Iterator[KnownMistake]:
+    """Yield the mistakes that explain every wrong gradient.
 
     A vjp is linear, so each mistake is a change of the cotangent.
     """
     wrong = [(i, found) for i, found in zip(floats, comparisons, strict=True) if not found.passed]
-    if any(found.answer.shape != found.expected.shape for _, found in wrong):
-        return []
-    suspects = []
+    if not wrong or any(found.answer.shape != found.expected.shape for _, found in wrong):
+        return
     for name, says, change in COTANGENTS:
-        changed = [(found, differences(i, change(cotangent))) for i, found in wrong]
-        if all(
-            compare("", found.answer, other, DIFFERENCED, "float64").passed
-            for found, other in changed
-        ):
-            suspects.append(KnownMistake(name, says, ()))
-    return suspects
+        changed = ((found.answer, differences(i, change(cotangent))) for i, found in wrong)
+        if all(judged("", answer, other).passed for answer, other in changed):
+            yield KnownMistake(name, says, ())

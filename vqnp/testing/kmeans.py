@@ -7,29 +7,20 @@ there are no points, is a fault.
 """
 
 import warnings
-from collections.abc import Callable
-from typing import Any, Protocol
 
 import numpy as np
 
 from vqnp.quantize.lloyd import lloyd, lloyd_step_numpy
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Function, from_seed
 
 MEANS = Tolerance(64, "a token is the mean of some twenty points")
 
 
-class Cluster(Protocol):
-    """k-means from a given start."""
-
-    def __call__(self, points: Any, start: Any, /) -> tuple[Any, Any]:
-        """Return tokens ``(K, D)`` and counts ``(K,)`` of points ``(N, D)``, start ``(K, D)``."""
-
-
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> tuple[Case, ...]:
     """Points that take several steps, tokens nobody chooses, and seven tokens for four points."""
-    rng = np.random.default_rng(seed)
     points = draw(rng, 90, 2)
     blobs = np.concatenate([10 + draw(rng, 25, 2) / 8, [[14.0, 13.0]], 10 + draw(rng, 10, 2) / 8])
     return (
@@ -48,8 +39,8 @@ def _case(name: str, points: Array, start: Array) -> Case:
 
 
 def plain_lloyd(
-    step: Callable[..., Array] = lloyd_step_numpy, *, steps: int = 100, early: bool = False
-) -> Cluster:
+    step: Function = lloyd_step_numpy, *, steps: int = 100, early: bool = False
+) -> Function:
     """Return Lloyd's algorithm with what can go wrong; ``early``: counts before the last move."""
 
     def cluster(points: Array, tokens: Array) -> tuple[Array, Array]:
@@ -73,7 +64,7 @@ def medians(points: Array, tokens: Array, codes: Array, distances: Array) -> Arr
     return np.stack(middles).astype(tokens.dtype)
 
 
-def empty_times(factor: float) -> Callable[..., Array]:
+def empty_times(factor: float) -> Function:
     """Return a step that multiplies tokens without points: 0 sends them to 0, 1 leaves them."""
 
     def step(points: Array, tokens: Array, codes: Array, distances: Array) -> Array:
@@ -133,14 +124,14 @@ EMPTY_MISTAKES = (
 )
 
 
-def _run(case: Case, adapter: Adapter, cluster: Cluster) -> Answers:
+def _run(case: Case, adapter: Adapter, cluster: Function) -> Answers:
     answer = cluster(adapter.give(case.inputs["points"]), adapter.give(case.inputs["start"]))
     tokens, counts = unpack(answer, "tokens, counts")
     return {"tokens": tokens, "counts": counts}
 
 
 @check({"kmeans": draw_cases}, MEANS, MISTAKES, only=lambda case: not case.name.startswith("empty"))
-def check_kmeans_init(case: Case, adapter: Adapter, cluster: Cluster) -> Answers:
+def check_kmeans_init(case: Case, adapter: Adapter, cluster: Function) -> Answers:
     """Check k-means where every token has points.
 
     It catches too few steps, and counts that do not belong to the tokens returned.
@@ -167,7 +158,7 @@ def check_kmeans_init(case: Case, adapter: Adapter, cluster: Cluster) -> Answers
 @check(
     {"kmeans": draw_cases}, MEANS, EMPTY_MISTAKES, only=lambda case: case.name.startswith("empty")
 )
-def check_kmeans_empty(case: Case, adapter: Adapter, cluster: Cluster) -> Answers:
+def check_kmeans_empty(case: Case, adapter: Adapter, cluster: Function) -> Answers:
     """Check that a token without points moves onto the point farthest from its own token.
 
     It catches tokens that stay dead, and tokens at the origin, where there are no points.

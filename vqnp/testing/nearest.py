@@ -4,35 +4,20 @@
 are equally right. ``check_tie_break`` asks which index wins where distances are exactly equal.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.adapter import to_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Function, from_seed, to_numpy
 
-LOST = Tolerance(
-    64,
-    "sums of 16 squares that agree to their rounding are a tie, and differences of near points "
-    "are exact",
-    scale=0,
-)
-EXACT = Tolerance(0, "these distances are exact in the precision asked for: the lowest index wins")
 RETURNS = "search must return codes (N,), one index of a token for each point"
 
 
-class Search(Protocol):
-    """A search for the nearest token."""
-
-    def __call__(self, points: Any, tokens: Any, /) -> Any:
-        """Return codes ``(N,)`` of points ``(N, D)`` among tokens ``(K, D)``."""
-
-
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> tuple[Case, ...]:
     """Points about the origin, on a line, far off in either precision, and exact ties."""
-    rng = np.random.default_rng(seed)
     z32, t32 = (
         (100 + 0.1 * draw(rng, n, 16)).astype(np.float32).astype(np.float64) for n in (60, 48)
     )
@@ -150,12 +135,17 @@ TIE_MISTAKES = (
 
 @check(
     {"nearest": draw_cases},
-    LOST,
+    Tolerance(
+        64,
+        "sums of 16 squares that agree to their rounding are a tie, and differences of near points "
+        "are exact",
+        scale=0,
+    ),
     MISTAKES,
     only=lambda case: "distance" in case.outputs,
     returns=RETURNS,
 )
-def check_nearest(case: Case, adapter: Adapter, search: Search) -> Answers:
+def check_nearest(case: Case, adapter: Adapter, search: Function) -> Answers:
     """Check that each point's token is the nearest one (eq. 1); ties are free.
 
     It catches distances that cancel far from the origin, other metrics, and tokens never seen.
@@ -185,12 +175,12 @@ def check_nearest(case: Case, adapter: Adapter, search: Search) -> Answers:
 
 @check(
     {"nearest": draw_cases},
-    EXACT,
+    Tolerance(0, "these distances are exact in the precision asked for: the lowest index wins"),
     TIE_MISTAKES,
     only=lambda case: "codes" in case.outputs,
     returns=RETURNS,
 )
-def check_tie_break(case: Case, adapter: Adapter, search: Search) -> Answers:
+def check_tie_break(case: Case, adapter: Adapter, search: Function) -> Answers:
     """Check that of equally near tokens the lowest index wins.
 
     It catches the last of equals, and roots that make unequal distances equal.

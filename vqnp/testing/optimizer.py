@@ -5,74 +5,45 @@ matters.
 """
 
 from functools import partial
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from vqnp.optim import Adam
-from vqnp.testing.adapter import to_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Cases, Function, from_seed, to_numpy
 
 Optimizer = Literal["adam", "amsgrad", "adamw"]
 STEPS = 12
-TWELVE = Tolerance(
-    256, "twelve steps of some twenty operations each; 1 − βᵗ cancels a little in the first"
-)
 
 
-class OptimizerStep(Protocol):
-    """One step of an optimizer."""
-
-    def __call__(
-        self, parameter: Any, gradient: Any, state: Any, settings: dict[str, float], /
-    ) -> tuple[Any, Any]:
-        """Return the parameter after the step, and the state for the next one."""
-
-
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """One trajectory a kind, of the same parameter and gradients."""
-    rng = np.random.default_rng(seed)
     fading = 2.0 ** -np.arange(STEPS)[:, None, None]
-    parameter, gradients = (
-        draw(rng, 3, 2),
-        (draw(rng, STEPS, 3, 2) * fading).astype(np.float32).astype(np.float64),
-    )
-    made = []
-    for kind in get_args(Optimizer):
-        settings = {
-            "learning_rate": 0.05,
-            "beta1": 0.8,
-            "beta2": 0.9,
-            "epsilon": 1e-3,
-            "weight_decay": 0.0,
-        }
-        settings["weight_decay"] = 0.1 if kind == "adamw" else 0.0
-        made.append(
-            Case(
-                kind,
-                {"parameter": parameter, "gradients": gradients},
-                {"parameter": _trajectory(parameter, gradients, kind, settings)},
-                settings,
-            )
-        )
-    return tuple(made)
+    parameter = draw(rng, 3, 2)
+    gradients = (draw(rng, STEPS, 3, 2) * fading).astype(np.float32).astype(np.float64)
+    return (_case(kind, parameter, gradients) for kind in get_args(Optimizer))
 
 
-def _trajectory(parameter: Array, gradients: Array, kind: str, s: dict[str, float]) -> Array:
+def _case(kind: Optimizer, parameter: Array, gradients: Array) -> Case:
+    """Return one trajectory."""
+    rates = {"learning_rate": 0.05, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3}
+    settings = rates | {"weight_decay": 0.1 if kind == "adamw" else 0.0}
     params, seen = {"p": parameter.copy()}, []
     optimizer = Adam(
         params,
-        s["learning_rate"],
-        betas=(s["beta1"], s["beta2"]),
-        epsilon=s["epsilon"],
+        settings["learning_rate"],
+        betas=(settings["beta1"], settings["beta2"]),
+        epsilon=settings["epsilon"],
         amsgrad=kind == "amsgrad",
-        weight_decay=s["weight_decay"],
+        weight_decay=settings["weight_decay"],
     )
     for gradient in gradients:
         optimizer.step({"p": gradient})
         seen.append(params["p"].copy())
-    return np.stack(seen)
+    inputs = {"parameter": parameter, "gradients": gradients}
+    return Case(kind, inputs, {"parameter": np.stack(seen)}, settings)
 
 
 def adam(
@@ -113,10 +84,9 @@ def adam(
         "scaled": (np.sqrt(use) + small) / second**0.5,
     }[epsilon]
     factor = {"decoupled": rate * shrink, "without-rate": shrink}.get(decay, 0.0)
+    afterwards = 1 - rate * shrink if decay == "afterwards" else 1
     moved = (1 - factor) * parameter - rate * (m / first) / root
-    if decay == "afterwards":
-        moved = (1 - rate * shrink) * (parameter - rate * (m / first) / root)
-    return moved, (m, v, largest, t)
+    return afterwards * moved, (m, v, largest, t)
 
 
 def mistakes_of(kind: Optimizer) -> tuple[KnownMistake, ...]:
@@ -180,12 +150,14 @@ def mistakes_of(kind: Optimizer) -> tuple[KnownMistake, ...]:
 
 @check(
     {"optimizer": draw_cases},
-    TWELVE,
+    Tolerance(
+        256, "twelve steps of some twenty operations each; 1 − βᵗ cancels a little in the first"
+    ),
     mistakes_of,
     names={kind: {"kind": kind} for kind in get_args(Optimizer)},
 )
 def check_optimizer(
-    case: Case, adapter: Adapter, step: OptimizerStep, *, kind: Optimizer = "adam"
+    case: Case, adapter: Adapter, step: Function, *, kind: Optimizer = "adam"
 ) -> Answers:
     """Check twelve steps of Adam, AMSGrad or AdamW.
 

@@ -1,47 +1,34 @@
 """Check of the perplexity, exp(−Σ p ln p) over a whole data set."""
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from vqnp.diagnostics.usage import perplexity
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Cases, Function, from_seed
 
-ROUNDED = Tolerance(64, "one logarithm a code and one exponential")
 BATCH = 16
 
 
-class Perplexity(Protocol):
-    """A perplexity of codes."""
-
-    def __call__(self, codes: Any, n_tokens: int, /) -> Any:
-        """Return the perplexity of codes ``(N,)``, a number."""
-
-
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """One code of nine, nine alike, and a slope with codes that nobody chooses."""
-    rng = np.random.default_rng(seed)
     slope = np.minimum(rng.geometric(0.25, 80) + 1, 11)
     made = {
         "one code": (np.full(48, 4), 9),
         "all alike": (np.arange(144) % 9, 9),
         "a slope": (slope, 16),
     }
-    return tuple(
+    return (
         Case(name, {"codes": codes}, {"perplexity": np.array(perplexity(codes, k))}, {"tokens": k})
         for name, (codes, k) in made.items()
     )
 
 
-def shares(codes: Array, k: int) -> Array:
-    """Return p ``(K,)``."""
-    return np.bincount(codes, minlength=k) / len(codes)
-
-
-def entropy(p: Array, log: Callable[..., Any] = np.log, fudge: float = 0.0) -> Any:
+def entropy(codes: Array, k: int, log: Function = np.log, fudge: float = 0.0) -> Any:
     """Return −Σ p log(p + fudge), over the p that are not 0 when there is no fudge."""
+    p = np.bincount(codes, minlength=k) / len(codes)
     p = p if fudge else p[p > 0]
     return -(p * log(p + fudge)).sum()
 
@@ -55,12 +42,12 @@ MISTAKES = (
     KnownMistake(
         "fudge-1e-10",
         "ln(p + 1e-10): leave the fudge out and take 0 · ln 0 as 0",
-        (lambda codes, k: np.exp(entropy(shares(codes, k), fudge=1e-10)),),
+        (lambda codes, k: np.exp(entropy(codes, k, fudge=1e-10)),),
     ),
     KnownMistake(
         "fudge-1e-5",
         "ln(p + 1e-5): leave the fudge out and take 0 · ln 0 as 0",
-        (lambda codes, k: np.exp(entropy(shares(codes, k), fudge=1e-5)),),
+        (lambda codes, k: np.exp(entropy(codes, k, fudge=1e-5)),),
     ),
     KnownMistake(
         "mean-over-batches",
@@ -70,20 +57,18 @@ MISTAKES = (
     KnownMistake(
         "bits",
         "an entropy in bits, but e raised to it",
-        (lambda codes, k: np.exp(entropy(shares(codes, k), np.log2)),),
+        (lambda codes, k: np.exp(entropy(codes, k, np.log2)),),
     ),
     KnownMistake(
         "nats",
         "an entropy in nats, but 2 raised to it",
-        (lambda codes, k: 2 ** entropy(shares(codes, k)),),
+        (lambda codes, k: 2 ** entropy(codes, k),),
     ),
-    KnownMistake(
-        "entropy", "the entropy, not its exponential", (lambda codes, k: entropy(shares(codes, k)),)
-    ),
+    KnownMistake("entropy", "the entropy, not its exponential", (entropy,)),
     KnownMistake(
         "share-of-codes",
         "divided by the number of tokens",
-        (lambda codes, k: np.exp(entropy(shares(codes, k))) / k,),
+        (lambda codes, k: np.exp(entropy(codes, k)) / k,),
     ),
     KnownMistake(
         "codes-used",
@@ -93,8 +78,10 @@ MISTAKES = (
 )
 
 
-@check({"perplexity": draw_cases}, ROUNDED, MISTAKES)
-def check_perplexity(case: Case, adapter: Adapter, perplexity: Perplexity) -> Answers:
+@check(
+    {"perplexity": draw_cases}, Tolerance(64, "one logarithm a code and one exponential"), MISTAKES
+)
+def check_perplexity(case: Case, adapter: Adapter, perplexity: Function) -> Answers:
     """Check the perplexity of one code, of all codes alike, and of codes that are not all used.
 
     It catches a number added inside the logarithm, another base, and means over batches.

@@ -4,8 +4,7 @@ Images and kernels have the layouts of ``check_conv2d``. The blocks have differe
 skip carries x itself, negative numbers included.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -16,45 +15,27 @@ from vqnp.layers.conv import (
     conv2d_forward_numpy,
 )
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Functions
-from vqnp.validation import Array
+from vqnp.testing.run import Array, Cases, Function, Functions, from_seed
 
-SUMS = Tolerance(512, "two blocks deep, sums of up to 60 products, in any order")
+SHAPES = {"wide": (3, 3, 4, 3), "wide_bias": (3,), "narrow": (1, 1, 3, 4), "narrow_bias": (4,)}
 KERNELS = ("wide", "narrow")
-NAMES = ("wide", "wide_bias", "narrow", "narrow_bias")
 Block = dict[str, Array]
 
 
-class Forward(Protocol):
-    """Two residual blocks."""
-
-    def __call__(self, x: Any, blocks: list[Any], /) -> Any:
-        """Return the output, shaped like the images ``(B, H, W, C)``."""
-
-
-class Vjp(Protocol):
-    """Their gradients."""
-
-    def __call__(self, x: Any, blocks: list[Any], dout: Any, /) -> tuple[Any, Any]:
-        """Return the gradients of the images and, as two dictionaries, of the blocks."""
-
-
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """Images of 3 × 5 places and 4 channels, with 3 channels inside the blocks."""
-    rng, inputs = np.random.default_rng(seed), {}
-    inputs["x"], inputs["dout"] = draw(rng, 2, 3, 5, 4), draw(rng, 2, 3, 5, 4)
-    for i in range(2):
-        shapes = ((3, 3, 4, 3), (3,), (1, 1, 3, 4), (4,))
-        inputs |= {
-            f"{i}.{name}": draw(rng, *shape) / 2 for name, shape in zip(NAMES, shapes, strict=True)
-        }
+    inputs = {name: draw(rng, 2, 3, 5, 4) for name in ("x", "dout")}
+    inputs |= {
+        f"{i}.{name}": draw(rng, *shape) / 2 for i in range(2) for name, shape in SHAPES.items()
+    }
     functions = blocks_of(conv2d_forward_loop, conv2d_backward_loop)
-    return (Case("two blocks", inputs, _run(Case("", inputs, {}), Adapter(), *functions)),)
+    yield Case("two blocks", inputs, _run(Case("", inputs, {}), Adapter(), *functions))
 
 
 def blocks_of(
-    convolve: Callable[..., Any] = conv2d_forward_numpy,
-    back: Callable[..., Any] = conv2d_backward_numpy,
+    convolve: Function = conv2d_forward_numpy,
+    back: Function = conv2d_backward_numpy,
     *,
     in_place: bool = False,
     skip: float = 1.0,
@@ -79,7 +60,7 @@ def blocks_of(
         dx, dkernel, dbias = back(dwide * (wide > 0), wide_cache)
         passes = x > 0 if first_relu else np.ones_like(x)
         dx = dx * passes + skip * (dout * passes if in_place else dout)
-        return dx, dict(zip(NAMES, (dkernel, dbias, dnarrow, dnarrow_bias), strict=True))
+        return dx, dict(zip(SHAPES, (dkernel, dbias, dnarrow, dnarrow_bias), strict=True))
 
     def forward(x: Array, blocks: list[Block]) -> Array:
         return block(block(x, blocks[0])[0], blocks[1])[0]
@@ -99,7 +80,7 @@ def shared() -> Functions:
 
     def shared_vjp(x: Array, blocks: list[Block], dout: Array) -> tuple[Array, list[Block]]:
         dx, (one, two) = vjp(x, [blocks[0]] * 2, dout)
-        both = {name: one[name] + two[name] for name in NAMES}
+        both = {name: one[name] + two[name] for name in SHAPES}
         return dx, [both, {name: np.zeros_like(array) for name, array in both.items()}]
 
     return lambda x, blocks: forward(x, [blocks[0]] * 2), shared_vjp
@@ -135,11 +116,11 @@ MISTAKES = (
 )
 
 
-def _run(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
     def given() -> tuple[Any, list[dict[str, Any]]]:
         give = {True: adapter.kernel, False: adapter.give}
         return adapter.image(case.inputs["x"]), [
-            {name: give[name in KERNELS](case.inputs[f"{i}.{name}"]) for name in NAMES}
+            {name: give[name in KERNELS](case.inputs[f"{i}.{name}"]) for name in SHAPES}
             for i in range(2)
         ]
 
@@ -149,13 +130,20 @@ def _run(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
     for i, gradients in enumerate(unpack(dblocks, "dblock, dblock")):
         answers |= {
             f"d{i}.{n}": adapter.kernel_back(gradients[n]) if n in KERNELS else gradients[n]
-            for n in NAMES
+            for n in SHAPES
         }
     return answers
 
 
-@check({"residual": draw_cases}, SUMS, MISTAKES, images=True)
-def check_residual_blocks(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+@check(
+    {"residual": draw_cases},
+    Tolerance(512, "two blocks deep, sums of up to 60 products, in any order"),
+    MISTAKES,
+    images=True,
+)
+def check_residual_blocks(
+    case: Case, adapter: Adapter, forward: Function, vjp: Function
+) -> Answers:
     """Check output and gradients of two residual blocks.
 
     It catches an in-place ReLU that changes the skip, shared weights, and forgotten skips.

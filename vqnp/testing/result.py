@@ -5,7 +5,7 @@ the precision u (2.2e-16 in float64, 1.2e-7 in float32) of the number and of the
 may be a sum of. Each check states its n, and why.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ import numpy as np
 
 from vqnp.validation import Array
 
+Function = Callable[..., Any]
+Functions = tuple[Function, ...]
+MOST_NAMED = 8
 MOST_ALIKE_NAMED = 3  # more candidates than this are not informative
 
 
@@ -45,7 +48,7 @@ class KnownMistake:
 
     name: str
     sentence: str
-    functions: tuple[Callable[..., Any], ...]
+    functions: Functions
     dialect: bool = False
 
 
@@ -70,13 +73,13 @@ class Comparison:
                 f"{self.where}: got shape {self.answer.shape}, expected shape {self.expected.shape}"
             )
         n = self.tolerance.roundings if self.allowed else 0
-        text = ""
         place = self.first_mismatch
-        if place is not None:
-            text = (
-                f"{self.where}{list(place) if place else ''}: "
-                f"got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n    "
-            )
+        text = (
+            ""
+            if place is None
+            else f"{self.where}{list(place) if place else ''}: "
+            f"got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n    "
+        )
         return (
             f"{text}largest error: absolute {self.absolute_error:.3g}, "
             f"relative {self.relative_error:.3g}\n"
@@ -146,7 +149,8 @@ class Result:
             *self._diagnosis(),
         ]
         if rest:
-            lines.append("also wrong: " + _shortened([comparison.where for comparison in rest]))
+            more = f" and {len(rest) - MOST_NAMED} more" if len(rest) > MOST_NAMED else ""
+            lines.append(f"also wrong: {'; '.join(c.where for c in rest[:MOST_NAMED])}{more}")
         return "\n".join(lines)
 
     def _diagnosis(self) -> list[str]:
@@ -185,11 +189,6 @@ class CheckFailed(AssertionError):
     def __init__(self, result: Result) -> None:
         super().__init__(str(result))
         self.result = result
-
-
-def _shortened(names: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return "; ".join(names[:most]) + more
 
 
 def _line(mistake: KnownMistake) -> str:

@@ -12,15 +12,39 @@ from typing import Any, get_args
 import numpy as np
 
 from vqnp.testing.adapter import Adapter, to_numpy
-from vqnp.testing.golden import Case, cases
-from vqnp.testing.result import Comparison, KnownMistake, Result, Tolerance, compare
+from vqnp.testing.golden import Case, Cases, Draw, cases, from_seed
+from vqnp.testing.result import (
+    Comparison,
+    Function,
+    Functions,
+    KnownMistake,
+    Result,
+    Tolerance,
+    compare,
+)
 from vqnp.validation import Array
+
+# What the contracts take from here.
+__all__ = [
+    "Answers",
+    "Array",
+    "Cases",
+    "Check",
+    "Draw",
+    "Function",
+    "Functions",
+    "choice_of",
+    "from_seed",
+    "guarded",
+    "run_check",
+    "swap_axes",
+    "to_numpy",
+    "unpack",
+]
 
 EXACT_MISTAKES_ROUND = 8  # roundings allowed to the answer of a mistake
 FRESH = 1000  # seeds below drew the stored cases
-Functions = tuple[Callable[..., Any], ...]
 Answers = dict[str, Any]
-Draw = Callable[[int], tuple[Case, ...]]
 
 
 @dataclass(frozen=True)
@@ -92,7 +116,7 @@ def run_check(entry: Check, given: dict[str, Any]) -> Result:
     return result.require() if given["raises"] else result
 
 
-def guarded(check_name: str, name: str, function: Any) -> Callable[..., Any]:
+def guarded(check_name: str, name: str, function: Any) -> Function:
     """Return ``function``; it says its name and no more when it is not implemented."""
     if not callable(function):
         raise TypeError(f"{check_name}: {name} must be a function, got {type(function).__name__}")
@@ -185,6 +209,7 @@ def unpack(value: Any, names: str) -> tuple[Any, ...]:
 
 
 def swap_axes(image: Array) -> Array:
-    """Read the numbers of ``(B, H, W, C)`` as those of ``(B, W, H, C)``."""
-    b, h, w, c = image.shape
-    return image.reshape(b, w, h, c).swapaxes(1, 2)
+    """Read the numbers of ``(B, H, W, ...)`` as those of ``(B, W, H, ...)``, where there are W."""
+    b, *sides = image.shape
+    turned = (b, *sides[1::-1], *sides[2:])
+    return image.reshape(turned).swapaxes(1, 2) if image.ndim > 2 else image

@@ -3,75 +3,48 @@
 The state is that of ``check_ema``. ``quantized`` are the tokens from before the update.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
-from vqnp.quantize.ema import ema_update_numpy
+from vqnp.quantize.codebook import DIALECTS, Dialect
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.ema import ARRAYS, State, book_of, dialects_beside, moved, start_of
+from vqnp.testing.ema import ARRAYS, State, begin, dialects_beside, moved, start_of
 from vqnp.testing.nearest import squared_distances
-from vqnp.validation import Array
-
-ROUNDED = Tolerance(
-    64,
-    "one step adds some sixteen embeddings; the bound is relative to each array's largest number, "
-    "because the dialects differ by ε = 1e-5 in L",
-)
-UNCHANGED = Tolerance(0, "evaluation looks tokens up and changes no state: no number is computed")
+from vqnp.testing.run import Array, Cases, Function, from_seed
 
 
-class QuantizerStep(Protocol):
-    """One training step of a quantizer."""
-
-    def __call__(self, state: State, embeddings: Any, decay: float, /) -> tuple[Any, State]:
-        """Return the quantized embeddings ``(N, D)`` and the new state."""
-
-
-class Evaluate(Protocol):
-    """A quantizer in evaluation."""
-
-    def __call__(self, state: State, embeddings: Any, /) -> tuple[Any, State]:
-        """Return the quantized embeddings ``(N, D)`` and the state."""
-
-
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """One step a dialect in training, and one in evaluation, from the same state."""
-    rng = np.random.default_rng(seed)
-    state = Codebook.start(draw(rng, 7, 3), rng.integers(1, 9, 7) / 2, rng=rng)
-    inputs = {name: getattr(state, name).copy() for name in ARRAYS}
-    inputs["embeddings"] = draw(rng, 24, 3)
-    codes, _ = nearest_numpy(inputs["embeddings"], state.tokens)
-    unchanged = {name: inputs[name] for name in ARRAYS}
-    made = [Case("evaluation", inputs, {"quantized": inputs["tokens"][codes]} | unchanged)]
-    made += [_case(dialect, dialect, inputs, codes) for dialect in DIALECTS]
-    return tuple(made)
+    state = begin("paper", draw(rng, 7, 3), rng.integers(1, 9, 7) / 2, rng)
+    unchanged = {name: state[name] for name in ARRAYS}
+    inputs = unchanged | {"embeddings": draw(rng, 24, 3)}
+    codes, _ = nearest_numpy(inputs["embeddings"], inputs["tokens"])
+    yield Case("evaluation", inputs, {"quantized": inputs["tokens"][codes]} | unchanged)
+    yield from (_case(dialect, dialect, inputs, codes) for dialect in DIALECTS)
 
 
-def draw_faint_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_faint_cases(rng: np.random.Generator) -> Cases:
     """One step a dialect from an L so small that ε shows in float32.
 
     Six embeddings leave at least one of seven codes without hits. There, L is about 1e-4 and ε is
     1e-5, so that the smoothed counts differ from L by more than float32 rounds.
     """
-    rng = np.random.default_rng(seed)
     tokens, counts = draw(rng, 7, 3), rng.integers(1, 9, 7) / 8192
     inputs = {"tokens": tokens, "counts": counts, "sums": counts[:, None] * tokens}
     inputs["embeddings"] = draw(rng, 6, 3)
     codes, _ = nearest_numpy(inputs["embeddings"], tokens)
-    return tuple(_case(f"{name}, faint", name, inputs, codes) for name in DIALECTS)
+    return (_case(f"{name}, faint", name, inputs, codes) for name in DIALECTS)
 
 
 def _case(name: str, dialect: Dialect, inputs: dict[str, Array], codes: Array) -> Case:
     """Return one step from ``inputs``."""
-    book = book_of(inputs)
-    ema_update_numpy(book, inputs["embeddings"], codes, 0.9, dialect)
-    right = {"quantized": inputs["tokens"][codes]}
-    right |= {array: getattr(book, array) for array in ARRAYS}
+    after = moved(inputs | {"steps": 0}, inputs["embeddings"], codes, 0.9, dialect=dialect)
+    right = {"quantized": inputs["tokens"][codes]} | {array: after[array] for array in ARRAYS}
     settings = {"decay": 0.9} | ({} if name == dialect else {"dialect": dialect})
     return Case(name, inputs, right, settings)
 
@@ -81,22 +54,17 @@ def search(state: State, embeddings: Array) -> Array:
     return squared_distances(embeddings, state["tokens"]).argmin(axis=1)
 
 
-def output(state: State, codes: Array, after: State) -> tuple[Array, State]:
-    """Return the tokens of ``codes`` in one state, and another as the new one."""
-    return state["tokens"][codes], after
-
-
 def initialized_again(state: State, embeddings: Array) -> tuple[Array, State]:
     """The first embeddings become the tokens."""
     new = state | {"tokens": embeddings[: len(state["tokens"])]}
-    return output(new, search(new, embeddings), new)
+    return new["tokens"][search(new, embeddings)], new
 
 
-def steps_of(dialect: Dialect) -> dict[str, Callable[..., tuple[Array, State]]]:
+def steps_of(dialect: Dialect) -> dict[str, Function]:
     """Return every order in which a step of ``dialect`` can be taken, by name."""
     update = partial(moved, dialect=dialect)
 
-    def ordered(give: Callable[..., tuple[Array, State]]) -> Callable[..., tuple[Array, State]]:
+    def ordered(give: Function) -> Function:
         def step(before: State, z: Array, decay: float = 0.9) -> tuple[Array, State]:
             codes = search(before, z)
             return give(before, update(before, z, codes, decay), codes, z, decay)
@@ -104,19 +72,20 @@ def steps_of(dialect: Dialect) -> dict[str, Callable[..., tuple[Array, State]]]:
         return step
 
     return {
-        "right": ordered(lambda before, after, codes, z, decay: output(before, codes, after)),
+        "right": ordered(lambda before, after, codes, *batch: (before["tokens"][codes], after)),
         "updated-before-lookup": ordered(
-            lambda before, after, codes, z, decay: output(after, codes, after)
+            lambda before, after, codes, *batch: (after["tokens"][codes], after)
         ),
         "updated-before-search": ordered(
-            lambda before, after, codes, z, decay: output(after, search(after, z), after)
+            lambda before, after, codes, z, decay: (after["tokens"][search(after, z)], after)
         ),
         "not-updated": ordered(
-            lambda before, after, codes, z, decay: output(before, codes, before)
+            lambda before, after, codes, *batch: (before["tokens"][codes], before)
         ),
         "updated-twice": ordered(
-            lambda before, after, codes, z, decay: output(
-                before, codes, update(after, z, codes, decay)
+            lambda before, after, codes, z, decay: (
+                before["tokens"][codes],
+                update(after, z, codes, decay),
             )
         ),
     }
@@ -166,11 +135,15 @@ def _answers(answer: Any) -> Answers:
 
 @check(
     {"quantizer_step": draw_cases, "quantizer_step_faint": draw_faint_cases},
-    ROUNDED,
+    Tolerance(
+        64,
+        "one step adds some sixteen embeddings; the bound is relative to each array's largest "
+        "number, because the dialects differ by ε = 1e-5 in L",
+    ),
     step_mistakes,
 )
 def check_quantizer_step(
-    case: Case, adapter: Adapter, step: QuantizerStep, *, dialect: Dialect = "paper"
+    case: Case, adapter: Adapter, step: Function, *, dialect: Dialect = "paper"
 ) -> Answers:
     """Check one training step: the output by the old tokens, then the new state.
 
@@ -196,11 +169,11 @@ def check_quantizer_step(
 
 @check(
     {"quantizer_step": draw_cases},
-    UNCHANGED,
+    Tolerance(0, "evaluation looks tokens up and changes no state: no number is computed"),
     EVALUATION_MISTAKES,
     only=lambda case: case.name == "evaluation",
 )
-def check_evaluation(case: Case, adapter: Adapter, evaluate: Evaluate) -> Answers:
+def check_evaluation(case: Case, adapter: Adapter, evaluate: Function) -> Answers:
     """Check that evaluation quantizes and leaves the state alone.
 
     It catches a codebook that moves, or is placed anew, on the embeddings of an evaluation.

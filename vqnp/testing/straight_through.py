@@ -4,37 +4,17 @@ The gradient of the output passes to the embeddings as it is. It is random, beca
 not notice a reversed batch. The tokens get no gradient.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
-
 import numpy as np
 
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.nearest import squared_distances
-from vqnp.testing.run import Functions, swap_axes
-from vqnp.validation import Array
-
-COPIED = Tolerance(4, "z + (token − z) rounds twice, a looked-up token not at all", scale=4.0)
+from vqnp.testing.run import Array, Cases, Function, Functions, from_seed, swap_axes
 
 
-class Forward(Protocol):
-    """A straight-through quantizer."""
-
-    def __call__(self, embeddings: Any, tokens: Any, /) -> Any:
-        """Return the nearest tokens, shaped like the embeddings ``(B, H, W, D)``."""
-
-
-class Vjp(Protocol):
-    """Its gradients."""
-
-    def __call__(self, embeddings: Any, tokens: Any, dquantized: Any, /) -> tuple[Any, Any]:
-        """Return the gradients of embeddings ``(B, H, W, D)`` and tokens ``(K, D)``."""
-
-
-def draw_cases(seed: int) -> tuple[Case, ...]:
+@from_seed
+def draw_cases(rng: np.random.Generator) -> Cases:
     """A latent of 2 images, 3 × 5 places and 4 channels; fewer tokens than places."""
-    rng = np.random.default_rng(seed)
     z, tokens, dout = draw(rng, 2, 3, 5, 4), draw(rng, 6, 4), draw(rng, 2, 3, 5, 4)
     codes, _ = nearest_numpy(z.reshape(-1, 4), tokens)
     outputs = {
@@ -42,7 +22,7 @@ def draw_cases(seed: int) -> tuple[Case, ...]:
         "dembeddings": dout,
         "dtokens": np.zeros(tokens.shape),
     }
-    return (Case("3 × 5 places", {"embeddings": z, "tokens": tokens, "dquantized": dout}, outputs),)
+    yield Case("3 × 5 places", {"embeddings": z, "tokens": tokens, "dquantized": dout}, outputs)
 
 
 def codes_of(z: Array, tokens: Array) -> Array:
@@ -55,20 +35,15 @@ def quantize(z: Array, tokens: Array) -> Array:
     return tokens[codes_of(z, tokens)]
 
 
-def passes(change: Callable[[Array], Array]) -> Functions:
+def passes(change: Function) -> Functions:
     """Return the right output with a gradient that ``change`` has changed."""
     return quantize, lambda z, tokens, dout: (change(dout), None)
 
 
-def read_as_rows(z: Array) -> Array:
+def misread(z: Array, tokens: Array) -> Array:
     """Channels-first numbers cut into runs of D, as if channels were last."""
-    return np.ascontiguousarray(z.transpose(0, 3, 1, 2)).reshape(z.shape)
-
-
-def written_back(quantized: Array) -> Array:
-    """Undo ``read_as_rows``."""
-    b, h, w, d = quantized.shape
-    return quantized.reshape(b, d, h, w).transpose(0, 2, 3, 1)
+    first = np.ascontiguousarray(z.transpose(0, 3, 1, 2))
+    return quantize(first.reshape(z.shape), tokens).reshape(first.shape).transpose(0, 2, 3, 1)
 
 
 def to_tokens(z: Array, tokens: Array, dout: Array) -> Array:
@@ -117,13 +92,20 @@ MISTAKES = (
     KnownMistake(
         "channels-misread",
         "channels-first latents are reshaped to (−1, D): move the channels last before",
-        (lambda z, tokens: written_back(quantize(read_as_rows(z), tokens)), passes(np.copy)[1]),
+        (misread, passes(np.copy)[1]),
     ),
 )
 
 
-@check({"straight_through": draw_cases}, COPIED, MISTAKES, images=True)
-def check_straight_through(case: Case, adapter: Adapter, forward: Forward, vjp: Vjp) -> Answers:
+@check(
+    {"straight_through": draw_cases},
+    Tolerance(4, "z + (token − z) rounds twice, a looked-up token not at all", scale=4.0),
+    MISTAKES,
+    images=True,
+)
+def check_straight_through(
+    case: Case, adapter: Adapter, forward: Function, vjp: Function
+) -> Answers:
     """Check output and gradients of the straight-through estimator, for latents not square.
 
     It catches a gradient that stops, one that reaches the tokens, and misread channels.

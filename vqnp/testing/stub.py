@@ -1,6 +1,7 @@
 """``stub("ema")``: a function to fill in, with the contract of its check as its docstring."""
 
-from inspect import Parameter, cleandoc, signature
+import re
+from inspect import cleandoc
 from textwrap import indent
 
 from vqnp.testing.check import find
@@ -46,9 +47,6 @@ def stub(name: str) -> Stub:
     contract = cleandoc(entry.run.__doc__ or "").partition("\nExample\n")[0].rstrip()
     body = indent(f'"""{contract}\n"""\nraise NotImplementedError\n', "    ", lambda line: True)
     lines = "\n".join(line.rstrip() for line in body.split("\n"))
-    return Stub("\n\n".join(f"def {p.name}({_arguments(p)}):\n{lines}" for p in entry.functions))
-
-
-def _arguments(function: Parameter) -> str:
-    """Return the names that a contract's function takes."""
-    return ", ".join(list(signature(function.annotation.__call__).parameters)[1:])
+    names = "|".join(p.name for p in entry.functions)
+    headings = re.findall(rf"^    ``((?:{names})\(.*?\)) ->", contract, re.MULTILINE)
+    return Stub("\n\n".join(f"def {heading}:\n{lines}" for heading in headings))

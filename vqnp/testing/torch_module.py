@@ -58,12 +58,10 @@ class torch_module:
         """Return a module in ``state``, in the precision of its tokens."""
         n_tokens, dim = state["tokens"].shape
         made = self.make(n_tokens, dim, decay).to(state["tokens"].dtype)
-        held = {name for name, _ in made.named_buffers()}
-        held |= {name for name, _ in made.named_parameters()}
+        held = dict(made.named_buffers()) | dict(made.named_parameters())
         for ours, theirs in self.state.items():
             if ours in state and theirs in held:
-                array = attrgetter(theirs)(made)
-                array.data.copy_(state[ours].reshape(array.shape))
+                held[theirs].data.copy_(state[ours].reshape(held[theirs].shape))
         return made
 
     def read(self, module: Any, state: State) -> State:

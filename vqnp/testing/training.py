@@ -6,60 +6,40 @@ step. The layers are those of ``vqnp/networks.py``, named by their places there.
 sizes off the parameters.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from vqnp import threads
-from vqnp.models import VQVAE
+from vqnp.models import VQVAE, as_rows
 from vqnp.networks import ConvSettings, MLPSettings, conv_vqvae, mlp_vqvae
-from vqnp.optim import Adam, AdamW
-from vqnp.quantize import EMA
-from vqnp.testing.adapter import to_numpy
+from vqnp.optim import Adam
+from vqnp.quantize import EMA, Codebook
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.testing.ema import ARRAYS, book_of
-from vqnp.testing.run import Functions
-from vqnp.validation import Array
+from vqnp.testing.ema import ARRAYS
+from vqnp.testing.run import Array, Function, Functions, to_numpy
 
 Model = Literal["mlp", "conv"]
 STEPS = 10
 OPTIONAL = ("counts", "sums", "codes")
+MODELS: dict[str, Function] = {"mlp": mlp_vqvae, "conv": conv_vqvae}
 SIZES: dict[str, Any] = {
     "mlp": MLPSettings(3, 2, encoder_hidden=6, decoder_hidden=5),
     "conv": ConvSettings(
         token_dim=3, encoder_width=6, decoder_width=8, encoder_residual=4, decoder_residual=3
     ),
 }
-DEEP = Tolerance(
-    1e5, "ten steps, each through a dozen layers, and Adam divides by the root of small squares"
-)
-
-
-class Train(Protocol):
-    """Ten steps of training."""
-
-    def __call__(
-        self,
-        parameters: dict[str, Any],
-        codebook: dict[str, Any],
-        batches: Any,
-        settings: dict[str, Any],
-        /,
-    ) -> list[dict[str, Any]]:
-        """Return a dictionary of losses and arrays for each of ten steps."""
 
 
 def draw_cases(seed: int) -> tuple[Case, ...]:
     """An MLP on points with AdamW, and convolutions on images of 8 × 12 pixels with AMSGrad."""
-    common = {"decay": 0.9, "epsilon": 1e-8, "beta1": 0.9, "beta2": 0.999}
+    common = {"beta": 0.25, "decay": 0.9, "epsilon": 1e-8, "beta1": 0.9, "beta2": 0.999}
     mlp = {
         "model": "mlp",
         "optimizer": "adamw",
         "learning_rate": 0.01,
         "weight_decay": 0.01,
-        "beta": 0.25,
         "variance": 0.8125,
     }
     conv = {
@@ -67,41 +47,37 @@ def draw_cases(seed: int) -> tuple[Case, ...]:
         "optimizer": "amsgrad",
         "learning_rate": 0.003,
         "weight_decay": 0.0,
-        "beta": 0.25,
         "variance": 0.25,
     }
-    return _make_case(seed, mlp | common, (16, 3), 6), _make_case(
-        seed + 1, conv | common, (3, 8, 12, 3), 5
+    return (
+        _make_case(seed, mlp | common, (16, 3), 6),
+        _make_case(seed + 1, conv | common, (3, 8, 12, 3), 5),
     )
 
 
 def _make_case(seed: int, settings: dict[str, Any], shape: tuple[int, ...], k: int) -> Case:
-    rng, dims = np.random.default_rng(seed), SIZES[settings["model"]].token_dim
-    kind = mlp_vqvae if settings["model"] == "mlp" else conv_vqvae
-    model = kind(SIZES[settings["model"]], EMA(k), rng=seed)
+    rng, sizes = np.random.default_rng(seed), SIZES[settings["model"]]
     batches = draw(rng, STEPS, *shape) / (2 if settings["model"] == "conv" else 1)
+    model = MODELS[settings["model"]](sizes, EMA(k), rng=seed)
     parameters = {name: array.astype(np.float64) for name, array in model.params.items()}
-    blank = {
-        name: np.zeros((k, *s))
-        for name, s in (("tokens", (dims,)), ("counts", ()), ("sums", (dims,)))
-    }
-    z = build(parameters, blank, settings).encode(batches[0]).reshape(-1, dims)
-    tokens = (
-        np.round(1024 * z[rng.choice(len(z), k, replace=False)]) / 1024
-    )  # the same numbers from any BLAS
+    blank = {"tokens": np.zeros((k, sizes.token_dim)), "counts": np.zeros(k)}
+    blank["sums"] = blank["tokens"]
+    z = as_rows(build(parameters, blank, settings).encode(batches[0]))
+    chosen = z[rng.choice(len(z), k, replace=False)]
+    tokens = np.round(1024 * chosen) / 1024  # the same numbers from any BLAS
     codebook = {"tokens": tokens, "counts": np.full(k, 2.0), "sums": 2 * tokens}
-    inputs = (
-        {f"parameters.{name}": array for name, array in parameters.items()}
-        | codebook
-        | {"batches": batches}
-    )
+    inputs = {f"parameters.{name}": array for name, array in parameters.items()}
     steps = trained(parameters, codebook, batches, settings)
-    return Case(
-        settings["model"],
-        inputs,
-        {name: np.stack([step[name] for step in steps]) for name in steps[0]},
-        settings,
-    )
+    outputs = {name: np.stack([step[name] for step in steps]) for name in steps[0]}
+    return Case(settings["model"], inputs | codebook | {"batches": batches}, outputs, settings)
+
+
+class Stopped(EMA):
+    """An EMA that lets no gradient of the decoder through."""
+
+    def backward(self, dvectors: Array, cache: Any) -> tuple[Array, dict[str, Array]]:
+        """Return the commitment's gradient alone."""
+        return super().backward(0 * dvectors, cache)
 
 
 def trained(
@@ -111,16 +87,17 @@ def trained(
     settings: dict[str, Any],
     *,
     update: str = "after",
-    passes: float = 1.0,
+    kind: type[EMA] = EMA,
 ) -> list[dict[str, Any]]:
-    """Train vqnp's own model; ``update`` and ``passes`` make it go wrong."""
-    model = build(parameters, codebook, settings)
-    optimizer, quantizer, seen = optimizer_for(model, settings), model.quantizer, []
-    straight = quantizer.backward
-    object.__setattr__(quantizer, "backward", lambda dv, cache: straight(passes * dv, cache))
+    """Train vqnp's own model; ``update`` and ``kind`` make it go wrong."""
+    model, seen = build(parameters, codebook, settings, kind), []
+    quantizer, name = model.quantizer, settings["optimizer"]
+    decay = settings["weight_decay"] if name == "adamw" else 0.0
+    rate, amsgrad = settings["learning_rate"], name == "amsgrad"
+    optimizer = Adam(model.params, rate, amsgrad=amsgrad, weight_decay=decay)
 
     def update_by(x: Array) -> None:
-        z = model.encode(x).reshape(-1, model.tokens.shape[1])
+        z = as_rows(model.encode(x))
         quantizer.update(z, quantizer.forward(z)[0])
 
     with threads.limit(1):  # too little work to share
@@ -133,37 +110,30 @@ def trained(
                 quantizer.update(step.embeddings, step.quantized)
             if update == "anew":  # by the embeddings that the encoder has by now
                 update_by(x)
-            book = {name: quantizer.buffers[name] for name in ARRAYS}
-            seen.append(
-                step.losses
-                | {"codes": step.quantized.codes}
-                | {n: a.copy() for n, a in (model.params | book).items()}
-            )
+            arrays = model.params | {name: quantizer.buffers[name] for name in ARRAYS}
+            copies: dict[str, Any] = {name: array.copy() for name, array in arrays.items()}
+            seen.append(step.losses | {"codes": step.quantized.codes} | copies)
     return seen
 
 
 def build(
-    parameters: dict[str, Array], codebook: dict[str, Array], settings: dict[str, Any]
+    parameters: dict[str, Array],
+    codebook: dict[str, Array],
+    settings: dict[str, Any],
+    kind: type[EMA] = EMA,
 ) -> VQVAE:
     """Return the model with these parameters and this codebook, in their precision."""
-    quantizer = EMA(len(codebook["tokens"]), settings["decay"], beta=settings["beta"])
-    kind = mlp_vqvae if settings["model"] == "mlp" else conv_vqvae
-    model = kind(SIZES[settings["model"]], quantizer, dtype=codebook["tokens"].dtype)
+    quantizer = kind(len(codebook["tokens"]), settings["decay"], beta=settings["beta"])
+    quantizer.use(Codebook(**{name: codebook[name].copy() for name in ARRAYS}))
+    make, dtype = MODELS[settings["model"]], codebook["tokens"].dtype
+    model = make(SIZES[settings["model"]], quantizer, dtype=dtype)
     model.variance = settings["variance"]
     for name, array in parameters.items():
         model.params[name][:] = array
-    quantizer.use(book_of(codebook))
     return model
 
 
-def optimizer_for(model: VQVAE, settings: dict[str, Any]) -> Adam:
-    """Return the optimizer that the settings name."""
-    if settings["optimizer"] == "adamw":
-        return AdamW(model.params, settings["learning_rate"], weight_decay=settings["weight_decay"])
-    return Adam(model.params, settings["learning_rate"], amsgrad=settings["optimizer"] == "amsgrad")
-
-
-def with_settings(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Functions:
+def with_settings(change: Function) -> Functions:
     """Return a training with other settings than asked for."""
     return (lambda p, codebook, x, settings: trained(p, codebook, x, settings | change(settings)),)
 
@@ -183,7 +153,7 @@ MISTAKES = (
     KnownMistake(
         "nothing-passes",
         "the decoder's gradient does not reach the encoder: z + stop_gradient(token − z)",
-        (partial(trained, passes=0.0),),
+        (partial(trained, kind=Stopped),),
     ),
     KnownMistake(
         "beta-forgotten",
@@ -218,11 +188,15 @@ MISTAKES = (
 
 @check(
     {"training": draw_cases},
-    DEEP,
+    Tolerance(
+        1e5, "ten steps, each through a dozen layers, and Adam divides by the root of small squares"
+    ),
     MISTAKES,
     names={f"training_{model}": {"model": model} for model in SIZES},
 )
-def check_training(case: Case, adapter: Adapter, train: Train, *, model: Model = "mlp") -> Answers:
+def check_training(
+    case: Case, adapter: Adapter, train: Function, *, model: Model = "mlp"
+) -> Answers:
     """Check ten steps of a whole model, with every parameter.
 
     It catches a wrong order of loss, optimizer and codebook, and misplaced weights of the losses.

@@ -11,8 +11,9 @@ and compares it with the stored one.
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ class Case:
     inputs: dict[str, Array]
     outputs: dict[str, Array]
     settings: dict[str, Any] = field(default_factory=dict)
+
+
+Cases = Iterator[Case]
+Draw = Callable[[int], tuple[Case, ...]]
 
 
 @cache
@@ -82,16 +87,20 @@ def cases(group: str) -> tuple[Case, ...]:
     arrays = load_arrays(path)
     for array in arrays.values():
         array.setflags(write=False)
-    return tuple(_case(name, settings, arrays) for name, settings in entry["cases"].items())
+    return tuple(
+        Case(name, _part(arrays, f"{name}/inputs/"), _part(arrays, f"{name}/outputs/"), settings)
+        for name, settings in entry["cases"].items()
+    )
 
 
-def _case(name: str, settings: dict[str, Any], arrays: dict[str, Array]) -> Case:
-    def part(side: str) -> dict[str, Array]:
-        prefix = f"{name}/{side}/"
-        named = (key for key in arrays if key.startswith(prefix))
-        return {key.removeprefix(prefix): arrays[key] for key in named}
+def _part(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
+    """Return the arrays whose names start with ``prefix``, by the rest of the name."""
+    return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
 
-    return Case(name, part("inputs"), part("outputs"), settings)
+
+def from_seed(drawn: Callable[[np.random.Generator], Iterable[Case]]) -> Draw:
+    """Return the function that draws the same cases from a seed."""
+    return wraps(drawn)(lambda seed: tuple(drawn(np.random.default_rng(seed))))
 
 
 def draw(rng: np.random.Generator, *shape: int) -> Array:
