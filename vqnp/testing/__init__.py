@@ -14,26 +14,22 @@ check_nearest: all 3 comparisons pass
 """
 
 from vqnp.testing.adapter import to_numpy
-from vqnp.testing.autograd import jax_vjp, torch_vjp
-from vqnp.testing.check import mistakes
-from vqnp.testing.commitment import check_commitment
+from vqnp.testing.backward import check_commitment, check_straight_through
+from vqnp.testing.catalog import mistakes, parametrize_checks, stub
 from vqnp.testing.conv import check_conv2d, check_conv_transpose2d
 from vqnp.testing.ema import check_ema, which_dialect
 from vqnp.testing.ema_rows import check_ema_mask, check_ema_unused
 from vqnp.testing.ema_start import check_ema_start, check_revival
+from vqnp.testing.frameworks import jax_vjp, torch_module, torch_vjp
 from vqnp.testing.golden import Case, cases
 from vqnp.testing.grads import check_grads
 from vqnp.testing.kmeans import check_kmeans_empty, check_kmeans_init
 from vqnp.testing.nearest import check_nearest, check_tie_break
 from vqnp.testing.optimizer import check_optimizer
 from vqnp.testing.perplexity import check_perplexity
-from vqnp.testing.pytest_plugin import parametrize_checks
 from vqnp.testing.residual import check_residual_blocks
 from vqnp.testing.result import CheckFailed, Comparison, KnownMistake, Result, Tolerance
 from vqnp.testing.step_order import check_evaluation, check_quantizer_step
-from vqnp.testing.straight_through import check_straight_through
-from vqnp.testing.stub import stub
-from vqnp.testing.torch_module import torch_module
 from vqnp.testing.training import check_training
 
 __all__ = [

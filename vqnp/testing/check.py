@@ -14,7 +14,7 @@ from typing import Any
 from vqnp.testing.adapter import Adapter, Arrays, Layout, Precision
 from vqnp.testing.golden import Case, draw
 from vqnp.testing.result import KnownMistake, Result, Tolerance
-from vqnp.testing.run import Answers, Check, Draw, choice_of, run_check, unpack
+from vqnp.testing.run import Answers, Check, Draw, run_check, unpack
 
 # What a contract needs, under one roof.
 __all__ = ["Adapter", "Answers", "Case", "KnownMistake", "Tolerance", "check", "draw", "unpack"]
@@ -112,45 +112,3 @@ def _with_options(doc: str, images: bool) -> str:
     if not images:
         del lines[4:6]  # layout
     return contract.rstrip() + "\n" + "\n".join(lines) + "\n" + heading + example
-
-
-def find(name: str) -> Check:
-    """Return the check called ``name``: "ema", "check_ema", "adam". Raises ``ValueError``."""
-    short = name.removeprefix("check_")
-    for key, entry in CHECKS.items():
-        if short in (key, entry.function.__name__.removeprefix("check_")):
-            return entry
-    raise ValueError(f"no check is called {name!r}; known are {', '.join(sorted(CHECKS))}")
-
-
-def mistakes(name: str, **choice: str) -> tuple[KnownMistake, ...]:
-    """Return the mistakes that a check knows.
-
-    Parameters
-    ----------
-    name : str
-        A name of the check, with or without "check_": "ema", "nearest", "adam".
-    **choice : str
-        The dialect, kind or model, where the check has one: ``dialect="paper"``.
-
-    Returns
-    -------
-    tuple of KnownMistake
-        Each has a name, a sentence and the functions that make the mistake. They take NumPy
-        arrays, as the check's own functions do. Other dialects are not among them.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For an unknown name or choice.
-
-    Example
-    -------
-    >>> for mistake in mistakes("tie_break"):
-    ...     print(mistake.name)
-    last-of-equals
-    square-root
-    """
-    entry = find(name)
-    chosen = choice_of(entry, entry.fixed | choice)
-    return tuple(mistake for mistake in entry.mistakes(chosen) if not mistake.dialect)

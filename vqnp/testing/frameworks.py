@@ -1,10 +1,86 @@
-"""A PyTorch quantizer that keeps its own state, as the plain functions that the checks take."""
+"""Functions of PyTorch and JAX in the form that the checks take.
 
+Gradients come from a framework's own differentiation. A PyTorch quantizer keeps its own state and
+becomes plain functions.
+"""
+
+import importlib
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
 from vqnp.testing.ema import State
+from vqnp.testing.result import Function
+
+
+def torch_vjp(forward: Function) -> Function:
+    """Return ``vjp(*args, dout)``, by PyTorch's autograd.
+
+    Parameters
+    ----------
+    forward : function
+        ``forward(*args) -> out``, of tensors.
+
+    Returns
+    -------
+    function
+        It returns a gradient for each argument of floats, and None where none comes. Other
+        arguments, a stride for instance, are passed on and left out of the answer.
+
+    Example
+    -------
+    ``check_conv2d(forward, torch_vjp(forward), arrays="torch")``
+    """
+    torch = importlib.import_module("torch")
+
+    def vjp(*args: Any) -> tuple[Any, ...]:
+        *inputs, dout = args
+        leaves = [
+            a.clone().requires_grad_() if torch.is_tensor(a) and a.is_floating_point() else a
+            for a in inputs
+        ]
+        wanted = [leaf for leaf in leaves if torch.is_tensor(leaf) and leaf.requires_grad]
+        return tuple(torch.autograd.grad(forward(*leaves), wanted, dout, allow_unused=True))
+
+    return vjp
+
+
+def jax_vjp(forward: Function) -> Function:
+    """Return ``vjp(*args, dout)``, by ``jax.vjp``.
+
+    Parameters
+    ----------
+    forward : function
+        ``forward(*args) -> out``, of JAX arrays.
+
+    Returns
+    -------
+    function
+        It returns a gradient for each argument of floats. Other arguments, a stride
+        for instance, are passed on and left out of the answer.
+
+    Example
+    -------
+    ``check_conv2d(forward, jax_vjp(forward), arrays="jax")``
+    """
+    jax = importlib.import_module("jax")
+
+    def vjp(*args: Any) -> tuple[Any, ...]:
+        *inputs, dout = args
+        places = [
+            i
+            for i, a in enumerate(inputs)
+            if hasattr(a, "dtype") and jax.numpy.issubdtype(a.dtype, jax.numpy.floating)
+        ]
+
+        def of_floats(*floats: Any) -> Any:
+            given = dict(zip(places, floats, strict=True))
+            return forward(*(given.get(i, a) for i, a in enumerate(inputs)))
+
+        return tuple(jax.vjp(of_floats, *(inputs[i] for i in places))[1](dout))
+
+    return vjp
+
 
 Call = Callable[[Any, Any], tuple[Any, Any]]
 
