@@ -10,19 +10,17 @@ from typing import Any
 import numpy as np
 
 from vqnp.losses import commitment
-from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.nearest import squared_distances
-from vqnp.testing.run import Array, Cases, Function, Functions, from_seed, swap_axes
+from vqnp.testing.run import Array, Cases, Function, Functions, from_seed, named, swap_axes
 
 
 @from_seed
 def draw_cases(rng: np.random.Generator) -> Cases:
     """A latent of 2 images, 3 × 5 places and 4 channels; fewer tokens than places."""
     z, tokens, dout = draw(rng, 2, 3, 5, 4), draw(rng, 6, 4), draw(rng, 2, 3, 5, 4)
-    codes, _ = nearest_numpy(z.reshape(-1, 4), tokens)
     outputs = {
-        "quantized": tokens[codes].reshape(z.shape),
+        "quantized": quantize(z, tokens),
         "dembeddings": dout,
         "dtokens": np.zeros(tokens.shape),
     }
@@ -244,7 +242,7 @@ def check_commitment(case: Case, adapter: Adapter, loss: Function) -> Answers:
     """
     z, quantized = (adapter.give(case.inputs[name]) for name in ("embeddings", "quantized"))
     answer = loss(z, quantized, case.settings["beta"])
-    value, dz, dquantized = unpack(answer, "value, dembeddings, dquantized")
-    nothing = np.zeros(case.inputs["quantized"].shape)
-    dquantized = nothing if dquantized is None else dquantized
-    return {"value": value, "dembeddings": dz, "dquantized": dquantized}
+    answers = named(answer, "value, dembeddings, dquantized")
+    if answers["dquantized"] is None:
+        answers["dquantized"] = np.zeros(case.inputs["quantized"].shape)
+    return answers

@@ -28,8 +28,8 @@ from vqnp.layers.conv_transpose import (
     conv_transpose2d_forward,
     conv_transpose2d_forward_loop,
 )
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Array, Cases, Function, Functions, from_seed, swap_axes
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
+from vqnp.testing.run import Array, Cases, Function, Functions, from_seed, named, swap_axes
 
 Pair = tuple[int, int]
 SUMS = Tolerance(256, "each number is a sum of up to 96 products, in any order")
@@ -89,8 +89,8 @@ def broken(
     """
 
     def changed(x: Array, w: Array, b: Array, stride: Pair, padding: Pair) -> tuple[Array, Any]:
-        changed_weight = np.ascontiguousarray(weight(w))
-        return forward(pad(x, padding), changed_weight, bias * b, *window(stride, padding))
+        kernel = np.ascontiguousarray(weight(w))
+        return forward(pad(x, padding), kernel, bias * b, *window(stride, padding))
 
     def vjp(
         x: Array, w: Array, b: Array, stride: Pair, padding: Pair, upstream: Array
@@ -106,11 +106,6 @@ def broken(
         )
 
     return lambda *args: changed(*args)[0], vjp
-
-
-def in_out(weight: Array) -> Array:
-    """The kernel with its channels exchanged, where that fits."""
-    return weight.swapaxes(2, 3) if weight.shape[2] == weight.shape[3] else weight
 
 
 def mistakes_of(forward: Function, backward: Function) -> tuple[KnownMistake, ...]:
@@ -133,7 +128,7 @@ def mistakes_of(forward: Function, backward: Function) -> tuple[KnownMistake, ..
         mistake(
             "kernel-channels-swapped",
             "input and output channels of the kernel are swapped",
-            weight=in_out,
+            weight=lambda w: w.swapaxes(2, 3) if w.shape[2] == w.shape[3] else w,
         ),
         mistake(
             "stride-swapped",
@@ -213,10 +208,10 @@ def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answ
     out = adapter.image_back(forward(*given(), *window))
     if out.shape != case.outputs["out"].shape:
         return {"out": out}
-    gradients = vjp(*given(), *window, adapter.image(dout))
-    dx, dweight, dbias = unpack(gradients, "dx, dweight, dbias")
-    dx, dweight = adapter.image_back(dx), adapter.kernel_back(dweight)
-    return {"out": out, "dx": dx, "dweight": dweight, "dbias": dbias}
+    answers = named(vjp(*given(), *window, adapter.image(dout)), "dx, dweight, dbias")
+    answers["dx"] = adapter.image_back(answers["dx"])
+    answers["dweight"] = adapter.kernel_back(answers["dweight"])
+    return {"out": out} | answers
 
 
 @check({"conv2d": draw_cases}, SUMS, MISTAKES, images=True)

@@ -82,9 +82,6 @@ def jax_vjp(forward: Function) -> Function:
     return vjp
 
 
-Call = Callable[[Any, Any], tuple[Any, Any]]
-
-
 class torch_module:
     """Give a stateful quantizer's state in and read it out, for every check that it fits.
 
@@ -125,7 +122,7 @@ class torch_module:
         self,
         make: Callable[[int, int, float], Any],
         state: Mapping[str, str],
-        call: Call | None = None,
+        call: Callable[[Any, Any], tuple[Any, Any]] | None = None,
     ) -> None:
         self.make, self.state = make, dict(state)
         self.call = call or (lambda module, z: tuple(module(z[None])[:2]))
@@ -142,9 +139,11 @@ class torch_module:
 
     def read(self, module: Any, state: State) -> State:
         """Return the state of ``module``, in the shapes of ``state``, a step later."""
-        found = {ours: attrgetter(theirs)(module) for ours, theirs in self.state.items()}
-        shaped = {n: a.detach().clone().reshape(state[n].shape) for n, a in found.items()}
-        return shaped | {"steps": state["steps"] + 1}
+        found = {
+            ours: attrgetter(theirs)(module).detach().clone().reshape(state[ours].shape)
+            for ours, theirs in self.state.items()
+        }
+        return found | {"steps": state["steps"] + 1}
 
     def search(self, points: Any, tokens: Any) -> Any:
         """Return codes ``(N,)``."""

@@ -18,8 +18,7 @@ import numpy as np
 
 from vqnp.testing.adapter import Adapter, Arrays, to_numpy
 from vqnp.testing.result import Comparison, KnownMistake, Result, Tolerance, compare
-from vqnp.testing.run import guarded, swap_axes
-from vqnp.validation import Array
+from vqnp.testing.run import Array, guarded, swap_axes
 
 STEP = 1e-5
 DIRECTIONS = 3
@@ -99,15 +98,12 @@ def check_grads(
     directions = {i: rng.standard_normal((DIRECTIONS, *args[i].shape)) for i in floats}
 
     def differences(i: int, c: Array) -> Array:
-        ahead, behind = (
-            [_moved(args, i, sign * STEP * v) for v in directions[i]] for sign in (1, -1)
-        )
         return np.array(
             [
-                (c * (value(*a) - value(*b))).sum() / (2 * STEP)
-                for a, b in zip(ahead, behind, strict=True)
+                (c * (value(*_moved(args, i, STEP * v)) - value(*_moved(args, i, -STEP * v)))).sum()
+                for v in directions[i]
             ]
-        )
+        ) / (2 * STEP)
 
     comparisons = tuple(
         _along(i, gradients[i], args[i], directions[i], differences(i, cotangent)) for i in floats

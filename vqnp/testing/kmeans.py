@@ -12,8 +12,8 @@ import numpy as np
 
 from vqnp.quantize.lloyd import lloyd, lloyd_step_numpy
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Array, Function, from_seed
+from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
+from vqnp.testing.run import Array, Function, from_seed, named
 
 MEANS = Tolerance(64, "a token is the mean of some twenty points")
 
@@ -125,9 +125,8 @@ EMPTY_MISTAKES = (
 
 
 def _run(case: Case, adapter: Adapter, cluster: Function) -> Answers:
-    answer = cluster(adapter.give(case.inputs["points"]), adapter.give(case.inputs["start"]))
-    tokens, counts = unpack(answer, "tokens, counts")
-    return {"tokens": tokens, "counts": counts}
+    given = (adapter.give(case.inputs[name]) for name in ("points", "start"))
+    return named(cluster(*given), "tokens, counts")
 
 
 @check({"kmeans": draw_cases}, MEANS, MISTAKES, only=lambda case: not case.name.startswith("empty"))

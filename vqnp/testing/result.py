@@ -101,8 +101,9 @@ def compare(
         wrong = ~(error <= bound)
     first = tuple(map(int, np.argwhere(wrong)[0])) if wrong.any() else None
     most, share, allowed = (float(array.max(initial=0)) for array in (error, relative, bound))
-    right = first is None
-    return Comparison(where, answer, expected, tolerance, first, most, share, allowed, right)
+    return Comparison(
+        where, answer, expected, tolerance, first, most, share, allowed, passed=first is None
+    )
 
 
 @dataclass(frozen=True)

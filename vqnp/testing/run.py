@@ -36,6 +36,7 @@ __all__ = [
     "choice_of",
     "from_seed",
     "guarded",
+    "named",
     "run_check",
     "swap_axes",
     "to_numpy",
@@ -206,6 +207,11 @@ def unpack(value: Any, names: str) -> tuple[Any, ...]:
         got = f"{len(value)} values" if isinstance(value, tuple | list) else type(value).__name__
         raise TypeError(f"the checked function must return ({names}), got {got}")
     return tuple(value)
+
+
+def named(value: Any, names: str) -> Answers:
+    """Return the parts of what a function returned, by name; raises as ``unpack`` does."""
+    return dict(zip(names.split(", "), unpack(value, names), strict=True))
 
 
 def swap_axes(image: Array) -> Array:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from vqnp.quantize.codebook import DIALECTS, Dialect
-from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
 from vqnp.testing.ema import ARRAYS, State, begin, dialects_beside, moved, start_of
 from vqnp.testing.nearest import squared_distances
@@ -22,7 +21,7 @@ def draw_cases(rng: np.random.Generator) -> Cases:
     state = begin("paper", draw(rng, 7, 3), rng.integers(1, 9, 7) / 2, rng)
     unchanged = {name: state[name] for name in ARRAYS}
     inputs = unchanged | {"embeddings": draw(rng, 24, 3)}
-    codes, _ = nearest_numpy(inputs["embeddings"], inputs["tokens"])
+    codes = search(inputs, inputs["embeddings"])
     yield Case("evaluation", inputs, {"quantized": inputs["tokens"][codes]} | unchanged)
     yield from (_case(dialect, dialect, inputs, codes) for dialect in DIALECTS)
 
@@ -37,7 +36,7 @@ def draw_faint_cases(rng: np.random.Generator) -> Cases:
     tokens, counts = draw(rng, 7, 3), rng.integers(1, 9, 7) / 8192
     inputs = {"tokens": tokens, "counts": counts, "sums": counts[:, None] * tokens}
     inputs["embeddings"] = draw(rng, 6, 3)
-    codes, _ = nearest_numpy(inputs["embeddings"], tokens)
+    codes = search(inputs, inputs["embeddings"])
     return (_case(f"{name}, faint", name, inputs, codes) for name in DIALECTS)
 
 

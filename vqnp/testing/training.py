@@ -22,7 +22,6 @@ from vqnp.testing.run import Array, Function, Functions, to_numpy
 
 Model = Literal["mlp", "conv"]
 STEPS = 10
-OPTIONAL = ("counts", "sums", "codes")
 MODELS: dict[str, Function] = {"mlp": mlp_vqvae, "conv": conv_vqvae}
 SIZES: dict[str, Any] = {
     "mlp": MLPSettings(3, 2, encoder_hidden=6, decoder_hidden=5),
@@ -91,10 +90,13 @@ def trained(
 ) -> list[dict[str, Any]]:
     """Train vqnp's own model; ``update`` and ``kind`` make it go wrong."""
     model, seen = build(parameters, codebook, settings, kind), []
-    quantizer, name = model.quantizer, settings["optimizer"]
-    decay = settings["weight_decay"] if name == "adamw" else 0.0
-    rate, amsgrad = settings["learning_rate"], name == "amsgrad"
-    optimizer = Adam(model.params, rate, amsgrad=amsgrad, weight_decay=decay)
+    quantizer = model.quantizer
+    optimizer = Adam(
+        model.params,
+        settings["learning_rate"],
+        amsgrad=settings["optimizer"] == "amsgrad",
+        weight_decay=settings["weight_decay"] if settings["optimizer"] == "adamw" else 0.0,
+    )
 
     def update_by(x: Array) -> None:
         z = as_rows(model.encode(x))
@@ -236,7 +238,11 @@ def check_training(
     )
     if len(steps) != STEPS:
         raise TypeError(f"train must return {STEPS} dictionaries, one a step, got {len(steps)}")
-    missing = [name for name in case.outputs if name not in steps[-1] and name not in OPTIONAL]
+    missing = [
+        name
+        for name in case.outputs
+        if name not in steps[-1] and name not in ("counts", "sums", "codes")
+    ]
     if missing:
         raise TypeError(f"train must return {', '.join(missing)} for every step")
     returned = [name for name in case.outputs if name in steps[-1]]
