@@ -47,9 +47,8 @@ class Adapter:
         if not isinstance(value, np.ndarray):
             return value
         array = np.array(value, self.dtype if value.dtype.kind == "f" else value.dtype, order="C")
-        return array if self.arrays == "numpy" else self._convert(array)
-
-    def _convert(self, array: Array) -> Any:
+        if self.arrays == "numpy":
+            return array
         if callable(self.arrays):
             return self.arrays(array)
         if self.arrays == "torch":

@@ -98,9 +98,9 @@ def broken(
         change, dw, db = backward(
             np.ascontiguousarray(dout(upstream)), changed(x, w, b, stride, padding)[1]
         )
-        _, height, width, _ = x.shape  # what was padded is cut off
+        # What was padded is cut off.
         return (
-            dx(change)[:, :height, :width],
+            dx(change)[:, : x.shape[1], : x.shape[2]],
             dparams(weight(dw), len(x)),
             bias * dparams(db, len(x)),
         )

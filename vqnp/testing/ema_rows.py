@@ -31,8 +31,7 @@ def draw_mask_cases(rng: np.random.Generator) -> Cases:
     inputs = draw_batches(rng, tokens)
     inputs["mask"] = np.stack([rng.permutation(16) >= 5 for _ in range(STEPS)])
     inputs["embeddings"][~inputs["mask"]] += 8
-    counts = np.full(6, 2.0)
-    return (taken(d, d, begin(d, tokens, counts, rng), inputs) for d in DIALECTS)
+    return (taken(d, d, begin(d, tokens, np.full(6, 2.0), rng), inputs) for d in DIALECTS)
 
 
 def mask_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:

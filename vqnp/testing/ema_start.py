@@ -19,12 +19,11 @@ ONE_PRODUCT = Tolerance(2, "M is one product, L · token")
 @from_seed
 def draw_cases(rng: np.random.Generator) -> Cases:
     """One start a dialect, from the same clusters; one of them is empty."""
-    tokens, counts = draw(rng, 6, 3), np.array([3.0, 0.5, 0, 7, 1.25, 4])
+    inputs = {"tokens": draw(rng, 6, 3), "counts": np.array([3.0, 0.5, 0, 7, 1.25, 4])}
     for dialect in DIALECTS:
-        state = state_of(Codebook.start(tokens, counts, dialect, rng=rng))
+        state = state_of(Codebook.start(**inputs, dialect=dialect, rng=rng))
         compared = ARRAYS[:2] if dialect == "smoothed-state" else ARRAYS  # its M is noise
-        outputs = {name: state[name] for name in compared}
-        yield Case(dialect, {"tokens": tokens, "counts": counts}, outputs)
+        yield Case(dialect, inputs, {name: state[name] for name in compared})
 
 
 @from_seed
@@ -75,6 +74,7 @@ STARTS: dict[str, tuple[str, Function, Function]] = {
         np.copy,
     ),
 }
+UNWEIGHTED = STARTS | {"counts-zero": (STARTS["counts-zero"][0], np.zeros_like, np.ones_like)}
 DISTINCT: dict[Dialect, tuple[str, ...]] = {  # the wrong starts that can be told apart there
     "paper": tuple(name for name in STARTS if name != "from-k-means"),
     "counts-one": ("counts-zero", "from-k-means", "sums-not-weighted", "all-zero"),
@@ -85,9 +85,7 @@ DISTINCT: dict[Dialect, tuple[str, ...]] = {  # the wrong starts that can be tol
 
 def mistakes_of(dialect: Dialect) -> tuple[KnownMistake, ...]:
     """Return the wrong starts of ``dialect``."""
-    starts, (says, zero, _) = STARTS, STARTS["counts-zero"]
-    if dialect != "paper":  # elsewhere M starts as the token itself
-        starts = STARTS | {"counts-zero": (says, zero, np.ones_like)}
+    starts = STARTS if dialect == "paper" else UNWEIGHTED
     return tuple(
         KnownMistake(name, starts[name][0], (partial(start_by, *starts[name][1:]),))
         for name in DISTINCT[dialect]

@@ -147,8 +147,8 @@ class torch_module:
 
     def search(self, points: Any, tokens: Any) -> Any:
         """Return codes ``(N,)``."""
-        counts = tokens.new_ones(len(tokens))  # M / L is the token, where a module computes it
-        state = {"tokens": tokens, "counts": counts, "sums": tokens}
+        # M / L is the token, where a module computes it.
+        state = {"tokens": tokens, "counts": tokens.new_ones(len(tokens)), "sums": tokens}
         return self.call(self.module(state).eval(), points)[1].reshape(-1)
 
     def step(self, state: State, embeddings: Any, decay: float) -> tuple[Any, State]:

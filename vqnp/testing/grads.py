@@ -122,8 +122,11 @@ def _along(i: int, gradient: Any, arg: Array, directions: Array, expected: Array
     g = np.array(np.nan if gradient is None else to_numpy(gradient))
     if gradient is None or g.shape != arg.shape:
         return judged(f"argument {i}: gradient", g, np.zeros(arg.shape))
-    along = (g * directions).reshape(len(directions), -1).sum(axis=1)
-    return judged(f"argument {i}: derivative along a random direction", along, expected)
+    return judged(
+        f"argument {i}: derivative along a random direction",
+        (g * directions).reshape(len(directions), -1).sum(axis=1),
+        expected,
+    )
 
 
 COTANGENTS: tuple[tuple[str, str, Callable[[Array], Array]], ...] = (

@@ -34,8 +34,8 @@ def draw_cases(rng: np.random.Generator) -> tuple[Case, ...]:
 def _case(name: str, points: Array, start: Array) -> Case:
     with warnings.catch_warnings(action="ignore"):  # tokens without points are the case
         found = lloyd(points, start, 100)
-    right = {"tokens": found.tokens, "counts": found.counts}
-    return Case(name, {"points": points, "start": start}, right)
+    inputs = {"points": points, "start": start}
+    return Case(name, inputs, {"tokens": found.tokens, "counts": found.counts})
 
 
 def plain_lloyd(
@@ -125,8 +125,8 @@ EMPTY_MISTAKES = (
 
 
 def _run(case: Case, adapter: Adapter, cluster: Function) -> Answers:
-    given = (adapter.give(case.inputs[name]) for name in ("points", "start"))
-    return named(cluster(*given), "tokens, counts")
+    given = adapter.give(case.inputs)
+    return named(cluster(given["points"], given["start"]), "tokens, counts")
 
 
 @check({"kmeans": draw_cases}, MEANS, MISTAKES, only=lambda case: not case.name.startswith("empty"))

@@ -28,8 +28,13 @@ def draw_cases(rng: np.random.Generator) -> Cases:
 
 def _case(kind: Optimizer, parameter: Array, gradients: Array) -> Case:
     """Return one trajectory."""
-    settings = {"learning_rate": 0.05, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3}
-    settings["weight_decay"] = 0.1 if kind == "adamw" else 0.0
+    settings = {
+        "learning_rate": 0.05,
+        "beta1": 0.8,
+        "beta2": 0.9,
+        "epsilon": 1e-3,
+        "weight_decay": 0.1 if kind == "adamw" else 0.0,
+    }
     params, seen = {"p": parameter.copy()}, []
     optimizer = Adam(
         params,

@@ -25,12 +25,12 @@ Block = dict[str, Array]
 @from_seed
 def draw_cases(rng: np.random.Generator) -> Cases:
     """Images of 3 × 5 places and 4 channels, with 3 channels inside the blocks."""
-    inputs = {name: draw(rng, 2, 3, 5, 4) for name in ("x", "dout")}
-    inputs |= {
+    images = {name: draw(rng, 2, 3, 5, 4) for name in ("x", "dout")}
+    inputs = images | {
         f"{i}.{name}": draw(rng, *shape) / 2 for i in range(2) for name, shape in SHAPES.items()
     }
-    functions = blocks_of(conv2d_forward_loop, conv2d_backward_loop)
-    yield Case("two blocks", inputs, _run(Case("", inputs, {}), Adapter(), *functions))
+    loops = conv2d_forward_loop, conv2d_backward_loop
+    yield Case("two blocks", inputs, _run(Case("", inputs, {}), Adapter(), *blocks_of(*loops)))
 
 
 def blocks_of(

@@ -59,8 +59,8 @@ def _make_case(seed: int, settings: dict[str, Any], shape: tuple[int, ...], k: i
     batches = draw(rng, STEPS, *shape) / (2 if settings["model"] == "conv" else 1)
     model = MODELS[settings["model"]](sizes, EMA(k), rng=seed)
     parameters = {name: array.astype(np.float64) for name, array in model.params.items()}
-    blank = {"tokens": np.zeros((k, sizes.token_dim)), "counts": np.zeros(k)}
-    blank["sums"] = blank["tokens"]
+    nothing = np.zeros((k, sizes.token_dim))
+    blank = {"tokens": nothing, "counts": np.zeros(k), "sums": nothing}
     z = as_rows(build(parameters, blank, settings).encode(batches[0]))
     chosen = z[rng.choice(len(z), k, replace=False)]
     tokens = np.round(1024 * chosen) / 1024  # the same numbers from any BLAS
@@ -127,8 +127,9 @@ def build(
     """Return the model with these parameters and this codebook, in their precision."""
     quantizer = kind(len(codebook["tokens"]), settings["decay"], beta=settings["beta"])
     quantizer.use(Codebook(**{name: codebook[name].copy() for name in ARRAYS}))
-    make, dtype = MODELS[settings["model"]], codebook["tokens"].dtype
-    model = make(SIZES[settings["model"]], quantizer, dtype=dtype)
+    model = MODELS[settings["model"]](
+        SIZES[settings["model"]], quantizer, dtype=codebook["tokens"].dtype
+    )
     model.variance = settings["variance"]
     for name, array in parameters.items():
         model.params[name][:] = array
