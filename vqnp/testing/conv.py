@@ -89,8 +89,8 @@ def broken(
     """
 
     def changed(x: Array, w: Array, b: Array, stride: Pair, padding: Pair) -> tuple[Array, Any]:
-        kernel = np.ascontiguousarray(weight(w))
-        return forward(pad(x, padding), kernel, bias * b, *window(stride, padding))
+        given = pad(x, padding), np.ascontiguousarray(weight(w)), bias * b
+        return forward(*given, *window(stride, padding))
 
     def vjp(
         x: Array, w: Array, b: Array, stride: Pair, padding: Pair, upstream: Array

@@ -33,11 +33,6 @@ def entropy(codes: Array, k: int, log: Function = np.log, fudge: float = 0.0) ->
     return -(p * log(p + fudge)).sum()
 
 
-def by_batches(codes: Array, k: int) -> Any:
-    """The mean of the perplexities of batches."""
-    return np.mean([perplexity(codes[i : i + BATCH], k) for i in range(0, len(codes), BATCH)])
-
-
 MISTAKES = (
     KnownMistake(
         "fudge-1e-10",
@@ -52,7 +47,11 @@ MISTAKES = (
     KnownMistake(
         "mean-over-batches",
         f"the mean over batches, here of {BATCH}: count the codes of the whole set first",
-        (by_batches,),
+        (
+            lambda codes, k: np.mean(
+                [perplexity(codes[i : i + BATCH], k) for i in range(0, len(codes), BATCH)]
+            ),
+        ),
     ),
     KnownMistake(
         "bits",

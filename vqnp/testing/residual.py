@@ -29,8 +29,8 @@ def draw_cases(rng: np.random.Generator) -> Cases:
     inputs = images | {
         f"{i}.{name}": draw(rng, *shape) / 2 for i in range(2) for name, shape in SHAPES.items()
     }
-    loops = conv2d_forward_loop, conv2d_backward_loop
-    yield Case("two blocks", inputs, _run(Case("", inputs, {}), Adapter(), *blocks_of(*loops)))
+    functions = blocks_of(conv2d_forward_loop, conv2d_backward_loop)
+    yield Case("two blocks", inputs, _run(Case("", inputs, {}), Adapter(), *functions))
 
 
 def blocks_of(

@@ -107,17 +107,16 @@ def step_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
     )
 
 
-_PAPER = steps_of("paper")
 EVALUATION_MISTAKES = (
     KnownMistake(
         "updates-in-evaluation",
         "the codebook moves in evaluation: freeze it there",
-        (_PAPER["right"],),
+        (steps_of("paper")["right"],),
     ),
     KnownMistake(
         "updated-before-lookup",
         "the codebook moves in evaluation, and before the output is looked up",
-        (_PAPER["updated-before-lookup"],),
+        (steps_of("paper")["updated-before-lookup"],),
     ),
     KnownMistake(
         "initialized-in-evaluation",

@@ -246,5 +246,8 @@ def check_training(
     ]
     if missing:
         raise TypeError(f"train must return {', '.join(missing)} for every step")
-    returned = [name for name in case.outputs if name in steps[-1]]
-    return {name: np.stack([to_numpy(step[name]) for step in steps]) for name in returned}
+    return {
+        name: np.stack([to_numpy(step[name]) for step in steps])
+        for name in case.outputs
+        if name in steps[-1]
+    }
