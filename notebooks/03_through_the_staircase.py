@@ -593,7 +593,6 @@ assert not paths["debiased"][0][1:].any()
 folder = Path(tempfile.mkdtemp())
 (folder / "watch.py").write_text("""\
 import numpy as np
-from vqnp.quantize.ema import ema_update_loop, ema_update_numpy
 from vqnp.quantize.search import _search_rows, nearest
 
 points = np.array([[0.75]])
@@ -617,7 +616,7 @@ def session(commands, jit):
     screen = re.sub(r"\S*/(?=vqnp/|watch\.py)", "", done.stdout)
     for command in [*commands, ""]:  # what is typed into a pipe is not echoed
         screen = screen.replace("(Pdb) ", f"(pdb) {command}\n", 1)
-    screen = re.sub(r"(search\.py)(\(\d+\)|:\d+)", r"\1", screen)  # an edit of it moves its lines
+    screen = re.sub(r"(?<=search\.py[:(])\d+", "…", screen)  # an edit of the file moves its lines
     screen = re.sub(r"(?<=\nbreak )\d+|(?<=\) break )\d+", "<the comparison>", screen)
     return screen.replace("(pdb)", "(Pdb)").rstrip()
 

@@ -569,7 +569,7 @@ def debug(commands, disable_jit):
     # Folders differ between machines, and an edit moves the lines of a file: leave both out.
     folder = Path(inspect.getfile(vqnp)).parents[1]
     output = output.replace(f"{folder}{os.sep}", "")
-    answers = re.sub(r"(\.py)(\(\d+\)|:\d+)", r"\1", output).split("(Pdb) ")
+    answers = re.sub(r"(?<=\.py[:(])\d+", "…", output).split("(Pdb) ")
     typed = [re.sub(r"break \d+", "break <the copy>", command) for command in commands]
     return answers[0] + "".join(
         f"(Pdb) {command}\n{answer}" for command, answer in zip(typed, answers[1:], strict=True)

@@ -91,13 +91,11 @@ def copy(source, target):
 
 size = 1024 if FAST else 2048
 a = rng.standard_normal((size, size), np.float32)
-peak = (
-    2 * size**3 / shortest(lambda: a @ a) / 1e9
-)  # GFLOP/s: a multiplication and an addition for each of size³ terms
+# GFLOP/s: a multiplication and an addition for each of size³ terms
+peak = 2 * size**3 / shortest(lambda: a @ a) / 1e9
 source, target = np.ones((2, size * size * 8), np.float32)
-bandwidth = (
-    2 * source.nbytes / shortest(lambda: copy(source, target)) / 1e9
-)  # GB/s: all is read once and written once
+# GB/s: all is read once and written once
+bandwidth = 2 * source.nbytes / shortest(lambda: copy(source, target)) / 1e9
 print(
     f"{numba.config.NUMBA_NUM_THREADS} threads: {peak:.0f} GFLOP/s in a product, "
     f"{bandwidth:.1f} GB/s in a copy"
