@@ -505,9 +505,8 @@ print(
 )
 assert reach[0] < 0.5
 assert reach[1] > 10 * reach[0]
-assert (
-    0.9 < error[0] < 1.1
-)  # the data's variance is 1, and the untrained model says the same of every point
+# The data's variance is 1, and the untrained model says the same of every point.
+assert 0.9 < error[0] < 1.1
 assert error[1] < (0.3 if FAST else 0.03)  # of the variance 1: 70 % explained, and 97 %
 
 # %% [markdown]

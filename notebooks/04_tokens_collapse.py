@@ -228,8 +228,8 @@ def watch(dim, token_dim):
     data, moments = vqnp.clusters(dim, rng=0), []
     model = vqnp.mlp_vqvae(vqnp.MLPSettings(dim, token_dim), rng=0)
 
-    def keep(run):
-        moments.append((run.model.encode(data.points), run.model.tokens.copy()))
+    def keep(state):
+        moments.append((state.model.encode(data.points), state.model.tokens.copy()))
 
     vqnp.train(
         model, data.points, vqnp.ae_then_vq(pretrain=0, finetune=EPOCHS), rng=0, on_epoch=keep

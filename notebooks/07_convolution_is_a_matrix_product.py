@@ -401,9 +401,8 @@ def stamp_out(x, weight, size, stride, padding):  # x (B, H, W, C_in), weight (k
 
 
 y = rng.normal(size=(2, 8, 8, 6))
-weight = rng.normal(
-    size=(4, 4, 3, 6)
-)  # a convolution's C_in = 3, C_out = 6; a transposed one's the other way round
+# A convolution's C_in = 3, C_out = 6; a transposed one's the other way round.
+weight = rng.normal(size=(4, 4, 3, 6))
 enlarged, _ = conv_transpose2d_forward(y, weight, np.zeros(3), stride=2, padding=1)
 np.testing.assert_allclose(stamp_out(y, weight, (16, 16), 2, 1), enlarged, rtol=1e-12, atol=1e-12)
 enlarged.shape
@@ -427,9 +426,8 @@ np.testing.assert_allclose(left, right, rtol=1e-9)  # (2)
 back, _ = conv_transpose2d_forward(small, weight, np.zeros(3), stride=2, padding=1)
 print(f"⟨f(x), y⟩ = {left:.10f}\n⟨x, t(y)⟩ = {right:.10f}")
 correlation = np.corrcoef(back.ravel(), x.ravel())[0, 1]
-assert (
-    correlation < 0.9
-)  # (3): a random kernel mixes neighbors, and 8 × 8 × 6 numbers cannot hold 16 × 16 × 3
+# (3): a random kernel mixes neighbors, and 8 × 8 × 6 numbers cannot hold 16 × 16 × 3.
+assert correlation < 0.9
 print(f"correlation of t(f(x)) with x: {correlation:.2f}")
 
 # %% [markdown]
@@ -509,9 +507,8 @@ plot.draw_skip(x, overwritten)
 
 # %%
 fraction = (x < 0).mean()
-assert (
-    abs(fraction - 0.5) < 0.1
-)  # 336 fair coins: their mean is within 0.1 of a half, but for one in thousands
+# 336 fair coins: their mean is within 0.1 of a half, but for one in thousands.
+assert abs(fraction - 0.5) < 0.1
 right = check_grads(
     lambda x: block.forward(x)[0],
     lambda x, dout: block.backward(dout, block.forward(x)[1])[0],
@@ -608,9 +605,8 @@ print(
 
 # %%
 lines, first = inspect.getsourcelines(getattr(gather_windows, "py_func", gather_windows))
-(number,) = (
-    first + i for i, line in enumerate(lines) if "target[k] = source[k]" in line
-)  # or read it in the file
+# Or read it in the file.
+(number,) = (first + i for i, line in enumerate(lines) if "target[k] = source[k]" in line)
 commands = [
     "tbreak gather_windows",
     "continue",
@@ -650,9 +646,9 @@ print(compiled)
 #    there, which pixels are copied more than once, and how many times is the middle one? Check
 #    yourself with `copies`.
 # 2. A convolution multiplies and adds `kh · kw · C_in · C_out` times at each stop. Count them layer
-#    by layer for an image of 32 × 32 pixels in the paper's model, `conv_vqvae()`: its `encoder` and
-#    `.decoder` can be iterated over, a residual block has a `branch`, and a transposed convolution
-#    counts as the convolution whose backward pass it is. Where is most of the work?
+#    by layer for an image of 32 × 32 pixels in the paper's model, `vqnp.conv_vqvae()`. Its
+#    `encoder` and `decoder` can be iterated over, and a residual block has a `branch`. A transposed
+#    convolution counts as the convolution whose backward pass it is. Where is most of the work?
 # 3. With stride 1, a transposed convolution can be had without col2im: as a convolution with
 #    another padding and another arrangement of the same weight. Find them, and let a test with
 #    random arrays tell whether you are right. What would you have to do to the input to make it

@@ -251,9 +251,8 @@ def wrong(search, offset):
     far = (offset + 0.1 * cloud.standard_normal((300, 64))).astype(np.float32)
     exact = np.square(far.astype(float)[:, None] - near).sum(axis=2)  # (N, K), in double precision
     chosen = exact[np.arange(len(far)), search(far, near)]
-    return np.mean(
-        chosen > 1.001 * exact.min(axis=1)
-    )  # farther than the nearest by more than any rounding of the loop
+    # Farther than the nearest by more than any rounding of the loop:
+    return np.mean(chosen > 1.001 * exact.min(axis=1))
 
 
 # %%
@@ -449,9 +448,8 @@ least = 4 * (N + K) * D + 12 * N  # points, tokens, codes of eight bytes and dis
 moved = dict.fromkeys(rates, least) | {
     "broadcasting": 4 * 4 * N * K * D,  # differences written and read, squares written and read
     "expanded square": 4 * 4 * N * K,  # the product written and read, scores written and read
-    "product, then decide": (5 * 4 + 2)
-    * N
-    * K,  # scores read once more, and for each a yes or no written and read
+    # Scores are read once more, and for each a yes or no is written and read.
+    "product, then decide": (5 * 4 + 2) * N * K,
 }
 intensities = [operations / moved[name] for name in rates]
 speed.roofline(list(rates), intensities, list(rates.values()), peak, bandwidth)
@@ -545,8 +543,9 @@ print(f"the same bits on 1 to {numba.config.NUMBA_NUM_THREADS} threads")
 # less before you calculate faster; and let the fast version prove, bit by bit, that it is still the
 # loop.
 #
-# This is the last lesson. The README's *Reading the code* says where to go on, and *Speed* what the
-# package's own measurements are.
+# This is the last lesson. The README's *The tree* says where to go on, and its *Speed* what the
+# package's own measurements are. What was tried for speed, and with what result, is in
+# `tests/benchmarks/LOG.md`.
 
 # %% [markdown]
 # ## Exercises
