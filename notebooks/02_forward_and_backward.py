@@ -520,7 +520,7 @@ assert error[1] < (0.3 if FAST else 0.03)  # of the variance 1: 70 % explained, 
 #    `check_grads` judge it.
 # 2. The same for $y = \tanh x$, whose slope is $1 - y^2$: which one array does the cache need, the
 #    input or the output? Write it as a layer with `params`, `forward` and `backward` (see
-#    `vqnp/layers/layer.py`), build the autoencoder's `Sequential` with it, and check the gradient
+#    `vqnp/layers/layer.py`), and build the autoencoder's `Sequential` with it. Check the gradient
 #    of the whole model with a single difference, as we did for the step of length η.
 # 3. Train the autoencoder from ten different seeds. How much do the final errors differ, and what
 #    do the wires look like that are worst? Can you find out when, during training, it is decided?

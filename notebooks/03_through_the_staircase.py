@@ -620,11 +620,12 @@ def session(commands, jit):
 
 # %% [markdown]
 # `_search_rows` in `vqnp/quantize/search.py` is the kernel of the search. It takes two tokens at a
-# time, number `k` and number `after`, measures all points of a block from either, in `one` and
-# `two`, and has `_keep_nearer` compare them with the `least` so far. We go to the last line of the
-# script (`until 6`), so that the kernel is imported, stop once when it is entered (`tbreak`), set a
-# breakpoint at the comparison, and continue from one pair of tokens to the next. Number 0 of each
-# array belongs to our only point; the block has room for 128.
+# time, number `k` and number `after`. From either it measures all points of a block, in `one` and
+# `two`. Then `_keep_nearer` compares them with the `least` so far. We go to the last line of the
+# script (`until 6`), so that the kernel is imported, and stop once when it is entered (`tbreak`).
+# We set a breakpoint at the comparison, and continue from one pair of tokens to the next. An edit
+# of the file moves its lines, so their numbers are left out here. Number 0 of each array belongs to
+# our only point; the block has room for 128.
 #
 # **Predict.** The squared distances from 0.75 to the tokens 0, 1 and 3 are 0.5625, 0.0625 and
 # 5.0625. What is seen at the two stops? And what makes a pair with the last of three tokens?
@@ -672,7 +673,7 @@ print(compiled)
 # ```
 #
 # Then `%debug nearest(points, tokens)` steps into the call (`s` steps into, `n` to the next line,
-# `q` quits), and a bare `%debug` after an error opens the place where it happened. What is worth a
+# `q` quits). A bare `%debug` after an error opens the place where it happened. What is worth a
 # look: in `_search_rows`, `least[:3]` and `code[:3]` as `k` grows; in `batch_statistics_loop` of
 # `vqnp/quantize/lloyd.py` and `_move_codes` of `vqnp/fast/averages.py`, `hits` and `sums` filling
 # up, and `counts[k]` before and after equation 4. Keep the arrays small: interpreted loops are

@@ -17,8 +17,8 @@
 # and one can be turned into the other. *im2col* copies each window that the kernel sees into a row
 # of a matrix, and from there on a convolution is the linear layer of lesson 2, gradients included.
 # One thing is new, the way from the columns back to the pixels: *col2im*. It is not the inverse of
-# im2col but its adjoint, and taken as a layer of its own it is the transposed convolution, with
-# which the decoder of the VQ-VAE makes its images large again.
+# im2col but its adjoint. As a layer of its own it is the transposed convolution, with which the
+# decoder of the VQ-VAE makes its images large again.
 #
 # **After this lesson you can**
 #
@@ -68,8 +68,8 @@ plot.draw_windows(image[0, :, :, 0], 2, 1, 0, columns)
 # It stops at four places, and all four windows contain the 5. im2col copies: nine pixels became
 # sixteen entries.
 #
-# Two numbers more describe a walk. The *stride* is how far the kernel moves from stop to stop, and
-# *padding* is a margin of zeros around the image, so that the kernel can also stand half outside.
+# Two numbers more describe a walk. The *stride* is how far the kernel moves from stop to stop.
+# *Padding* is a margin of zeros around the image, so that the kernel can also stand half outside.
 #
 # **Predict.** A kernel of 3 × 3 walks over 4 × 4 pixels with stride 2 and padding 1. How many
 # stops, and how many zeros from the margin does the first window see?
@@ -224,9 +224,9 @@ plot.draw_matrix(copying, "abcdefghi")
 #
 # Now say a loss depends on the columns and its gradient there is $g$. Move the image a little, by
 # $h$: the columns move by $Ah$ if $A$ is the matrix, the loss by
-# $\langle g, Ah\rangle = \langle A^\top g, h\rangle$, and so the gradient of the image is
-# $A^\top g$. The transposed matrix has a row for each pixel, with a 1 for each of its copies:
-# **every entry is added to the pixel it was copied from.** That is col2im.
+# $\langle g, Ah\rangle = \langle A^\top g, h\rangle$. So the gradient of the image is $A^\top g$.
+# The transposed matrix has a row for each pixel, with a 1 for each of its copies: **every entry is
+# added to the pixel it was copied from.** That is col2im.
 
 
 # %%
@@ -449,7 +449,7 @@ for name, size, stride, padding, side in (
     print(f"{name}: {np.unique(flat[0, 1:-1, 1:-1, 0])} stamps on a pixel inside")
 
 # %% [markdown]
-# A 3 × 3 kernel with stride 2 reaches neighboring pixels 1, 2 or 4 times: a chequerboard, which
+# A 3 × 3 kernel with stride 2 reaches neighboring pixels 1, 2 or 4 times: a checkerboard, which
 # training has to work against. With 4 × 4 and stride 2 all of them are reached four times. That is
 # why the model has 4 × 4 kernels where it changes size.
 #
@@ -575,7 +575,8 @@ def debug(commands, disable_jit):
 
 # %% [markdown]
 # The kernel to look at is `gather_windows` in `vqnp/fast/windows.py`: open the file beside this
-# page. Stop where it begins, and ask for what it was given.
+# page. Stop where it begins, and ask for what it was given. An edit of the file moves its lines, so
+# their numbers are left out here.
 
 # %%
 print(
@@ -626,7 +627,7 @@ print(session)
 
 # %% [markdown]
 # `source` holds the 4 and the 5, the upper row of the third window in the first picture of this
-# lesson, and `columns[0]` the two windows of the upper row, complete. Two times `next` is one
+# lesson. `columns[0]` holds the two windows of the upper row, complete. Two times `next` is one
 # number copied and the loop gone on: `k` is 1, and `target` begins with 4.
 #
 # **Predict.** The same commands, without `NUMBA_DISABLE_JIT`. Where does it stop?

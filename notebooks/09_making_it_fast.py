@@ -461,9 +461,9 @@ speed.roofline(list(rates), intensities, list(rates.values()), peak, bandwidth)
 # A point under the slope can only get faster by moving fewer bytes; a point under the flat part
 # only by better arithmetic. Both happened here: expanding the square and working in blocks moved
 # versions to the right, compiling and vectors moved them up. Part of what is left between the
-# definition's versions and the roof is its third operation, the subtraction, and that it may not
-# use the instruction that multiplies and adds at once: that rounds once instead of twice, to other
-# bits.
+# definition's versions and the roof is its third operation, the subtraction. Another part is that
+# it may not use the instruction that multiplies and adds at once: that rounds once instead of
+# twice, to other bits.
 #
 # ## Threads: one owner
 #
