@@ -22,7 +22,7 @@
 #
 # - find the nearest token by hand and in NumPy, and say what happens on a tie and why nobody takes
 #   the square root;
-# - improve a codebook by Lloyd's algorithm, say why it never gets worse, and recognise where it is
+# - improve a codebook by Lloyd's algorithm, say why it never gets worse, and recognize where it is
 #   stuck;
 # - read a picture of cells and a curve of distortion against K, and tell what becomes of a token
 #   that nobody chooses.
@@ -405,8 +405,8 @@ print(
 #
 # ## Exercises
 #
-# 1. Read ten places for tokens off the first picture of cells, type them in, and compare their
-#    distortion with that of the best of the hundred runs, before and after Lloyd's steps.
+# 1. Read ten places for tokens off the first picture of cells and type them in. Compare their
+#    distortion, before and after Lloyd's steps, with the best of the hundred runs.
 # 2. Replace the squared distance by $|z_1 - t_1| + |z_2 - t_2|$. Which place is now best for a
 #    token, given its points, so that the sum of distances never rises? Change `nearest_token` and
 #    `step`, and check that it does not.

@@ -505,9 +505,8 @@ print(
 )
 assert reach[0] < 0.5
 assert reach[1] > 10 * reach[0]
-assert (
-    0.9 < error[0] < 1.1
-)  # the data's variance is 1, and the untrained model says the same of every point
+# The data's variance is 1, and the untrained model says the same of every point.
+assert 0.9 < error[0] < 1.1
 assert error[1] < (0.3 if FAST else 0.03)  # of the variance 1: 70 % explained, and 97 %
 
 # %% [markdown]
@@ -521,7 +520,7 @@ assert error[1] < (0.3 if FAST else 0.03)  # of the variance 1: 70 % explained, 
 #    `check_grads` judge it.
 # 2. The same for $y = \tanh x$, whose slope is $1 - y^2$: which one array does the cache need, the
 #    input or the output? Write it as a layer with `params`, `forward` and `backward` (see
-#    `vqnp/layers/layer.py`), build the autoencoder's `Sequential` with it, and check the gradient
+#    `vqnp/layers/layer.py`), and build the autoencoder's `Sequential` with it. Check the gradient
 #    of the whole model with a single difference, as we did for the step of length η.
 # 3. Train the autoencoder from ten different seeds. How much do the final errors differ, and what
 #    do the wires look like that are worst? Can you find out when, during training, it is decided?

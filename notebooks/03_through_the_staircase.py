@@ -173,15 +173,12 @@ print(slope)
 
 
 # %%
-def straight_through(dquantized, codes):
-    return dquantized
+def straight_through(dtoken):
+    return dtoken
 
 
-dquantized = rng.normal(size=(50, 3))
-codes = straight_through_forward(some, book)[1]
-np.testing.assert_array_equal(
-    straight_through_backward(dquantized), straight_through(dquantized, codes)
-)
+dtoken = rng.normal(size=(50, 3))
+np.testing.assert_array_equal(straight_through_backward(dtoken), straight_through(dtoken))
 
 # %% [markdown]
 # **Predict.** On one tread the true slope is 0 everywhere. Which slope is $z$ told now, at the left
@@ -593,7 +590,6 @@ assert not paths["debiased"][0][1:].any()
 folder = Path(tempfile.mkdtemp())
 (folder / "watch.py").write_text("""\
 import numpy as np
-from vqnp.quantize.ema import ema_update_loop, ema_update_numpy
 from vqnp.quantize.search import _search_rows, nearest
 
 points = np.array([[0.75]])
@@ -617,18 +613,19 @@ def session(commands, jit):
     screen = re.sub(r"\S*/(?=vqnp/|watch\.py)", "", done.stdout)
     for command in [*commands, ""]:  # what is typed into a pipe is not echoed
         screen = screen.replace("(Pdb) ", f"(pdb) {command}\n", 1)
-    screen = re.sub(r"(search\.py)(\(\d+\)|:\d+)", r"\1", screen)  # an edit of it moves its lines
+    screen = re.sub(r"(?<=search\.py[:(])\d+", "…", screen)  # an edit of the file moves its lines
     screen = re.sub(r"(?<=\nbreak )\d+|(?<=\) break )\d+", "<the comparison>", screen)
     return screen.replace("(pdb)", "(Pdb)").rstrip()
 
 
 # %% [markdown]
 # `_search_rows` in `vqnp/quantize/search.py` is the kernel of the search. It takes two tokens at a
-# time, number `k` and number `after`, measures all points of a block from either, in `one` and
-# `two`, and has `_keep_nearer` compare them with the `least` so far. We go to the last line of the
-# script (`until 6`), so that the kernel is imported, stop once when it is entered (`tbreak`), set a
-# breakpoint at the comparison, and continue from one pair of tokens to the next. Number 0 of each
-# array belongs to our only point; the block has room for 128.
+# time, number `k` and number `after`. From either it measures all points of a block, in `one` and
+# `two`. Then `_keep_nearer` compares them with the `least` so far. We go to the last line of the
+# script (`until 6`), so that the kernel is imported, and stop once when it is entered (`tbreak`).
+# We set a breakpoint at the comparison, and continue from one pair of tokens to the next. An edit
+# of the file moves its lines, so their numbers are left out here. Number 0 of each array belongs to
+# our only point; the block has room for 128.
 #
 # **Predict.** The squared distances from 0.75 to the tokens 0, 1 and 3 are 0.5625, 0.0625 and
 # 5.0625. What is seen at the two stops? And what makes a pair with the last of three tokens?
@@ -676,7 +673,7 @@ print(compiled)
 # ```
 #
 # Then `%debug nearest(points, tokens)` steps into the call (`s` steps into, `n` to the next line,
-# `q` quits), and a bare `%debug` after an error opens the place where it happened. What is worth a
+# `q` quits). A bare `%debug` after an error opens the place where it happened. What is worth a
 # look: in `_search_rows`, `least[:3]` and `code[:3]` as `k` grows; in `batch_statistics_loop` of
 # `vqnp/quantize/lloyd.py` and `_move_codes` of `vqnp/fast/averages.py`, `hits` and `sums` filling
 # up, and `counts[k]` before and after equation 4. Keep the arrays small: interpreted loops are

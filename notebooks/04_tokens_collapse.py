@@ -88,7 +88,7 @@ assert np.ptp(untrained) < np.ptp(data.points) / 10
 
 # %% [markdown]
 # Less than a tenth. And this is no bad luck with the seed. A number drawn evenly from ±1/√I has
-# variance 1/(3I). An output of the layer is a sum of I inputs, each times such a number, so over
+# variance 1/(3I). An output of the layer is a sum of I inputs, each times such a number. So over
 # many draws of the weights its variance is **a third** of the mean variance of the inputs. The bias
 # moves all points alike and changes nothing. A ReLU brings two numbers closer together or leaves
 # them as far apart as they were; it can only lose more.
@@ -215,7 +215,7 @@ assert np.ptp(tokens) < np.ptp(embeddings)
 
 # %% [markdown]
 # Few: the outermost. Whatever leaves the crowd has one of the tokens at its rim as the nearest, so
-# these take nearly everything and are pulled outwards, while the others inside are chosen ever more
+# these take nearly everything and are pulled outwards. The others inside are chosen ever more
 # rarely, and a token that is not chosen stays where it is. In 40 steps most of the codebook is
 # lost.
 #
@@ -228,8 +228,8 @@ def watch(dim, token_dim):
     data, moments = vqnp.clusters(dim, rng=0), []
     model = vqnp.mlp_vqvae(vqnp.MLPSettings(dim, token_dim), rng=0)
 
-    def keep(run):
-        moments.append((run.model.encode(data.points), run.model.tokens.copy()))
+    def keep(state):
+        moments.append((state.model.encode(data.points), state.model.tokens.copy()))
 
     vqnp.train(
         model, data.points, vqnp.ae_then_vq(pretrain=0, finetune=EPOCHS), rng=0, on_epoch=keep

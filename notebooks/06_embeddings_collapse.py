@@ -328,7 +328,7 @@ if not FAST:
 #    units with `vqnp.ae_then_vq(100, 100)`, three seeds, and compare error, peaks and the share
 #    outside.
 # 3. Layer or parameters? Design a comparison of encoders with equal numbers of parameters and
-#    different depths, say beforehand what would count as an answer, and run it with as many seeds
+#    different depths. Say beforehand what would count as an answer, and run it with as many seeds
 #    as it takes.
 #
 # Next: *7. Convolution is a matrix product*.

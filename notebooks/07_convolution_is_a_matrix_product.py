@@ -17,8 +17,8 @@
 # and one can be turned into the other. *im2col* copies each window that the kernel sees into a row
 # of a matrix, and from there on a convolution is the linear layer of lesson 2, gradients included.
 # One thing is new, the way from the columns back to the pixels: *col2im*. It is not the inverse of
-# im2col but its adjoint, and taken as a layer of its own it is the transposed convolution, with
-# which the decoder of the VQ-VAE makes its images large again.
+# im2col but its adjoint. As a layer of its own it is the transposed convolution, with which the
+# decoder of the VQ-VAE makes its images large again.
 #
 # **After this lesson you can**
 #
@@ -68,8 +68,8 @@ plot.draw_windows(image[0, :, :, 0], 2, 1, 0, columns)
 # It stops at four places, and all four windows contain the 5. im2col copies: nine pixels became
 # sixteen entries.
 #
-# Two numbers more describe a walk. The *stride* is how far the kernel moves from stop to stop, and
-# *padding* is a margin of zeros around the image, so that the kernel can also stand half outside.
+# Two numbers more describe a walk. The *stride* is how far the kernel moves from stop to stop.
+# *Padding* is a margin of zeros around the image, so that the kernel can also stand half outside.
 #
 # **Predict.** A kernel of 3 × 3 walks over 4 × 4 pixels with stride 2 and padding 1. How many
 # stops, and how many zeros from the margin does the first window see?
@@ -224,9 +224,9 @@ plot.draw_matrix(copying, "abcdefghi")
 #
 # Now say a loss depends on the columns and its gradient there is $g$. Move the image a little, by
 # $h$: the columns move by $Ah$ if $A$ is the matrix, the loss by
-# $\langle g, Ah\rangle = \langle A^\top g, h\rangle$, and so the gradient of the image is
-# $A^\top g$. The transposed matrix has a row for each pixel, with a 1 for each of its copies:
-# **every entry is added to the pixel it was copied from.** That is col2im.
+# $\langle g, Ah\rangle = \langle A^\top g, h\rangle$. So the gradient of the image is $A^\top g$.
+# The transposed matrix has a row for each pixel, with a 1 for each of its copies: **every entry is
+# added to the pixel it was copied from.** That is col2im.
 
 
 # %%
@@ -401,9 +401,8 @@ def stamp_out(x, weight, size, stride, padding):  # x (B, H, W, C_in), weight (k
 
 
 y = rng.normal(size=(2, 8, 8, 6))
-weight = rng.normal(
-    size=(4, 4, 3, 6)
-)  # a convolution's C_in = 3, C_out = 6; a transposed one's the other way round
+# A convolution's C_in = 3, C_out = 6; a transposed one's the other way round.
+weight = rng.normal(size=(4, 4, 3, 6))
 enlarged, _ = conv_transpose2d_forward(y, weight, np.zeros(3), stride=2, padding=1)
 np.testing.assert_allclose(stamp_out(y, weight, (16, 16), 2, 1), enlarged, rtol=1e-12, atol=1e-12)
 enlarged.shape
@@ -427,9 +426,8 @@ np.testing.assert_allclose(left, right, rtol=1e-9)  # (2)
 back, _ = conv_transpose2d_forward(small, weight, np.zeros(3), stride=2, padding=1)
 print(f"⟨f(x), y⟩ = {left:.10f}\n⟨x, t(y)⟩ = {right:.10f}")
 correlation = np.corrcoef(back.ravel(), x.ravel())[0, 1]
-assert (
-    correlation < 0.9
-)  # (3): a random kernel mixes neighbors, and 8 × 8 × 6 numbers cannot hold 16 × 16 × 3
+# (3): a random kernel mixes neighbors, and 8 × 8 × 6 numbers cannot hold 16 × 16 × 3.
+assert correlation < 0.9
 print(f"correlation of t(f(x)) with x: {correlation:.2f}")
 
 # %% [markdown]
@@ -451,7 +449,7 @@ for name, size, stride, padding, side in (
     print(f"{name}: {np.unique(flat[0, 1:-1, 1:-1, 0])} stamps on a pixel inside")
 
 # %% [markdown]
-# A 3 × 3 kernel with stride 2 reaches neighboring pixels 1, 2 or 4 times: a chequerboard, which
+# A 3 × 3 kernel with stride 2 reaches neighboring pixels 1, 2 or 4 times: a checkerboard, which
 # training has to work against. With 4 × 4 and stride 2 all of them are reached four times. That is
 # why the model has 4 × 4 kernels where it changes size.
 #
@@ -509,9 +507,8 @@ plot.draw_skip(x, overwritten)
 
 # %%
 fraction = (x < 0).mean()
-assert (
-    abs(fraction - 0.5) < 0.1
-)  # 336 fair coins: their mean is within 0.1 of a half, but for one in thousands
+# 336 fair coins: their mean is within 0.1 of a half, but for one in thousands.
+assert abs(fraction - 0.5) < 0.1
 right = check_grads(
     lambda x: block.forward(x)[0],
     lambda x, dout: block.backward(dout, block.forward(x)[1])[0],
@@ -569,7 +566,7 @@ def debug(commands, disable_jit):
     # Folders differ between machines, and an edit moves the lines of a file: leave both out.
     folder = Path(inspect.getfile(vqnp)).parents[1]
     output = output.replace(f"{folder}{os.sep}", "")
-    answers = re.sub(r"(\.py)(\(\d+\)|:\d+)", r"\1", output).split("(Pdb) ")
+    answers = re.sub(r"(?<=\.py[:(])\d+", "…", output).split("(Pdb) ")
     typed = [re.sub(r"break \d+", "break <the copy>", command) for command in commands]
     return answers[0] + "".join(
         f"(Pdb) {command}\n{answer}" for command, answer in zip(typed, answers[1:], strict=True)
@@ -578,7 +575,8 @@ def debug(commands, disable_jit):
 
 # %% [markdown]
 # The kernel to look at is `gather_windows` in `vqnp/fast/windows.py`: open the file beside this
-# page. Stop where it begins, and ask for what it was given.
+# page. Stop where it begins, and ask for what it was given. An edit of the file moves its lines, so
+# their numbers are left out here.
 
 # %%
 print(
@@ -608,9 +606,8 @@ print(
 
 # %%
 lines, first = inspect.getsourcelines(getattr(gather_windows, "py_func", gather_windows))
-(number,) = (
-    first + i for i, line in enumerate(lines) if "target[k] = source[k]" in line
-)  # or read it in the file
+# Or read it in the file.
+(number,) = (first + i for i, line in enumerate(lines) if "target[k] = source[k]" in line)
 commands = [
     "tbreak gather_windows",
     "continue",
@@ -630,7 +627,7 @@ print(session)
 
 # %% [markdown]
 # `source` holds the 4 and the 5, the upper row of the third window in the first picture of this
-# lesson, and `columns[0]` the two windows of the upper row, complete. Two times `next` is one
+# lesson. `columns[0]` holds the two windows of the upper row, complete. Two times `next` is one
 # number copied and the loop gone on: `k` is 1, and `target` begins with 4.
 #
 # **Predict.** The same commands, without `NUMBA_DISABLE_JIT`. Where does it stop?
@@ -650,9 +647,9 @@ print(compiled)
 #    there, which pixels are copied more than once, and how many times is the middle one? Check
 #    yourself with `copies`.
 # 2. A convolution multiplies and adds `kh · kw · C_in · C_out` times at each stop. Count them layer
-#    by layer for an image of 32 × 32 pixels in the paper's model, `conv_vqvae()`: its `encoder` and
-#    `.decoder` can be iterated over, a residual block has a `branch`, and a transposed convolution
-#    counts as the convolution whose backward pass it is. Where is most of the work?
+#    by layer for an image of 32 × 32 pixels in the paper's model, `vqnp.conv_vqvae()`. Its
+#    `encoder` and `decoder` can be iterated over, and a residual block has a `branch`. A transposed
+#    convolution counts as the convolution whose backward pass it is. Where is most of the work?
 # 3. With stride 1, a transposed convolution can be had without col2im: as a convolution with
 #    another padding and another arrangement of the same weight. Find them, and let a test with
 #    random arrays tell whether you are right. What would you have to do to the input to make it

@@ -91,13 +91,11 @@ def copy(source, target):
 
 size = 1024 if FAST else 2048
 a = rng.standard_normal((size, size), np.float32)
-peak = (
-    2 * size**3 / shortest(lambda: a @ a) / 1e9
-)  # GFLOP/s: a multiplication and an addition for each of size³ terms
+# GFLOP/s: a multiplication and an addition for each of size³ terms
+peak = 2 * size**3 / shortest(lambda: a @ a) / 1e9
 source, target = np.ones((2, size * size * 8), np.float32)
-bandwidth = (
-    2 * source.nbytes / shortest(lambda: copy(source, target)) / 1e9
-)  # GB/s: all is read once and written once
+# GB/s: all is read once and written once
+bandwidth = 2 * source.nbytes / shortest(lambda: copy(source, target)) / 1e9
 print(
     f"{numba.config.NUMBA_NUM_THREADS} threads: {peak:.0f} GFLOP/s in a product, "
     f"{bandwidth:.1f} GB/s in a copy"
@@ -253,9 +251,8 @@ def wrong(search, offset):
     far = (offset + 0.1 * cloud.standard_normal((300, 64))).astype(np.float32)
     exact = np.square(far.astype(float)[:, None] - near).sum(axis=2)  # (N, K), in double precision
     chosen = exact[np.arange(len(far)), search(far, near)]
-    return np.mean(
-        chosen > 1.001 * exact.min(axis=1)
-    )  # farther than the nearest by more than any rounding of the loop
+    # Farther than the nearest by more than any rounding of the loop:
+    return np.mean(chosen > 1.001 * exact.min(axis=1))
 
 
 # %%
@@ -451,9 +448,8 @@ least = 4 * (N + K) * D + 12 * N  # points, tokens, codes of eight bytes and dis
 moved = dict.fromkeys(rates, least) | {
     "broadcasting": 4 * 4 * N * K * D,  # differences written and read, squares written and read
     "expanded square": 4 * 4 * N * K,  # the product written and read, scores written and read
-    "product, then decide": (5 * 4 + 2)
-    * N
-    * K,  # scores read once more, and for each a yes or no written and read
+    # Scores are read once more, and for each a yes or no is written and read.
+    "product, then decide": (5 * 4 + 2) * N * K,
 }
 intensities = [operations / moved[name] for name in rates]
 speed.roofline(list(rates), intensities, list(rates.values()), peak, bandwidth)
@@ -465,9 +461,9 @@ speed.roofline(list(rates), intensities, list(rates.values()), peak, bandwidth)
 # A point under the slope can only get faster by moving fewer bytes; a point under the flat part
 # only by better arithmetic. Both happened here: expanding the square and working in blocks moved
 # versions to the right, compiling and vectors moved them up. Part of what is left between the
-# definition's versions and the roof is its third operation, the subtraction, and that it may not
-# use the instruction that multiplies and adds at once: that rounds once instead of twice, to other
-# bits.
+# definition's versions and the roof is its third operation, the subtraction. Another part is that
+# it may not use the instruction that multiplies and adds at once: that rounds once instead of
+# twice, to other bits.
 #
 # ## Threads: one owner
 #
@@ -547,8 +543,9 @@ print(f"the same bits on 1 to {numba.config.NUMBA_NUM_THREADS} threads")
 # less before you calculate faster; and let the fast version prove, bit by bit, that it is still the
 # loop.
 #
-# This is the last lesson. The README's *Reading the code* says where to go on, and *Speed* what the
-# package's own measurements are.
+# This is the last lesson. The README's *The tree* says where to go on, and its *Speed* what the
+# package's own measurements are. What was tried for speed, and with what result, is in
+# `tests/benchmarks/LOG.md`.
 
 # %% [markdown]
 # ## Exercises
