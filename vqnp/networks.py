@@ -211,6 +211,11 @@ def conv_vqvae(
     rng, dtype
         As for :func:`mlp_vqvae`.
 
+    Returns
+    -------
+    VQVAE
+        Untrained, for images of any height and width that are multiples of 4.
+
     Example
     -------
     >>> model = conv_vqvae(ConvSettings(8, 16, 16, 8, 8))
