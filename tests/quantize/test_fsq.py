@@ -134,7 +134,7 @@ def test_embeddings_that_do_not_fit_are_refused():
 
 
 def test_agrees_with_a_published_quantizer():
-    """Theirs has h with (1 + ε): b differs by at most ε (L - 1), and codes only that near an edge."""
+    """Theirs has h with (1 + ε): b differs by ε (L - 1), and codes only that near an edge."""
     pytest.importorskip("vector_quantize_pytorch", reason="the independent implementation")
     import torch
     from vector_quantize_pytorch import FSQ as Theirs

@@ -1,4 +1,4 @@
-"""The protocol has room: a quantizer defined here goes everywhere without a change to the package."""
+"""The protocol has room: a quantizer defined here needs no change to the package."""
 
 from dataclasses import dataclass
 
