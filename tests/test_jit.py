@@ -19,7 +19,10 @@ def test_the_versions_for_one_thread_and_for_all_give_the_same():
 
 
 def test_the_cache_tells_them_apart():
-    """Numba keeps compiled code under the function's name whatever the options: sharing one, the first compiled serves as both."""
+    """Numba keeps compiled code under the function's name, whatever the options.
+
+    If both shared a name, the first compiled would serve as both.
+    """
     if not INTERPRETED:
         serial, parallel = (version.py_func.__qualname__ for version in double)
         assert serial != parallel

@@ -27,7 +27,7 @@ CASES = {
 
 
 def gradients_of_15_steps():
-    """Gradients that shrink a hundredfold on the way, so that AMSGrad's largest v is not its latest."""
+    """Gradients that shrink a hundredfold, so that AMSGrad's largest v is not its latest."""
     rng = np.random.default_rng(0)
     return [
         {name: 0.7**t * rng.normal(size=shape) for name, shape in SHAPES.items()} for t in range(15)
@@ -66,7 +66,10 @@ def test_loop_numpy_and_compiled_agree_to_the_last_bit(amsgrad, dtype):
 
 
 def test_decay_is_decoupled():
-    """Without a gradient AdamW shrinks a parameter by 1 - ηλ; decay added to the gradient would pass through m and v."""
+    """Without a gradient AdamW shrinks a parameter by 1 - ηλ.
+
+    Decay added to the gradient would pass through m and v.
+    """
     params = {"p": np.array([2.0])}
     AdamW(params, 0.1, weight_decay=0.5).step({"p": np.zeros(1)})
     assert params["p"] == 2 * (1 - 0.1 * 0.5)

@@ -1,4 +1,4 @@
-"""A reader can step through a kernel: without compilation a debugger stops inside, and what it reads there is the mathematics."""
+"""A reader can step through a kernel: without compilation a debugger stops inside and reads it."""
 
 import inspect
 import os
@@ -29,7 +29,10 @@ im2col(image, kernel_size=2)
 
 
 def read_at(directory, program, kernel, line, expression, stops):
-    """Stop ``stops`` times at the ``line`` of ``kernel`` that begins so while ``program`` runs; return the ``expression`` there."""
+    """Return the ``expression`` at the ``line`` of ``kernel`` that begins so.
+
+    The debugger stops there ``stops`` times while ``program`` runs.
+    """
     lines, first = inspect.getsourcelines(getattr(kernel, "py_func", kernel))
     (number,) = (i for i, text in enumerate(lines, first) if text.strip().startswith(line))
     script = directory / "program.py"
@@ -57,7 +60,8 @@ def test_the_search_is_watched_token_by_token(tmp_path):
         == [
             "0 [25.0, 9.0] 1 [1.0, 1.0] [inf, inf] [0, 0]",
             "2 [9.0, 1.0] 3 [81.0, 49.0] [1.0, 1.0] [1, 1]",
-            "4 [49.0, 25.0] 4 [49.0, 25.0] [1.0, 1.0] [1, 1]",  # token 2 was as near to the second point: the lower index stayed
+            # Token 2 was as near to the second point: the lower index stayed.
+            "4 [49.0, 25.0] 4 [49.0, 25.0] [1.0, 1.0] [1, 1]",
         ]
     )
 

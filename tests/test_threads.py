@@ -28,23 +28,34 @@ def test_a_limit_within_a_limit_ends_with_the_outer_one():
     assert blas_threads() == before
 
 
+STEP_AND_MARGIN = (1, 1), (0, 0)
 PRODUCTS = {
-    "search": (screen, "_screen_blocks", lambda x: screen.screened_search(np.tile(x, 3), np.tile(x, 3))),
-    "convolution": (correlate, "_correlate", lambda x: correlate.correlate(x[None, None], x[None, None], (1, 4), (1, 1), (0, 0))),
+    "search": (
+        screen, "_screen_blocks",
+        lambda x: screen.screened_search(np.tile(x, 3), np.tile(x, 3)),
+    ),
+    "convolution": (
+        correlate, "_correlate",
+        lambda x: correlate.correlate(x[None, None], x[None, None], (1, 4), *STEP_AND_MARGIN),
+    ),
     "its input": (
         correlate, "_backward_input",
-        lambda x: correlate.correlate_backward_input(x[None, None], x[None, None], (1, 4), (1, 1), (0, 0)),
+        lambda x: correlate.correlate_backward_input(
+            x[None, None], x[None, None], (1, 4), *STEP_AND_MARGIN
+        ),
     ),
     "its weight": (
         correlate, "_backward_weight",
-        lambda x: correlate.correlate_backward_weight(x[None, None], x[None, None], (1, 1), (1, 1), (0, 0)),
+        lambda x: correlate.correlate_backward_weight(
+            x[None, None], x[None, None], (1, 1), *STEP_AND_MARGIN
+        ),
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_blas_is_held_around_products_inside_parallel_kernels(monkeypatch, name):
-    """Also for a caller who never heard of limits: or every Numba thread would start BLAS threads of its own."""
+    """Also for a caller without limits: else every Numba thread would start BLAS threads."""
     module, kernel, call = PRODUCTS[name]
     seen = []
 

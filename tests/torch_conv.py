@@ -1,6 +1,7 @@
-"""The convolutional VQ-VAE once more, in plain eager PyTorch with autograd: what the hand-written one is held against.
+"""The convolutional VQ-VAE in plain eager PyTorch with autograd, to compare the package with.
 
-Written from section 5.2 of the paper and its equations, not from vqnp. Images are channels-first here, as PyTorch has them.
+It is written from section 5.2 of the paper and its equations, not from vqnp. Images are
+channels-first here, as PyTorch has them.
 """
 
 import torch
@@ -27,17 +28,22 @@ class ConvVQVAE(nn.Module):
         super().__init__()
         h, r = encoder
         self.encoder = nn.Sequential(
-            nn.Conv2d(3, h // 2, 4, 2, 1), nn.ReLU(), nn.Conv2d(h // 2, h, 4, 2, 1), nn.ReLU(), nn.Conv2d(h, h, 3, 1, 1),
+            nn.Conv2d(3, h // 2, 4, 2, 1), nn.ReLU(), nn.Conv2d(h // 2, h, 4, 2, 1), nn.ReLU(),
+            nn.Conv2d(h, h, 3, 1, 1),
             Residual(h, r), Residual(h, r), nn.ReLU(), nn.Conv2d(h, token_dim, 1),
         )  # fmt: skip
         h, r = decoder
         self.decoder = nn.Sequential(
             nn.Conv2d(token_dim, h, 3, 1, 1), Residual(h, r), Residual(h, r), nn.ReLU(),
-            nn.ConvTranspose2d(h, h // 2, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(h // 2, 3, 4, 2, 1),
+            nn.ConvTranspose2d(h, h // 2, 4, 2, 1), nn.ReLU(),
+            nn.ConvTranspose2d(h // 2, 3, 4, 2, 1),
         )  # fmt: skip
 
     def load(self, params: dict) -> "ConvVQVAE":
-        """Take the weights of a ``vqnp`` model, and its dtype; both list their parameters in the order of the layers."""
+        """Take the weights of a ``vqnp`` model, and its dtype.
+
+        Both list their parameters in the order of the layers.
+        """
         self.to(torch.float64)
         with torch.no_grad():
             for ours, theirs in zip(params.values(), self.parameters(), strict=True):
@@ -50,7 +56,10 @@ class ConvVQVAE(nn.Module):
 
 
 def channels_first(weight):
-    """(kh, kw, in, out) to (out, in, kh, kw); of the transposed convolution (kh, kw, out, in) to (in, out, kh, kw)."""
+    """(kh, kw, in, out) to (out, in, kh, kw).
+
+    Of the transposed convolution (kh, kw, out, in) to (in, out, kh, kw).
+    """
     return weight.transpose(3, 2, 0, 1).copy() if weight.ndim == 4 else weight
 
 
@@ -75,7 +84,10 @@ def autoencoder_step(model, optimizer, images, *, variance) -> float:
 def vq_step(
     model, codebook, optimizer, images, *, variance, beta, decay, search=exact_search
 ) -> tuple[float, float]:
-    """Train on ``images`` (B, H, W, 3); ``codebook`` holds tokens, L and M. Return the plain MSE and the commitment loss."""
+    """Train on ``images`` (B, H, W, 3), and return the plain MSE and the commitment loss.
+
+    ``codebook`` holds tokens, L and M.
+    """
     tokens, counts, sums = codebook
     x = images.permute(0, 3, 1, 2)
     z = model.encoder(x).permute(0, 2, 3, 1)  # (B, H, W, D)

@@ -6,17 +6,14 @@ Both losses are means over all elements, of which there are n::
 """
 
 import numpy as np
-from jaxtyping import Float
 
 from vqnp.jit import kernel
-from vqnp.validation import Array
+from vqnp.validation import Array, Floats
 
 __all__ = ["commitment", "mse"]
 
 
-def mse(
-    prediction: Float[np.ndarray, "..."], target: Float[np.ndarray, "..."]
-) -> tuple[float, Float[np.ndarray, "..."]]:
+def mse(prediction: Floats, target: Floats) -> tuple[float, Floats]:
     """Return the mean squared error and its gradient.
 
     Parameters
@@ -64,9 +61,7 @@ def _squared_error(prediction: Array, target: Array, gradient: Array, scale: flo
     return total
 
 
-def commitment(
-    embeddings: Float[np.ndarray, "..."], quantized: Float[np.ndarray, "..."]
-) -> tuple[float, Float[np.ndarray, "..."]]:
+def commitment(embeddings: Floats, quantized: Floats) -> tuple[float, Floats]:
     """Return the commitment loss ‖z − sg(token)‖² / n and its gradient.
 
     The stop-gradient sg shields the tokens: the loss pulls each embedding to its token, and leaves

@@ -1,4 +1,4 @@
-"""The search on a line must give the loop's bits, above all where rounding makes several tokens equally near."""
+"""The search on a line gives the loop's bits, also where rounding makes tokens equally near."""
 
 import numpy as np
 import pytest

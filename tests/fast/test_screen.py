@@ -1,4 +1,4 @@
-"""The screened search must give the loop's bits however close the race: rounding may only ever cost it time."""
+"""The screened search gives the loop's bits however close the race: rounding costs only time."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,10 @@ def test_the_lowest_index_wins_ties_within_and_between_chunks(k, dims, seed):
 
 
 def test_races_closer_than_a_product_can_judge():
-    """All tokens on a sphere around the points, up to the last bits: scores alone, in float32, order them wrongly."""
+    """All tokens lie on a sphere around the points, up to the last bits.
+
+    Scores alone, in float32, order them wrongly.
+    """
     rng = np.random.default_rng(0)
     directions = rng.normal(size=(500, 32))
     tokens = (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
@@ -121,7 +124,7 @@ def test_the_term_for_denormal_numbers_is_needed(monkeypatch):
 
 
 def test_the_error_bound_is_needed(monkeypatch):
-    """Without it the sphere's races are lost; so the tests above would notice a bound that is too small."""
+    """Without it the sphere's races are lost, so the tests above notice a bound too small."""
     rng = np.random.default_rng(0)
     directions = rng.normal(size=(500, 32))
     tokens = (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)

@@ -22,7 +22,10 @@ PADDINGS = [(1, 1), (0, 2), (2, 0)]
 
 
 def arrays(batch, height, width, channels, outs, padding, dtype=np.float64):
-    """Small integers: their sums of products, and the halves that Winograd takes of them, are exact in float64."""
+    """Return small integers.
+
+    Their sums of products, and the halves Winograd takes of them, are exact in float64.
+    """
     rng = np.random.default_rng(0)
     stops = height + 2 * padding[0] - 2, width + 2 * padding[1] - 2
     shapes = (batch, height, width, channels), (3, 3, channels, outs), (batch, *stops, outs)
@@ -99,7 +102,10 @@ def test_any_number_of_threads_gives_the_same_bits():
 
 
 def test_in_float32_it_is_about_as_accurate_as_im2col(monkeypatch):
-    """Each of Bᵀ, G and Aᵀ adds up to three numbers, both ways: a few roundings more, and numbers up to four times as large between."""
+    """Each of Bᵀ, G and Aᵀ adds up to three numbers, both ways.
+
+    So there are a few roundings more, and numbers up to four times as large between.
+    """
     rng = np.random.default_rng(0)
     x, weight, dout = (rng.normal(size=s) for s in ((8, 8, 8, 64), (3, 3, 64, 64), (8, 8, 8, 64)))
     exact = products_of_conv2d(x, weight, dout)

@@ -37,7 +37,8 @@ TRANSPOSED = conv_transpose2d_forward, conv_transpose2d_backward
 LAYERS = pytest.mark.parametrize("transposed", [False, True], ids=["conv2d", "conv_transpose2d"])
 GEOMETRY = pytest.mark.parametrize(("kernel", "stride", "padding"), GEOMETRIES)
 
-# No sum here has 300 terms, of some size one; n rounded terms are off by at most n·2⁻⁵³ of the sum of their sizes.
+# No sum here has 300 terms, of some size one. A sum of n rounded terms is off by at most n·2⁻⁵³ of
+# the sum of their sizes.
 ROUND_OFF = 300 * 300 * 2.0**-53
 
 
@@ -131,7 +132,8 @@ def test_gradients_are_central_differences(transposed, kernel, stride, padding):
     out, cache = forward(*arrays, stride, padding)
     dout = np.random.default_rng(1).normal(size=out.shape)
 
-    step = 0.5  # the output is linear in each array, so no step is too long and a long one loses no digits
+    # The output is linear in each array, so no step is too long, and a long one loses no digits.
+    step = 0.5
     for array, gradient in zip(arrays, backward(dout, cache), strict=True):
         for index in np.ndindex(array.shape):
             sides = []
@@ -146,7 +148,10 @@ def test_gradients_are_central_differences(transposed, kernel, stride, padding):
 
 @st.composite
 def walks(draw):
-    """A small image's shape, and a kernel, stride and padding whose last stop ends at the padded image's edge."""
+    """A small image's shape, and a kernel, stride and padding.
+
+    The kernel's last stop ends at the padded image's edge.
+    """
     pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
     kernel, stride = draw(pairs), draw(pairs)
     padding = draw(st.tuples(*(st.integers(0, (k - 1) // 2) for k in kernel)))

@@ -15,7 +15,10 @@ def pairs(least, most):
 
 @st.composite
 def geometries(draw):
-    """A shape and a kernel, stride and padding that fit it: even and odd, strides beyond the kernel, wide margins."""
+    """A shape and a kernel, stride and padding that fit it.
+
+    Some strides exceed the kernel, and some margins are wide.
+    """
     kernel, stride, padding = draw(pairs(1, 4)), draw(pairs(1, 5)), draw(pairs(0, 5))
     height, width = (
         max(1, k - 2 * p) + draw(st.integers(0, 5)) for k, p in zip(kernel, padding, strict=True)
@@ -29,7 +32,7 @@ def geometries(draw):
 
 
 def whole_numbers(shape, seed=0):
-    """Small whole numbers, whose sums are exact in any order: what should be equal is equal to the last bit."""
+    """Return small whole numbers: their sums are exact in any order, so equality is exact too."""
     return np.random.default_rng(seed).integers(-9, 10, shape).astype(np.float64)
 
 

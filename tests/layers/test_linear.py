@@ -71,7 +71,8 @@ def test_start_is_uniform_within_one_over_the_root_of_the_inputs():
     for values in layer.params.values():
         assert abs(values).max() <= 1 / 4
         assert abs(values).max() > 0.2499
-        # the deviation of a uniform variable in ±b is b / √3; of thousands of draws it is known to two per cent or better
+        # The deviation of a uniform variable in ±b is b / √3. Thousands of draws tell it to two
+        # per cent or better.
         assert values.std() == pytest.approx(1 / 4 / 3**0.5, rel=0.02)
 
 

@@ -76,7 +76,8 @@ def test_gradients_are_central_differences():
     dx, gradients = block.backward(dout, cache)
     assert gradients.keys() == block.params.keys()
 
-    step = 1e-6  # piecewise quadratic: rounding costs about 1e-16·50/step, and a kink within a step is unlikely
+    # Piecewise quadratic: rounding costs about 1e-16·50/step, and a step rarely meets a kink.
+    step = 1e-6
     for array, gradient in [
         (x, dx),
         *((block.params[name], gradients[name]) for name in block.params),

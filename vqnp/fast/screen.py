@@ -29,7 +29,7 @@ Shapes: points ``(N, D)``, tokens ``(K, D)``. D is filled up to a width W of at 
 K to whole chunks. Turned points ``(W, B)``, least scores ``(K / CHUNK, B)``.
 """
 
-from typing import NamedTuple
+from contextlib import nullcontext
 
 import numpy as np
 from numba import prange
@@ -47,50 +47,31 @@ POINTS_A_BLOCK = 256
 TOKENS_A_SPAN = 4096
 
 
-class Bounds(NamedTuple):
-    """What a block of points knows of its distances so far, as scores."""
-
-    least: Array  # (TOKENS_A_SPAN / CHUNK, B) at best, the least score of each chunk
-    ceiling: Array  # (B,) at worst, the least score of all
-
-
-class Answer(NamedTuple):
-    """What the search writes."""
-
-    codes: Array  # (N,) int64
-    distances: Array  # (N,) squared
+# The tokens as the screen needs them, in whole chunks. The filling is never nearest.
+# negated (K, W): the negated, centered tokens; halves (K,): half their squares;
+# reach (K / CHUNK / GROUP,): the greatest norm of a group of chunks;
+# exact (K / CHUNK, D, CHUNK): the tokens themselves, a chunk transposed.
+Layout = tuple[Array, Array, Array, Array]
+# What a block of points knows of its distances so far, as scores: least
+# (TOKENS_A_SPAN / CHUNK, B), at best, that of each chunk; ceiling (B,), at worst, the least of all.
+Bounds = tuple[Array, Array]
+Answer = tuple[Array, Array]  # codes (N,) int64, squared distances (N,)
 
 
 def screened_search(points: Array, tokens: Array) -> tuple[Array, Array]:
     """Return the answer of ``nearest``, with two copies of the tokens and a megabyte a thread."""
-    if tokens.shape[1] <= SHORT:
-        return _screened_search(points, tokens)
-    with threads.limit():  # BLAS multiplies within the parallel blocks
-        return _screened_search(points, tokens)
-
-
-def _screened_search(points: Array, tokens: Array) -> tuple[Array, Array]:
     center = tokens.mean(axis=0, dtype=np.float64).astype(tokens.dtype)
-    layout = lay_out(tokens, center)
-    codes = np.zeros(len(points), np.int64)
-    distances = np.full(len(points), np.inf, points.dtype)
-    _screen_blocks(points, center, layout, rounding(tokens), codes, distances)
-    return codes, distances
+    answer = np.zeros(len(points), np.int64), np.full(len(points), np.inf, points.dtype)
+    # BLAS multiplies within the parallel blocks.
+    with nullcontext() if tokens.shape[1] <= SHORT else threads.limit():
+        _screen_blocks(points, center, lay_out(tokens, center), rounding(tokens), answer)
+    return answer
 
 
 def rounding(tokens: Array) -> tuple[np.floating, np.floating]:
     """Return the two parts of the bound e: the factor of (‖x‖ + r)², and the term beside it."""
     info, terms = np.finfo(tokens.dtype), 2 * (tokens.shape[1] + 8)
     return terms * info.eps, terms * info.tiny
-
-
-class Layout(NamedTuple):
-    """The tokens as the screen needs them, in whole chunks; the filling is never nearest."""
-
-    negated: Array  # (K, W) the negated, centered tokens
-    halves: Array  # (K,) half their squares
-    reach: Array  # (K / CHUNK / GROUP,) the greatest norm of a group of chunks
-    exact: Array  # (K / CHUNK, D, CHUNK) the tokens themselves, a chunk transposed
 
 
 def lay_out(tokens: Array, center: Array) -> Layout:
@@ -101,14 +82,14 @@ def lay_out(tokens: Array, center: Array) -> Layout:
     halves = np.full(chunks * CHUNK, np.inf, dtype)
     reach = np.zeros(chunks // GROUP, dtype)
     exact = np.full((chunks, dims, CHUNK), np.inf, dtype)
-    layout = Layout(negated, halves, reach, exact)
+    layout = negated, halves, reach, exact
     _lay_out_chunks(tokens, center, layout)
     return layout
 
 
 @parallel_kernel
 def _lay_out_chunks(tokens: Array, center: Array, layout: Layout) -> None:
-    for group in prange(len(layout.reach)):
+    for group in prange(len(layout[2])):
         _lay_out_group(group, tokens, center, layout)
 
 
@@ -129,15 +110,10 @@ def _lay_out_group(group: int, tokens: Array, center: Array, layout: Layout) -> 
 
 @parallel_kernel
 def _screen_blocks(
-    points: Array,
-    center: Array,
-    layout: Layout,
-    error: tuple[float, float],
-    codes: Array,
-    distances: Array,
+    points: Array, center: Array, layout: Layout, error: tuple[float, float], answer: Answer
 ) -> None:
     for b in prange((len(points) + POINTS_A_BLOCK - 1) // POINTS_A_BLOCK):
-        _screen_block(b * POINTS_A_BLOCK, points, center, layout, error, codes, distances)
+        _screen_block(b * POINTS_A_BLOCK, points, center, layout, error, answer)
 
 
 @kernel
@@ -147,8 +123,7 @@ def _screen_block(
     center: Array,
     layout: Layout,
     error: tuple[float, float],
-    codes: Array,
-    distances: Array,
+    answer: Answer,
 ) -> None:
     negated, halves, reach, exact = layout
     rows = min(POINTS_A_BLOCK, len(points) - start)
@@ -167,8 +142,7 @@ def _screen_block(
         for row in range(0, (stop - first) // CHUNK, GROUP):
             count = _candidates(row, least, ceiling, rows, candidates)
             if count > 0:
-                found, bounds = candidates[:count], Bounds(least, ceiling)
-                answer = Answer(codes, distances)
+                found, bounds = candidates[:count], (least, ceiling)
                 _search(first // CHUNK, row, found, start, bounds, points, exact, answer)
 
 

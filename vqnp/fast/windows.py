@@ -44,11 +44,7 @@ def gather_windows(image: Array, step: Pair, margin: Pair, padded: Array, column
 
     ``padded`` ``(H + 2ph, (W + 2pw)·C)`` is room to work in: its margin must hold zeros.
     """
-    height, width = image.shape
-    for row in range(height):
-        inside = padded[margin[0] + row, margin[1] : margin[1] + width]
-        for k in range(width):
-            inside[k] = image[row, k]
+    copy_rows(image, inside(padded, image, margin))
     rows, cols, kernel_height, run = columns.shape
     for y in range(rows):
         for x in range(cols):
@@ -76,11 +72,23 @@ def scatter_windows(columns: Array, step: Pair, margin: Pair, padded: Array, ima
                 source = columns[y, x, i]
                 for k in range(run):
                     target[k] += source[k]
+    copy_rows(inside(padded, image, margin), image)
+
+
+@kernel
+def inside(padded: Array, image: Array, margin: Pair) -> Array:
+    """View the part of ``padded`` that ``image`` fills."""
     height, width = image.shape
-    for row in range(height):
-        inside = padded[margin[0] + row, margin[1] : margin[1] + width]
-        for k in range(width):
-            image[row, k] = inside[k]
+    return padded[margin[0] : margin[0] + height, margin[1] : margin[1] + width]
+
+
+@kernel
+def copy_rows(source: Array, target: Array) -> None:
+    """Copy one image, a row at a time."""
+    for row in range(len(source)):
+        one, other = source[row], target[row]
+        for k in range(len(one)):  # two plain runs, so that the loop vectorizes
+            other[k] = one[k]
 
 
 @kernel

@@ -29,7 +29,7 @@ import numpy as np
 from numba import prange
 
 from vqnp import threads
-from vqnp.fast.windows import PARTS, Pair, as_rows, part_range
+from vqnp.fast.windows import PARTS, Pair, as_rows, copy_rows, part_range
 from vqnp.jit import kernel, parallel_kernel
 from vqnp.validation import Array
 
@@ -170,10 +170,7 @@ def tile_image(
 def pad(image: Array, top: int, left: int, height: int, width: int) -> Array:
     """Return zeros ``(height, width)`` around ``image``."""
     padded = np.zeros((height, width), image.dtype)
-    for row in range(len(image)):
-        source, target = image[row], padded[top + row, left:]
-        for k in range(len(source)):
-            target[k] = source[k]
+    copy_rows(image, padded[top:, left:])
     return padded
 
 

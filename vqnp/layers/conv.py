@@ -22,8 +22,8 @@ from vqnp.fast.correlate import (
     correlate_backward_input,
     correlate_backward_weight,
 )
+from vqnp.fast.windows import Pair
 from vqnp.layers.im2col import (
-    Pair,
     Size,
     as_pairs,
     col2im_numpy,
@@ -32,7 +32,16 @@ from vqnp.layers.im2col import (
     require_images,
     taps,
 )
-from vqnp.layers.layer import Array, Cache, Gradients, Layer, add_bias, sum_rows, uniform_start
+from vqnp.layers.layer import (
+    Array,
+    Cache,
+    Gradients,
+    Layer,
+    add_bias,
+    by_name,
+    sum_rows,
+    uniform_start,
+)
 from vqnp.validation import require_integer
 
 __all__ = ["Conv2d", "conv2d_backward", "conv2d_forward"]
@@ -175,7 +184,35 @@ def conv2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Kernel, Bias]:
 
 
 @dataclass(eq=False, repr=False)
-class Conv2d(Layer):
+class KernelSizes:
+    """The configuration of a convolution of either direction, and the start of its kernel."""
+
+    in_channels: int
+    out_channels: int
+    kernel_size: Size
+    _: KW_ONLY
+    stride: Size = 1
+    padding: Size = 0
+
+    def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
+        """Return weight and bias, uniform in ±1/sqrt(C·kh·kw), once the sizes are checked.
+
+        C is the number of channels on the weight's third axis.
+        """
+        (height, width), _, _ = as_pairs(self.kernel_size, self.stride, self.padding)
+        for name in ("out_channels", "in_channels"):
+            require_integer(getattr(self, name), name, least=1)
+        channels = self._channels()
+        fan_in = channels[0] * height * width
+        return uniform_start((height, width, *channels), self.out_channels, fan_in, rng, dtype)
+
+    def _channels(self) -> Pair:
+        """Return the weight's last two axes."""
+        return self.in_channels, self.out_channels
+
+
+@dataclass(eq=False, repr=False)
+class Conv2d(KernelSizes, Layer):
     """A convolution that owns its weight ``(kh, kw, C_in, C_out)`` and bias ``(C_out,)``.
 
     Parameters
@@ -201,38 +238,13 @@ class Conv2d(Layer):
     (Conv2d(3, 64, 4, stride=2, padding=1), (1, 4, 4, 64))
     """
 
-    in_channels: int
-    out_channels: int
-    kernel_size: Size
-    _: KW_ONLY
-    stride: Size = 1
-    padding: Size = 0
-
-    def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
-        return start_kernel(self, (self.in_channels, self.out_channels), rng, dtype)
-
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Map ``(B, H, W, C_in)`` to ``(B, Ho, Wo, C_out)``; raises as the function does."""
         return conv2d_forward(x, **self.params, stride=self.stride, padding=self.padding)
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of the input and, by parameter name, of the weight and the bias."""
-        dx, dweight, dbias = conv2d_backward(dout, cache)
-        return dx, {"weight": dweight, "bias": dbias}
-
-
-def start_kernel(
-    layer: Any, channels: Pair, rng: np.random.Generator, dtype: Any
-) -> dict[str, Array]:
-    """Return a weight ``(kh, kw, *channels)`` and a bias, once the sizes are known to be good.
-
-    Both are uniform in ±1/sqrt(channels[0]·kh·kw).
-    """
-    (height, width), _, _ = as_pairs(layer.kernel_size, layer.stride, layer.padding)
-    outputs = require_integer(layer.out_channels, "out_channels", least=1)
-    require_integer(layer.in_channels, "in_channels", least=1)
-    fan_in = channels[0] * height * width
-    return uniform_start((height, width, *channels), outputs, fan_in, rng, dtype)
+        return by_name(*conv2d_backward(dout, cache))
 
 
 def require_operands(

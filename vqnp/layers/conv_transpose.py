@@ -17,16 +17,28 @@ one weight array serves both directions. Without biases, for every x and y of fi
     <conv2d(x, weight), y> = <x, conv_transpose2d(y, weight)>
 """
 
-from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from vqnp.fast.correlate import correlate, correlate_backward_input, correlate_backward_weight
-from vqnp.layers.conv import Bias, Images, Outputs, require_gradient, require_operands, start_kernel
-from vqnp.layers.im2col import Pair, Size, as_pairs, col2im_numpy, im2col_numpy, taps
-from vqnp.layers.layer import Array, Cache, Gradients, Layer, add_bias, sum_rows
+from vqnp.fast.windows import Pair
+from vqnp.layers.conv import (
+    Bias,
+    Images,
+    KernelSizes,
+    Outputs,
+    conv2d_backward_loop,
+    conv2d_backward_numpy,
+    conv2d_forward_loop,
+    conv2d_forward_numpy,
+    require_gradient,
+    require_operands,
+)
+from vqnp.layers.im2col import Size, as_pairs
+from vqnp.layers.layer import Array, Cache, Gradients, Layer, add_bias, by_name, sum_rows
 
 __all__ = ["ConvTranspose2d", "conv_transpose2d_backward", "conv_transpose2d_forward"]
 
@@ -38,43 +50,43 @@ def conv_transpose2d_forward_loop(
     x: Array, weight: Array, bias: Array, stride: Size = 1, padding: Size = 0
 ) -> tuple[Array, Cache]:
     """Define :func:`conv_transpose2d_forward`: each input pixel stamps the kernel on the output."""
-    kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
-    size = stamped_size(x, kernel_size, stride, padding)
-    out = np.zeros((len(x), *size, weight.shape[2]), x.dtype)
-    for stop, tap, pixel in taps(out, kernel_size, stride, padding):
-        out[pixel] += weight[tap] @ x[stop]
-    return out + bias, (x, weight, stride, padding)
+    return _stamp(conv2d_backward_loop, x, weight, bias, stride, padding)
 
 
 def conv_transpose2d_backward_loop(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
-    """Define :func:`conv_transpose2d_backward` by the same walk."""
-    x, weight, stride, padding = cache
-    dx, dweight = np.zeros_like(x), np.zeros_like(weight)
-    for stop, tap, pixel in taps(dout, weight.shape[:2], stride, padding):
-        dx[stop] += dout[pixel] @ weight[tap]
-        dweight[tap] += np.outer(dout[pixel], x[stop])
-    return dx, dweight, dout.sum(axis=(0, 1, 2))
+    """Define :func:`conv_transpose2d_backward`: the convolution reads where the stamps went."""
+    return _read(conv2d_forward_loop, conv2d_backward_loop, dout, cache)
 
 
 def conv_transpose2d_forward_numpy(
     x: Array, weight: Array, bias: Array, stride: Size = 1, padding: Size = 0
 ) -> tuple[Array, Cache]:
     """Do :func:`conv_transpose2d_forward` in NumPy: one matrix product, then col2im stamps."""
-    kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
-    shape = len(x), *stamped_size(x, kernel_size, stride, padding), weight.shape[2]
-    matrix = weight.reshape(-1, weight.shape[3])  # (kh·kw·C_out, C_in)
-    columns = x.reshape(-1, x.shape[3]) @ matrix.T  # (B·H·W, kh·kw·C_out)
-    out = col2im_numpy(columns, shape, kernel_size, stride, padding) + bias
-    return out, (x, weight, stride, padding)
+    return _stamp(conv2d_backward_numpy, x, weight, bias, stride, padding)
 
 
 def conv_transpose2d_backward_numpy(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Do :func:`conv_transpose2d_backward` in NumPy: im2col reads where the stamps went."""
+    return _read(conv2d_forward_numpy, conv2d_backward_numpy, dout, cache)
+
+
+def _stamp(
+    backward: Callable, x: Array, weight: Array, bias: Array, stride: Size, padding: Size
+) -> tuple[Array, Cache]:
+    """Return the gradient of a convolution's input, for ``x`` as that of its output, plus bias."""
+    kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
+    size = stamped_size(x, kernel_size, stride, padding)
+    images = np.zeros((len(x), *size, weight.shape[2]), x.dtype)
+    return backward(x, (images, weight, stride, padding))[0] + bias, (x, weight, stride, padding)
+
+
+def _read(
+    forward: Callable, backward: Callable, dout: Array, cache: Cache
+) -> tuple[Array, Array, Array]:
+    """Return the convolution of ``dout``, then the weight's gradient for an output's of ``x``."""
     x, weight, stride, padding = cache
-    columns = im2col_numpy(dout, weight.shape[:2], stride, padding)  # (B·H·W, kh·kw·C_out)
-    dx = columns @ weight.reshape(-1, weight.shape[3])
-    dweight = columns.T @ x.reshape(-1, x.shape[3])
-    return dx.reshape(x.shape), dweight.reshape(weight.shape), dout.sum(axis=(0, 1, 2))
+    dx, seen = forward(dout, weight, np.zeros(x.shape[3], x.dtype), stride, padding)
+    return dx, backward(x, seen)[1], dout.sum(axis=(0, 1, 2))
 
 
 def conv_transpose2d_forward(
@@ -177,7 +189,7 @@ def stamped_size(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Pa
 
 
 @dataclass(eq=False, repr=False)
-class ConvTranspose2d(Layer):
+class ConvTranspose2d(KernelSizes, Layer):
     """A transposed convolution: its weight is ``(kh, kw, C_out, C_in)``, its bias ``(C_out,)``.
 
     Parameters
@@ -204,15 +216,8 @@ class ConvTranspose2d(Layer):
     (ConvTranspose2d(64, 3, 4, stride=2, padding=1), (1, 8, 8, 3))
     """
 
-    in_channels: int
-    out_channels: int
-    kernel_size: Size
-    _: KW_ONLY
-    stride: Size = 1
-    padding: Size = 0
-
-    def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
-        return start_kernel(self, (self.out_channels, self.in_channels), rng, dtype)
+    def _channels(self) -> Pair:
+        return self.out_channels, self.in_channels
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Map ``(B, H, W, C_in)`` to ``(B, Ho, Wo, C_out)``; raises as the function does."""
@@ -220,5 +225,4 @@ class ConvTranspose2d(Layer):
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of the input and, by parameter name, of the weight and the bias."""
-        dx, dweight, dbias = conv_transpose2d_backward(dout, cache)
-        return dx, {"weight": dweight, "bias": dbias}
+        return by_name(*conv_transpose2d_backward(dout, cache))

@@ -165,3 +165,8 @@ def uniform_start(
     bound = fan_in**-0.5
     weight = rng.uniform(-bound, bound, shape).astype(dtype)
     return {"weight": weight, "bias": rng.uniform(-bound, bound, outputs).astype(dtype)}
+
+
+def by_name(dx: Array, dweight: Array, dbias: Array) -> tuple[Array, Gradients]:
+    """Return the gradients as the ``backward`` of a layer with weight and bias does."""
+    return dx, {"weight": dweight, "bias": dbias}

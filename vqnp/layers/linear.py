@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from vqnp.layers.layer import Array, Cache, Gradients, Layer, add_bias, sum_rows, uniform_start
+from vqnp.layers.layer import (
+    Array,
+    Cache,
+    Gradients,
+    Layer,
+    add_bias,
+    by_name,
+    sum_rows,
+    uniform_start,
+)
 
 __all__ = ["Linear", "linear_backward", "linear_forward"]
 
@@ -123,5 +132,4 @@ class Linear(Layer):
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of the input and, by parameter name, of the weight and the bias."""
-        dx, dweight, dbias = linear_backward(dout, cache)
-        return dx, {"weight": dweight, "bias": dbias}
+        return by_name(*linear_backward(dout, cache))

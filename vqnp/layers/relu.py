@@ -8,16 +8,16 @@ block around it.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from numba import prange
 
 from vqnp.jit import both
 from vqnp.layers.layer import PARALLEL_NUMBERS, Array, Cache, Gradients, Layer
+from vqnp.validation import Floats
 
 __all__ = ["ReLU", "relu_backward", "relu_forward"]
 
 
-def relu_forward(x: Float[np.ndarray, "..."]) -> tuple[Float[np.ndarray, "..."], Cache]:
+def relu_forward(x: Floats) -> tuple[Floats, Cache]:
     """Return ``max(x, 0)`` and the cache.
 
     Parameters
@@ -42,7 +42,7 @@ def relu_forward(x: Float[np.ndarray, "..."]) -> tuple[Float[np.ndarray, "..."],
     return out, out
 
 
-def relu_backward(dout: Float[np.ndarray, "..."], cache: Cache) -> Float[np.ndarray, "..."]:
+def relu_backward(dout: Floats, cache: Cache) -> Floats:
     """Return the gradient of the input: ``dout`` where the output was positive, else 0.
 
     Parameters
