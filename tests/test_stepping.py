@@ -55,15 +55,12 @@ def test_the_search_is_watched_token_by_token(tmp_path):
     expression = (
         "k, one[:2].tolist(), after, two[:2].tolist(), least[:2].tolist(), code[:2].tolist()"
     )
-    assert (
-        read_at(tmp_path, SEARCH, _search_rows, "_keep_nearer(", expression, stops=3)
-        == [
-            "0 [25.0, 9.0] 1 [1.0, 1.0] [inf, inf] [0, 0]",
-            "2 [9.0, 1.0] 3 [81.0, 49.0] [1.0, 1.0] [1, 1]",
-            # Token 2 was as near to the second point: the lower index stayed.
-            "4 [49.0, 25.0] 4 [49.0, 25.0] [1.0, 1.0] [1, 1]",
-        ]
-    )
+    assert read_at(tmp_path, SEARCH, _search_rows, "_keep_nearer(", expression, stops=3) == [
+        "0 [25.0, 9.0] 1 [1.0, 1.0] [inf, inf] [0, 0]",
+        "2 [9.0, 1.0] 3 [81.0, 49.0] [1.0, 1.0] [1, 1]",
+        # Token 2 was as near to the second point: the lower index stayed.
+        "4 [49.0, 25.0] 4 [49.0, 25.0] [1.0, 1.0] [1, 1]",
+    ]
 
 
 def test_windows_are_watched_row_by_row(tmp_path):

@@ -10,9 +10,9 @@ from numba import config
 from vqnp import threads
 from vqnp.quantize.search import (
     POINTS_A_BLOCK,
-    SCREEN_FROM_COORDINATES,
     PREPARE_FROM_POINTS,
     PREPARE_FROM_TOKENS,
+    SCREEN_FROM_COORDINATES,
     nearest,
     nearest_loop,
     nearest_numpy,
