@@ -28,12 +28,15 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float
 
 from vqnp.fast.windows import Pair, as_rows, flat_geometry, gather_images, scatter_images
 from vqnp.validation import Array, require_float, require_integer
 
 Size = int | Pair
 Shape = tuple[int, int, int, int]  # (B, H, W, C)
+Pictures = Float[np.ndarray, "B H W C"]
+Columns = Float[np.ndarray, "stops taps"]
 Taps = Iterator[tuple[tuple[int, int, int], Pair, tuple[int, int, int]]]
 
 
@@ -58,7 +61,7 @@ def im2col_numpy(images: Array, kernel_size: Size, stride: Size = 1, padding: Si
     return _join_columns(columns)
 
 
-def im2col(images: Array, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Array:
+def im2col(images: Pictures, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Columns:
     """Return the columns ``(B·Ho·Wo, kh·kw·C)`` of ``images``, with zeros outside the image.
 
     Parameters
@@ -124,8 +127,8 @@ def col2im_numpy(
 
 
 def col2im(
-    columns: Array, shape: Shape, kernel_size: Size, stride: Size = 1, padding: Size = 0
-) -> Array:
+    columns: Columns, shape: Shape, kernel_size: Size, stride: Size = 1, padding: Size = 0
+) -> Pictures:
     """Return the images whose pixels sum the entries that im2col copies from them.
 
     It is the adjoint of :func:`im2col` with the same arguments: <im2col(x), c> = <x, col2im(c)>.
