@@ -1,13 +1,11 @@
 """Settings shared by all tests."""
 
-import numba
 import pytest
 from hypothesis import settings
+from runs import INTERPRETED
 
 from vqnp.data import Patches
 from vqnp.experiments.plans import ImagesPlan, PointsPlan
-
-INTERPRETED = bool(numba.config.DISABLE_JIT)
 
 # The same examples on every run. Interpreted kernels see fewer, because they are a hundred times
 # slower.

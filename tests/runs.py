@@ -1,9 +1,11 @@
 """Small training runs for the tests of training and checkpoints."""
 
+import numba
 import numpy as np
 
 from vqnp import EMA, MLPSettings, TrainSettings, ae_then_vq, mlp_vqvae, train
 
+INTERPRETED = bool(numba.config.DISABLE_JIT)
 SCHEDULE = ae_then_vq(2, 2)
 SETTINGS = TrainSettings(batch_size=16)
 STEPS = 12  # 40 points in batches of 16, 16 and 8, for 2 + 2 epochs

@@ -1,6 +1,6 @@
 import numpy as np
-from conftest import INTERPRETED
 from numba import prange
+from runs import INTERPRETED
 
 from vqnp.jit import both
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import INTERPRETED
+from runs import INTERPRETED
 
 from vqnp import (
     EMA,
