@@ -1,7 +1,5 @@
 """What public functions take for an array: each form of the same points is accepted or refused."""
 
-import importlib
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,7 @@ FLAT = POINTS.reshape(6, 4)
 
 
 def torch_tensor(array):
-    return importlib.import_module("torch").from_numpy(np.array(array))
+    return pytest.importorskip("torch", reason="takes PyTorch's tensors").from_numpy(np.array(array))
 
 
 def with_gradient(array):
@@ -150,7 +148,7 @@ def test_the_search_for_nan_can_be_left_to_the_caller():
 
 
 def test_tensors_that_numpy_does_not_know_are_refused_by_name():
-    torch = importlib.import_module("torch")
+    torch = pytest.importorskip("torch", reason="takes PyTorch's tensors")
     with pytest.raises(TypeError, match="z must be an array of real numbers, got Tensor"):
         as_points(torch_tensor(FLAT).to(torch.bfloat16), "z")
     with pytest.raises(TypeError, match="z must be an array of real numbers, got Tensor"):

@@ -44,7 +44,8 @@ ROUND_OFF = 300 * 300 * 2.0**-53
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    import scipy.linalg.cython_blas  # noqa: F401  what numpy.dot calls inside Numba: load it, that the limit may hold it
+    # Numba's numpy.dot calls it. It must be loaded, or the limit cannot hold it.
+    import scipy.linalg.cython_blas  # noqa: F401
 
     with limit(1):  # waking a second thread costs more than these small arrays
         yield
@@ -167,7 +168,8 @@ def walks(draw):
 def test_conv_transpose2d_is_the_adjoint_of_conv2d_with_the_same_weight(walk, channels_out, seed):
     shape, kernel, stride, padding = walk
     rng = np.random.default_rng(seed)
-    whole_numbers = lambda *shape: rng.integers(-9, 10, shape).astype(np.float64)  # noqa: E731  sums of these are exact
+    # Sums of whole numbers are exact.
+    whole_numbers = lambda *shape: rng.integers(-9, 10, shape).astype(np.float64)  # noqa: E731
     x, weight = whole_numbers(*shape), whole_numbers(*kernel, shape[3], channels_out)
     out, _ = conv2d_forward(x, weight, np.zeros(channels_out), stride, padding)
     y = whole_numbers(*out.shape)

@@ -9,7 +9,8 @@ from vqnp.threads import limit
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    import scipy.linalg.cython_blas  # noqa: F401  what numpy.dot calls inside Numba: load it, that the limit may hold it
+    # Numba's numpy.dot calls it. It must be loaded, or the limit cannot hold it.
+    import scipy.linalg.cython_blas  # noqa: F401
 
     with limit(1):  # waking a second thread costs more than these small arrays
         yield
