@@ -11,7 +11,9 @@ FLAT = POINTS.reshape(6, 4)
 
 
 def torch_tensor(array):
-    return pytest.importorskip("torch", reason="takes PyTorch's tensors").from_numpy(np.array(array))
+    return pytest.importorskip("torch", reason="takes PyTorch's tensors").from_numpy(
+        np.array(array)
+    )
 
 
 def with_gradient(array):
