@@ -43,13 +43,11 @@ def test_zero_is_mapped_to_zero_for_even_levels_too(count):
     assert abs(view[0, 0]) < 1e-15
 
 
-def test_half_way_goes_to_the_lower_level():
-    """tanh(z) h = 0.5 exactly in no float: the rounding itself is looked at."""
-    z = np.arctanh(np.array([[0.5 / 0.999]]))
-    below, above = np.nextafter(z, -9), np.nextafter(z, 9)
-    found = [int(fsq_forward(at, (3,))[1][0, 0]) for at in (below - 1e-9, above + 1e-9)]
-    assert found == [1, 2]
-    assert np.ceil(0.5 - 0.5) == 0  # where np.rint would be even by chance, and 1.5 become 2
+def test_half_way_goes_to_the_lower_level(monkeypatch):
+    """b = 0.5 and -0.5 exactly, with ε = 0. Half-to-even would give level 1 to both."""
+    monkeypatch.setattr("vqnp.quantize.fsq.EPSILON", 0)
+    monkeypatch.setattr(np, "tanh", lambda z: np.array([[0.5], [-0.5]]))
+    assert fsq_forward(np.zeros((2, 1)), (3,))[1].tolist() == [[1], [0]]
 
 
 def test_gradient_is_that_of_the_surrogate():
