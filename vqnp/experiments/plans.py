@@ -171,7 +171,7 @@ class ImagesPlan:
         )
 
     def long_run(self, seed: int, *, pretrained: bool) -> RunSpec:
-        """Return the run of ``n_tokens_long`` that goes on: its first epochs are those of Figure 4."""
+        """Return the long run; its first epochs are those of Figure 4."""
         assert self.n_tokens_long is not None
         spec = self.run(self.n_tokens_long, seed, pretrained=pretrained)
         return replace(spec, finetune=self.epochs_long - spec.pretrain)
