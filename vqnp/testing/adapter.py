@@ -12,12 +12,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from vqnp.validation import Array
+from vqnp.validation import Array, as_array
 
 Kind = Literal["numpy", "torch", "jax"]
 Arrays = Kind | Callable[[Array], Any]
 Precision = Literal["float64", "float32"]
 Layout = Literal["NHWC", "NCHW"]
+Axes = tuple[int, ...]
+# Channels first: the axes of images (B, H, W, C), and of a kernel (kh, kw, a, b).
+IMAGE, KERNEL = (0, 3, 1, 2), (3, 2, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,17 @@ class Adapter:
                     f"{name} must be {' or '.join(get_args(kinds))}, got {getattr(self, name)!r}"
                 )
 
-    def give(self, value: Any) -> Any:
-        """Return a copy of ``value`` with its arrays converted, in dictionaries too."""
+    def give(self, value: Any, axes: Axes | None = None) -> Any:
+        """Return a copy of ``value`` with its arrays converted, in dictionaries too.
+
+        ``axes`` is IMAGE or KERNEL for arrays that follow the layout.
+        """
         if isinstance(value, dict):
-            return {name: self.give(item) for name, item in value.items()}
+            return {name: self.give(item, axes) for name, item in value.items()}
         if not isinstance(value, np.ndarray):
             return value
-        array = np.array(value, self.dtype if value.dtype.kind == "f" else value.dtype, order="C")
+        turned = value.transpose(axes) if axes and self.layout == "NCHW" else value
+        array = np.array(turned, self.dtype if value.dtype.kind == "f" else value.dtype, order="C")
         if self.arrays == "numpy":
             return array
         if callable(self.arrays):
@@ -61,25 +68,12 @@ class Adapter:
             )
         return given
 
-    def image(self, x: Array) -> Any:
-        """Give images ``(B, H, W, C)``, channels first if asked."""
-        return self.give(x.transpose(0, 3, 1, 2) if self.layout == "NCHW" else x)
-
-    def kernel(self, weight: Array) -> Any:
-        """Give a kernel ``(kh, kw, a, b)``, as ``(b, a, kh, kw)`` for channels-first images."""
-        return self.give(weight.transpose(3, 2, 0, 1) if self.layout == "NCHW" else weight)
-
-    def image_back(self, value: Any) -> Array:
-        """Return images as ``(B, H, W, C)``; the comparison complains about another rank."""
-        x = to_numpy(value)
-        return x.transpose(0, 2, 3, 1) if self.layout == "NCHW" and x.ndim == 4 else x
-
-    def kernel_back(self, value: Any) -> Array:
-        """Return a kernel's gradient as ``(kh, kw, a, b)``."""
-        weight = to_numpy(value)
-        return (
-            weight.transpose(2, 3, 1, 0) if self.layout == "NCHW" and weight.ndim == 4 else weight
-        )
+    def take(self, value: Any, axes: Axes | None = None) -> Array:
+        """Return what a function gave, channels-last; the comparison complains of another rank."""
+        array = to_numpy(value)
+        if axes and self.layout == "NCHW" and array.ndim == len(axes):
+            return array.transpose(np.argsort(axes))
+        return array
 
 
 def to_numpy(value: Any) -> Array:
@@ -97,21 +91,12 @@ def to_numpy(value: Any) -> Array:
 
     Raises
     ------
-    TypeError
-        When it does not hold numbers. The message names its type.
+    TypeError, ValueError
+        When it does not hold numbers, or in lists of different lengths.
 
     Example
     -------
     >>> to_numpy([1.5, 2.5])
     array([1.5, 2.5])
     """
-    for method in ("detach", "cpu"):
-        value = getattr(value, method)() if callable(getattr(value, method, None)) else value
-    try:
-        speaks = hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | np.generic)
-        array = np.from_dlpack(value) if speaks else np.asarray(value)
-    except (BufferError, TypeError, RuntimeError, ValueError):  # a dtype that DLPack or NumPy lacks
-        array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"expected an array of numbers, got {type(value).__name__}")
-    return np.array(array)
+    return np.array(as_array(value, "the answer"))

@@ -5,7 +5,6 @@
 from one dialect is a difference and no mistake: the answer of another dialect is recognized.
 """
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,8 +14,21 @@ from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
 from vqnp.quantize.ema import ema_update_numpy
 from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.adapter import Arrays, Precision
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.testing.run import Array, Cases, Function, from_seed, to_numpy
+from vqnp.testing.check import (
+    Adapter,
+    Answers,
+    Array,
+    Case,
+    Cases,
+    Function,
+    Functions,
+    KnownMistake,
+    Tolerance,
+    check,
+    draw,
+    from_seed,
+    to_numpy,
+)
 
 State = dict[str, Any]
 ARRAYS = ("tokens", "counts", "sums")
@@ -33,28 +45,22 @@ def draw_cases(rng: np.random.Generator) -> Cases:
     """Two cases a dialect: from its start, and from a state small enough for ε to show."""
     tokens, counts = draw(rng, 8, 3), rng.integers(1, 9, 8) / 2
     inputs = draw_batches(rng, tokens)
-    faint = {"counts": counts / 1024, "sums": counts[:, None] / 1024 * tokens, "steps": 5}
+    faint = weighted(tokens, counts / 1024) | {"steps": 5}
     for dialect in DIALECTS:
         start = begin(dialect, tokens, counts, rng)
-        yield taken(dialect, dialect, start, inputs)
-        yield taken(f"{dialect}, later", dialect, start | faint, inputs)
+        yield case_of(dialect, start, inputs, dialect=dialect)
+        yield case_of(f"{dialect}, later", start | faint, inputs, dialect=dialect)
 
 
-def taken(name: str, dialect: Dialect, state: State, inputs: dict[str, Array]) -> Case:
-    """Return a case of all steps from ``state``."""
-    settings = {
-        "dialect": dialect,
-        "decay": 0.9,
-        "steps": len(inputs["codes"]),
-        "steps_before": state["steps"],
-    }
-    start = {array: state[array] for array in ARRAYS}
-    case = Case(name, start | inputs, {}, settings)
+def case_of(name: str, state: State, inputs: dict[str, Array], **settings: Any) -> Case:
+    """Return a case of all batches of ``inputs``, from ``state``."""
+    settings |= {"decay": 0.9, "steps": len(inputs["codes"]), "steps_before": state["steps"]}
+    return Case(name, {array: state[array] for array in ARRAYS} | inputs, settings=settings)
 
-    def step(state: State, z: Array, codes: Array, decay: float, mask: Any = ...) -> State:
-        return moved(state, z[mask], codes[mask], decay, dialect=dialect)
 
-    return replace(case, outputs=run_steps(case, Adapter(), step))
+def weighted(tokens: Array, counts: Array) -> State:
+    """Return the state in which M = L · token."""
+    return {"tokens": tokens, "counts": counts, "sums": counts[:, None] * tokens}
 
 
 def begin(dialect: Dialect, tokens: Array, counts: Array, rng: np.random.Generator) -> State:
@@ -83,24 +89,27 @@ def moved(
     embeddings: Array,
     codes: Array,
     decay: float,
-    mask: Array | None = None,
+    mask: Any = ...,
     *,
     dialect: Dialect = "paper",
 ) -> State:
-    """Take one step of ``dialect``; the mask is not looked at."""
+    """Take one step of ``dialect`` with the embeddings that the mask leaves."""
     book = Codebook(**{name: state[name].copy() for name in ARRAYS}, steps=state["steps"])
-    ema_update_numpy(book, embeddings, codes, decay, dialect)
+    ema_update_numpy(book, embeddings[mask], codes[mask], decay, dialect)
     return state_of(book)
 
 
-def read_by(read: Function) -> Function:
-    """Return a step of `paper` that reads its tokens from the state and the hits ``(K,)``."""
+def right(case: Case) -> Functions:
+    """Return the step of the case's dialect."""
+    return (partial(moved, dialect=case.settings["dialect"]),)
 
-    def step(state: State, embeddings: Array, codes: Array, decay: float) -> State:
-        after = moved(state, embeddings, codes, decay)
-        return after | {"tokens": read(after, np.bincount(codes, minlength=len(after["tokens"])))}
 
-    return step
+def read_by(
+    state: State, embeddings: Array, codes: Array, decay: float, *, read: Function
+) -> State:
+    """Take a step of `paper` that reads its tokens from the state and the hits ``(K,)``."""
+    after = moved(state, embeddings, codes, decay)
+    return after | {"tokens": read(after, np.bincount(codes, minlength=len(after["tokens"])))}
 
 
 def zeroed(state: State, hits: Array) -> Array:
@@ -164,7 +173,9 @@ def mistakes_of(dialect: Dialect) -> tuple[KnownMistake, ...]:
             "codes and embeddings are not in the same order",
             (lambda state, z, codes, decay: step(state, z, codes[::-1], decay),),
         ),
-        KnownMistake("zeros-without-hits", "codes without hits become 0", (read_by(zeroed),)),
+        KnownMistake(
+            "zeros-without-hits", "codes without hits become 0", (partial(read_by, read=zeroed),)
+        ),
         KnownMistake(
             "no-average",
             "the tokens become the means of this batch; nothing is remembered",
@@ -196,7 +207,7 @@ def run_steps(case: Case, adapter: Adapter, step: Function) -> Answers:
     return {name: np.stack([state[name] for state in seen]) for name in seen[-1]}
 
 
-@check({"ema": draw_cases}, ROUNDED, mistakes_of)
+@check({"ema": draw_cases}, ROUNDED, mistakes_of, right=right)
 def check_ema(
     case: Case, adapter: Adapter, step: Function, *, dialect: Dialect = "paper"
 ) -> Answers:

@@ -3,25 +3,37 @@
 The state is that of ``check_ema``.
 """
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from vqnp.quantize.codebook import DIALECTS, Dialect
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
+from vqnp.testing.check import (
+    Adapter,
+    Answers,
+    Array,
+    Case,
+    Cases,
+    Function,
+    KnownMistake,
+    Tolerance,
+    check,
+    draw,
+    from_seed,
+)
 from vqnp.testing.ema import (
     ROUNDED,
     STEPS,
+    State,
     begin,
+    case_of,
     draw_batches,
     moved,
     read_by,
+    right,
     run_steps,
-    taken,
     zeroed,
 )
-from vqnp.testing.run import Cases, Function, from_seed
 
 
 @from_seed
@@ -31,7 +43,9 @@ def draw_mask_cases(rng: np.random.Generator) -> Cases:
     inputs = draw_batches(rng, tokens)
     inputs["mask"] = np.stack([rng.permutation(16) >= 5 for _ in range(STEPS)])
     inputs["embeddings"][~inputs["mask"]] += 8
-    return (taken(d, d, begin(d, tokens, np.full(6, 2.0), rng), inputs) for d in DIALECTS)
+    for dialect in DIALECTS:
+        start = begin(dialect, tokens, np.full(6, 2.0), rng)
+        yield case_of(dialect, start, inputs, dialect=dialect)
 
 
 def mask_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
@@ -41,7 +55,7 @@ def mask_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
         KnownMistake(
             "padding-counted",
             "padded embeddings are counted: leave out what the mask leaves out",
-            (step,),
+            (lambda state, z, codes, decay, mask: step(state, z, codes, decay),),
         ),
         KnownMistake(
             "mask-inverted",
@@ -56,7 +70,7 @@ def mask_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
     )
 
 
-@check({"ema_mask": draw_mask_cases}, ROUNDED, mask_mistakes)
+@check({"ema_mask": draw_mask_cases}, ROUNDED, mask_mistakes, right=right)
 def check_ema_mask(
     case: Case, adapter: Adapter, step: Function, *, dialect: Dialect = "paper"
 ) -> Answers:
@@ -91,9 +105,13 @@ def draw_unused_cases(rng: np.random.Generator) -> Cases:
             "embeddings": np.tile(tokens[0], (steps, 4, 1)),
             "codes": np.zeros((steps, 4), np.int64),
         }
-        case = taken(dtype.__name__, "paper", begin("paper", tokens, counts, rng), inputs)
-        right, only = {"tokens without hits": tokens[1:]}, {"dtype": case.name}
-        yield replace(case, outputs=right, settings=case.settings | only)
+        name, start = dtype.__name__, begin("paper", tokens, counts, rng)
+        yield case_of(name, start, inputs, dialect="paper", dtype=name)
+
+
+def divided(state: State, hits: Array, *, least: float = 0) -> Array:
+    """M / L, with L no less than ``least``."""
+    return state["sums"] / np.maximum(state["counts"], least)[:, None]
 
 
 UNUSED_MISTAKES = (
@@ -101,19 +119,19 @@ UNUSED_MISTAKES = (
         "unused-divided",
         "M / L is computed without hits, too, and both fade into denormal numbers: keep the old "
         "token",
-        (read_by(lambda state, hits: state["sums"] / state["counts"][:, None]),),
+        (partial(read_by, read=divided),),
     ),
     KnownMistake(
         "counts-clamped",
         "M / max(L, ε): once L is clamped below, M fades alone and the token goes to the origin",
-        (read_by(lambda state, hits: state["sums"] / np.maximum(state["counts"], 1e-5)[:, None]),),
+        (partial(read_by, read=partial(divided, least=1e-5)),),
     ),
     KnownMistake(
         "unused-slides",
         "smoothed counts let codes without hits slide to the origin",
         (partial(moved, dialect="counts-one"),),
     ),
-    KnownMistake("unused-zeroed", "codes without hits become 0", (read_by(zeroed),)),
+    KnownMistake("unused-zeroed", "codes without hits become 0", (partial(read_by, read=zeroed),)),
 )
 
 
@@ -121,6 +139,7 @@ UNUSED_MISTAKES = (
     {"ema_unused": draw_unused_cases},
     Tolerance(0, "without hits M / L does not change: the token stays exactly where it is"),
     UNUSED_MISTAKES,
+    right=right,
 )
 def check_ema_unused(case: Case, adapter: Adapter, step: Function) -> Answers:
     """Check that a code keeps its token to the bit when L and M have faded (dialect `paper`).

@@ -9,9 +9,20 @@ from typing import Any
 import numpy as np
 
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.testing.ema import ARRAYS, State, state_of
-from vqnp.testing.run import Array, Cases, Function, from_seed
+from vqnp.testing.check import (
+    Adapter,
+    Answers,
+    Array,
+    Case,
+    Cases,
+    Function,
+    KnownMistake,
+    Tolerance,
+    check,
+    draw,
+    from_seed,
+)
+from vqnp.testing.ema import ARRAYS, State, state_of, weighted
 
 ONE_PRODUCT = Tolerance(2, "M is one product, L · token")
 
@@ -20,21 +31,20 @@ ONE_PRODUCT = Tolerance(2, "M is one product, L · token")
 def draw_cases(rng: np.random.Generator) -> Cases:
     """One start a dialect, from the same clusters; one of them is empty."""
     inputs = {"tokens": draw(rng, 6, 3), "counts": np.array([3.0, 0.5, 0, 7, 1.25, 4])}
-    for dialect in DIALECTS:
-        state = state_of(Codebook.start(**inputs, dialect=dialect, rng=rng))
-        compared = ARRAYS[:2] if dialect == "smoothed-state" else ARRAYS  # its M is noise
-        yield Case(dialect, inputs, {name: state[name] for name in compared})
+    return (Case(dialect, inputs) for dialect in DIALECTS)
 
 
 @from_seed
 def draw_revival_cases(rng: np.random.Generator) -> Cases:
     """Two of six codes are revived."""
-    state = Codebook.start(draw(rng, 6, 3), rng.integers(1, 9, 6) / 2, rng=rng)
-    inputs = {name: getattr(state, name).copy() for name in ARRAYS}
-    codes, tokens, counts = np.array([4, 1]), draw(rng, 2, 3), np.array([1.5, 2.25])
-    state.set_tokens(codes, tokens, counts)
-    inputs |= {"codes": codes, "new_tokens": tokens, "new_counts": counts}
-    yield Case("two codes", inputs, {name: getattr(state, name) for name in ARRAYS})
+    inputs = weighted(draw(rng, 6, 3), rng.integers(1, 9, 6) / 2)
+    inputs |= {"codes": np.array([4, 1]), "new_tokens": draw(rng, 2, 3)}
+    yield Case("two codes", inputs | {"new_counts": np.array([1.5, 2.25])})
+
+
+def begun(tokens: Array, counts: Array, *, dialect: Any) -> State:
+    """Start as ``dialect`` does."""
+    return state_of(Codebook.start(tokens, counts, dialect))
 
 
 def start_by(counts: Function, weights: Function, tokens: Array, n: Array) -> State:
@@ -92,34 +102,40 @@ def mistakes_of(dialect: Dialect) -> tuple[KnownMistake, ...]:
     )
 
 
-def revival(*moved: str) -> Function:
-    """Return a revival that moves only what is named."""
-
-    def revive(state: dict[str, Any], codes: Array, tokens: Array, counts: Array) -> dict[str, Any]:
-        new = {"tokens": tokens, "counts": counts, "sums": counts[:, None] * tokens}
-        for name in moved:
-            state[name][codes] = new[name]
-        return state
-
-    return revive
+def revived(
+    state: State, codes: Array, tokens: Array, counts: Array, *, moving: tuple[str, ...] = ARRAYS
+) -> State:
+    """Revive codes, of which only ``moving`` is moved."""
+    for name in moving:
+        state[name][codes] = weighted(tokens, counts)[name]
+    return state
 
 
 REVIVAL_MISTAKES = (
     KnownMistake(
         "token-only",
         "the token moves without L and M: its first hit pulls it back",
-        (revival("tokens"),),
+        (partial(revived, moving=("tokens",)),),
     ),
     KnownMistake(
-        "sums-forgotten", "M is still that of the dead code", (revival("tokens", "counts"),)
+        "sums-forgotten",
+        "M is still that of the dead code",
+        (partial(revived, moving=("tokens", "counts")),),
     ),
     KnownMistake(
-        "counts-forgotten", "L is still that of the dead code", (revival("tokens", "sums"),)
+        "counts-forgotten",
+        "L is still that of the dead code",
+        (partial(revived, moving=("tokens", "sums")),),
     ),
 )
 
 
-@check({"ema_start": draw_cases}, ONE_PRODUCT, mistakes_of)
+@check(
+    {"ema_start": draw_cases},
+    ONE_PRODUCT,
+    mistakes_of,
+    right=lambda case: (partial(begun, dialect=case.name),),
+)
 def check_ema_start(
     case: Case, adapter: Adapter, start: Function, *, dialect: Dialect = "paper"
 ) -> Answers:
@@ -143,11 +159,17 @@ def check_ema_start(
     >>> print(check_ema_start(start))
     check_ema_start, dialect paper: all 3 comparisons pass
     """
-    state = start(adapter.give(case.inputs["tokens"]), adapter.give(case.inputs["counts"]))
-    return {name: state[name] for name in case.outputs}
+    state = start(*adapter.give(case.inputs).values())
+    compared = ARRAYS[:2] if case.name == "smoothed-state" else ARRAYS  # its M is noise
+    return {name: state[name] for name in compared}
 
 
-@check({"revival": draw_revival_cases}, ONE_PRODUCT, REVIVAL_MISTAKES)
+@check(
+    {"revival": draw_revival_cases},
+    ONE_PRODUCT,
+    REVIVAL_MISTAKES,
+    right=lambda case: (revived,),
+)
 def check_revival(case: Case, adapter: Adapter, revive: Function) -> Answers:
     """Check that L and M of a revived code move with its token.
 
@@ -173,4 +195,4 @@ def check_revival(case: Case, adapter: Adapter, revive: Function) -> Answers:
     given = adapter.give(case.inputs)
     state = {name: given[name] for name in ARRAYS} | {"steps": 5}
     state = revive(state, given["codes"], given["new_tokens"], given["new_counts"])
-    return {name: state[name] for name in case.outputs}
+    return {name: state[name] for name in ARRAYS}

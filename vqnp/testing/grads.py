@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from vqnp.testing.adapter import Adapter, Arrays, to_numpy
+from vqnp.testing.check import Array, guarded, swap_axes
 from vqnp.testing.result import Comparison, KnownMistake, Result, Tolerance, compare
-from vqnp.testing.run import Array, guarded, swap_axes
 
 STEP = 1e-5
 DIRECTIONS = 3

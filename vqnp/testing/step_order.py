@@ -9,21 +9,31 @@ from typing import Any
 import numpy as np
 
 from vqnp.quantize.codebook import DIALECTS, Dialect
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.ema import ARRAYS, State, begin, dialects_beside, moved, start_of
-from vqnp.testing.nearest import squared_distances
-from vqnp.testing.run import Array, Cases, Function, from_seed
+from vqnp.quantize.search import nearest_numpy
+from vqnp.testing.check import (
+    Adapter,
+    Answers,
+    Array,
+    Case,
+    Cases,
+    Function,
+    KnownMistake,
+    Tolerance,
+    check,
+    draw,
+    from_seed,
+    unpack,
+)
+from vqnp.testing.ema import ARRAYS, State, dialects_beside, moved, start_of, weighted
 
 
 @from_seed
 def draw_cases(rng: np.random.Generator) -> Cases:
     """One step a dialect in training, and one in evaluation, from the same state."""
-    state = begin("paper", draw(rng, 7, 3), rng.integers(1, 9, 7) / 2, rng)
-    unchanged = {name: state[name] for name in ARRAYS}
-    inputs = unchanged | {"embeddings": draw(rng, 24, 3)}
-    codes = search(inputs, inputs["embeddings"])
-    yield Case("evaluation", inputs, {"quantized": inputs["tokens"][codes]} | unchanged)
-    yield from (_case(dialect, dialect, inputs, codes) for dialect in DIALECTS)
+    state = weighted(draw(rng, 7, 3), rng.integers(1, 9, 7) / 2)
+    inputs = state | {"embeddings": draw(rng, 24, 3)}
+    yield Case("evaluation", inputs)
+    yield from (Case(dialect, inputs, settings={"decay": 0.9}) for dialect in DIALECTS)
 
 
 @from_seed
@@ -33,30 +43,25 @@ def draw_faint_cases(rng: np.random.Generator) -> Cases:
     Six embeddings leave at least one of seven codes without hits. There, L is about 1e-4 and ε is
     1e-5, so that the smoothed counts differ from L by more than float32 rounds.
     """
-    tokens, counts = draw(rng, 7, 3), rng.integers(1, 9, 7) / 8192
-    inputs = {"tokens": tokens, "counts": counts, "sums": counts[:, None] * tokens}
-    inputs["embeddings"] = draw(rng, 6, 3)
-    codes = search(inputs, inputs["embeddings"])
-    return (_case(f"{name}, faint", name, inputs, codes) for name in DIALECTS)
-
-
-def _case(name: str, dialect: Dialect, inputs: dict[str, Array], codes: Array) -> Case:
-    """Return one step from ``inputs``."""
-    after = moved(inputs | {"steps": 0}, inputs["embeddings"], codes, 0.9, dialect=dialect)
-    right = {"quantized": inputs["tokens"][codes]} | {array: after[array] for array in ARRAYS}
-    settings = {"decay": 0.9} | ({} if name == dialect else {"dialect": dialect})
-    return Case(name, inputs, right, settings)
+    state = weighted(draw(rng, 7, 3), rng.integers(1, 9, 7) / 8192)
+    inputs = state | {"embeddings": draw(rng, 6, 3)}
+    for dialect in DIALECTS:
+        yield Case(f"{dialect}, faint", inputs, settings={"decay": 0.9, "dialect": dialect})
 
 
 def search(state: State, embeddings: Array) -> Array:
     """Return the codes."""
-    return squared_distances(embeddings, state["tokens"]).argmin(axis=1)
+    return nearest_numpy(embeddings, state["tokens"])[0]
+
+
+def evaluated(state: State, embeddings: Array) -> tuple[Array, State]:
+    """The right evaluation."""
+    return state["tokens"][search(state, embeddings)], state
 
 
 def initialized_again(state: State, embeddings: Array) -> tuple[Array, State]:
     """The first embeddings become the tokens."""
-    new = state | {"tokens": embeddings[: len(state["tokens"])]}
-    return new["tokens"][search(new, embeddings)], new
+    return evaluated(state | {"tokens": embeddings[: len(state["tokens"])]}, embeddings)
 
 
 def steps_of(dialect: Dialect) -> dict[str, Function]:
@@ -76,11 +81,9 @@ def steps_of(dialect: Dialect) -> dict[str, Function]:
             lambda before, after, codes, *batch: (after["tokens"][codes], after)
         ),
         "updated-before-search": ordered(
-            lambda before, after, codes, z, decay: (after["tokens"][search(after, z)], after)
+            lambda before, after, codes, z, decay: evaluated(after, z)
         ),
-        "not-updated": ordered(
-            lambda before, after, codes, *batch: (before["tokens"][codes], before)
-        ),
+        "not-updated": lambda before, z, decay: evaluated(before, z),
         "updated-twice": ordered(
             lambda before, after, codes, z, decay: (
                 before["tokens"][codes],
@@ -132,6 +135,35 @@ def _answers(answer: Any) -> Answers:
 
 
 @check(
+    {"quantizer_step": draw_cases},
+    Tolerance(0, "evaluation looks tokens up and changes no state: no number is computed"),
+    EVALUATION_MISTAKES,
+    right=lambda case: (evaluated,),
+    only=lambda case: case.name == "evaluation",
+)
+def check_evaluation(case: Case, adapter: Adapter, evaluate: Function) -> Answers:
+    """Check that evaluation quantizes and leaves the state alone.
+
+    It catches a codebook that moves, or is placed anew, on the embeddings of an evaluation.
+
+    Parameters
+    ----------
+    evaluate : function
+        ``evaluate(state, embeddings) -> (quantized, state)``: the state as for ``check_ema``,
+        embeddings ``(N, D)``. Return the token of each embedding, ``(N, D)``, and the state as
+        it is: tokens ``(K, D)``, counts ``(K,)``, sums ``(K, D)``.
+
+    Example
+    -------
+    >>> def evaluate(state, embeddings):
+    ...     return state["tokens"][search(state, embeddings)], state
+    >>> print(check_evaluation(evaluate))
+    check_evaluation: all 4 comparisons pass
+    """
+    return _answers(evaluate(adapter.give(start_of(case)), adapter.give(case.inputs["embeddings"])))
+
+
+@check(
     {"quantizer_step": draw_cases, "quantizer_step_faint": draw_faint_cases},
     Tolerance(
         64,
@@ -139,6 +171,8 @@ def _answers(answer: Any) -> Answers:
         "number, because the dialects differ by ε = 1e-5 in L",
     ),
     step_mistakes,
+    right=lambda case: (steps_of(case.settings.get("dialect", case.name))["right"],),
+    only=lambda case: case.name != "evaluation",
 )
 def check_quantizer_step(
     case: Case, adapter: Adapter, step: Function, *, dialect: Dialect = "paper"
@@ -163,31 +197,3 @@ def check_quantizer_step(
     """
     given = adapter.give(start_of(case)), adapter.give(case.inputs["embeddings"])
     return _answers(step(*given, case.settings["decay"]))
-
-
-@check(
-    {"quantizer_step": draw_cases},
-    Tolerance(0, "evaluation looks tokens up and changes no state: no number is computed"),
-    EVALUATION_MISTAKES,
-    only=lambda case: case.name == "evaluation",
-)
-def check_evaluation(case: Case, adapter: Adapter, evaluate: Function) -> Answers:
-    """Check that evaluation quantizes and leaves the state alone.
-
-    It catches a codebook that moves, or is placed anew, on the embeddings of an evaluation.
-
-    Parameters
-    ----------
-    evaluate : function
-        ``evaluate(state, embeddings) -> (quantized, state)``: the state as for ``check_ema``,
-        embeddings ``(N, D)``. Return the token of each embedding, ``(N, D)``, and the state as
-        it is: tokens ``(K, D)``, counts ``(K,)``, sums ``(K, D)``.
-
-    Example
-    -------
-    >>> def evaluate(state, embeddings):
-    ...     return state["tokens"][search(state, embeddings)], state
-    >>> print(check_evaluation(evaluate))
-    check_evaluation: all 4 comparisons pass
-    """
-    return _answers(evaluate(adapter.give(start_of(case)), adapter.give(case.inputs["embeddings"])))

@@ -32,7 +32,7 @@ class Case:
 
     name: str
     inputs: dict[str, Array]
-    outputs: dict[str, Array]
+    outputs: dict[str, Array] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
 
