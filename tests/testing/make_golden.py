@@ -16,7 +16,7 @@ import vqnp.testing  # enters the checks
 from vqnp.files import save_arrays, save_json
 from vqnp.testing import golden
 from vqnp.testing.check import CHECKS
-from vqnp.testing.golden import DIRECTORY, FORMAT, Case
+from vqnp.testing.golden import DIRECTORY, Case
 
 # The seed of each group, in the order of the manifest.
 SEEDS = {
@@ -60,7 +60,7 @@ def write(directory=DIRECTORY):
     command = "python tests/testing/make_golden.py --write"
     save_json(
         directory / "manifest.json",
-        {"format": FORMAT, "command": command, "versions": versions, "files": files},
+        {"format": 1, "command": command, "versions": versions, "files": files},
     )
 
 

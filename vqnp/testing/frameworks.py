@@ -33,16 +33,11 @@ def torch_vjp(forward: Function) -> Function:
     """
     torch = importlib.import_module("torch")
 
-    def vjp(*args: Any) -> tuple[Any, ...]:
-        *inputs, dout = args
-        leaves = [
-            a.clone().requires_grad_() if torch.is_tensor(a) and a.is_floating_point() else a
-            for a in inputs
-        ]
-        wanted = [leaf for leaf in leaves if torch.is_tensor(leaf) and leaf.requires_grad]
-        return tuple(torch.autograd.grad(forward(*leaves), wanted, dout, allow_unused=True))
+    def pull(of_floats: Function, floats: list[Any], dout: Any) -> tuple[Any, ...]:
+        leaves = [tensor.clone().requires_grad_() for tensor in floats]
+        return torch.autograd.grad(of_floats(*leaves), leaves, dout, allow_unused=True)
 
-    return vjp
+    return _vjp(forward, lambda a: torch.is_tensor(a) and a.is_floating_point(), pull)
 
 
 def jax_vjp(forward: Function) -> Function:
@@ -56,28 +51,32 @@ def jax_vjp(forward: Function) -> Function:
     Returns
     -------
     function
-        It returns a gradient for each argument of floats. Other arguments, a stride
-        for instance, are passed on and left out of the answer.
+        What ``torch_vjp`` returns, with a gradient for each argument of floats.
 
     Example
     -------
     ``check_conv2d(forward, jax_vjp(forward), arrays="jax")``
     """
     jax = importlib.import_module("jax")
+    return _vjp(
+        forward,
+        lambda a: hasattr(a, "dtype") and jax.numpy.issubdtype(a.dtype, jax.numpy.floating),
+        lambda of_floats, floats, dout: jax.vjp(of_floats, *floats)[1](dout),
+    )
+
+
+def _vjp(forward: Function, is_float: Function, pull: Function) -> Function:
+    """Return ``vjp(*args, dout)``, where ``pull(of_floats, floats, dout)`` differentiates."""
 
     def vjp(*args: Any) -> tuple[Any, ...]:
         *inputs, dout = args
-        places = [
-            i
-            for i, a in enumerate(inputs)
-            if hasattr(a, "dtype") and jax.numpy.issubdtype(a.dtype, jax.numpy.floating)
-        ]
+        places = [i for i, a in enumerate(inputs) if is_float(a)]
 
         def of_floats(*floats: Any) -> Any:
             given = dict(zip(places, floats, strict=True))
             return forward(*(given.get(i, a) for i, a in enumerate(inputs)))
 
-        return tuple(jax.vjp(of_floats, *(inputs[i] for i in places))[1](dout))
+        return tuple(pull(of_floats, [inputs[i] for i in places], dout))
 
     return vjp
 
@@ -139,11 +138,10 @@ class torch_module:
 
     def read(self, module: Any, state: State) -> State:
         """Return the state of ``module``, in the shapes of ``state``, a step later."""
-        found = {
+        return {
             ours: attrgetter(theirs)(module).detach().clone().reshape(state[ours].shape)
             for ours, theirs in self.state.items()
-        }
-        return found | {"steps": state["steps"] + 1}
+        } | {"steps": state["steps"] + 1}
 
     def search(self, points: Any, tokens: Any) -> Any:
         """Return codes ``(N,)``."""

@@ -48,13 +48,11 @@ def blocks_of(*, in_place: bool = False, skip: float = 1.0, first_relu: bool = T
     ``in_place``: the first rectifier also changes what the skip carries.
     """
 
-    def rectified(x: Array) -> Array:
-        return np.maximum(x, 0) if first_relu else x
-
     def block(x: Array, p: Block) -> tuple[Array, Any]:
-        wide, wide_cache = conv2d_forward_numpy(rectified(x), p["wide"], p["wide_bias"], 1, 1)
+        inner = np.maximum(x, 0) if first_relu else x
+        wide, wide_cache = conv2d_forward_numpy(inner, p["wide"], p["wide_bias"], 1, 1)
         out, cache = conv2d_forward_numpy(np.maximum(wide, 0), p["narrow"], p["narrow_bias"])
-        return skip * (rectified(x) if in_place else x) + out, (x, wide, wide_cache, cache)
+        return skip * (inner if in_place else x) + out, (x, wide, wide_cache, cache)
 
     def block_back(dout: Array, kept: Any) -> tuple[Array, Block]:
         x, wide, wide_cache, cache = kept

@@ -72,16 +72,12 @@ class Comparison:
             return (
                 f"{self.where}: got shape {self.answer.shape}, expected shape {self.expected.shape}"
             )
+        place = self.first_mismatch or ()  # () is the place of a number
         n = self.tolerance.roundings if self.allowed else 0
-        place = self.first_mismatch
-        text = (
-            ""
-            if place is None
-            else f"{self.where}{list(place) if place else ''}: "
-            f"got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n    "
-        )
         return (
-            f"{text}largest error: absolute {self.absolute_error:.3g}, "
+            f"{self.where}{list(place) or ''}: "
+            f"got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n"
+            f"    largest error: absolute {self.absolute_error:.3g}, "
             f"relative {self.relative_error:.3g}\n"
             f"    allowed: {self.allowed:.2g}, {n:g} roundings, because {self.tolerance.reason}"
         )

@@ -105,7 +105,7 @@ def trained(
         model.params,
         settings["learning_rate"],
         amsgrad=settings["optimizer"] == "amsgrad",
-        weight_decay=settings["weight_decay"] if settings["optimizer"] == "adamw" else 0.0,
+        weight_decay=settings["weight_decay"],
     )
 
     def update_by(x: Array) -> None:
@@ -191,7 +191,7 @@ MISTAKES = (
     KnownMistake(
         "plain-adam",
         "the optimizer is Adam",
-        (partial(trained, change=lambda s: {"optimizer": "adam"}),),
+        (partial(trained, change=lambda s: {"optimizer": "adam", "weight_decay": 0.0}),),
     ),
 )
 
