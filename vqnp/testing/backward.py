@@ -9,7 +9,6 @@ from functools import partial
 
 import numpy as np
 
-from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import (
     IMAGE,
     Adapter,
@@ -26,8 +25,8 @@ from vqnp.testing.check import (
     from_seed,
     named,
     swap_axes,
-    unpack,
 )
+from vqnp.testing.nearest import search
 
 
 @from_seed
@@ -39,7 +38,7 @@ def draw_cases(rng: np.random.Generator) -> Cases:
 
 def codes_of(z: Array, tokens: Array) -> Array:
     """Return the codes ``(B, H, W)``."""
-    return nearest_numpy(z.reshape(-1, z.shape[3]), tokens)[0].reshape(z.shape[:3])
+    return search(z.reshape(-1, z.shape[3]), tokens).reshape(z.shape[:3])
 
 
 def quantize(z: Array, tokens: Array) -> Array:
@@ -142,7 +141,7 @@ def check_straight_through(
     z, tokens, dout = (case.inputs[name] for name in ("embeddings", "tokens", "dquantized"))
     quantized = forward(adapter.give(z, IMAGE), adapter.give(tokens))
     gradients = vjp(adapter.give(z, IMAGE), adapter.give(tokens), adapter.give(dout, IMAGE))
-    dz, dtokens = unpack(gradients, "dembeddings, dtokens")
+    dz, dtokens = named(gradients, "dembeddings, dtokens").values()
     return {
         "quantized": adapter.take(quantized, IMAGE),
         "dembeddings": np.zeros(z.shape) if dz is None else adapter.take(dz, IMAGE),

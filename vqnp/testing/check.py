@@ -48,7 +48,6 @@ __all__ = [
     "named",
     "swap_axes",
     "to_numpy",
-    "unpack",
 ]
 
 EXACT_MISTAKES_ROUND = 8  # roundings allowed to the answer of a mistake
@@ -289,21 +288,16 @@ def _same(tolerance: Tolerance, one: Comparison, other: Comparison, dtype: str) 
     return compare("", one.answer[finite], other.answer[finite], doubled, dtype).passed
 
 
-def unpack(value: Any, names: str) -> tuple[Any, ...]:
-    """Return the parts of what a function returned.
+def named(value: Any, names: str) -> Answers:
+    """Return the parts of what a function returned, by name.
 
     Raises ``TypeError`` unless there are as many parts as ``names``, separated by commas.
     """
-    count = len(names.split(","))
-    if not isinstance(value, tuple | list) or len(value) != count:
+    keys = names.split(", ")
+    if not isinstance(value, tuple | list) or len(value) != len(keys):
         got = f"{len(value)} values" if isinstance(value, tuple | list) else type(value).__name__
         raise TypeError(f"the checked function must return ({names}), got {got}")
-    return tuple(value)
-
-
-def named(value: Any, names: str) -> Answers:
-    """Return the parts of what a function returned, by name; raises as ``unpack`` does."""
-    return dict(zip(names.split(", "), unpack(value, names), strict=True))
+    return dict(zip(keys, value, strict=True))
 
 
 def swap_axes(image: Array) -> Array:

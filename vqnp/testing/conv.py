@@ -189,14 +189,14 @@ def mistakes_of(forward: Function, backward: Function) -> tuple[KnownMistake, ..
     )
 
 
-_NUMPY = (conv2d_forward_numpy, conv2d_backward_numpy)
 MISTAKES = (
-    *mistakes_of(*_NUMPY),
+    *mistakes_of(conv2d_forward_numpy, conv2d_backward_numpy),
     KnownMistake(
         "padded-after",
         "all padding goes below and right, as TensorFlow's SAME may; put half on either side",
         broken(
-            *_NUMPY,
+            conv2d_forward_numpy,
+            conv2d_backward_numpy,
             pad=lambda x, padding: np.pad(
                 x, ((0, 0), *((0, 2 * side) for side in padding), (0, 0))
             ),
@@ -218,9 +218,12 @@ def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answ
     if out.shape != dout.shape:
         return {"out": out}
     answers = named(vjp(*given(), *window, adapter.give(dout, IMAGE)), "dx, dweight, dbias")
-    answers["dx"] = adapter.take(answers["dx"], IMAGE)
-    answers["dweight"] = adapter.take(answers["dweight"], KERNEL)
-    return {"out": out} | answers
+    return {
+        "out": out,
+        "dx": adapter.take(answers["dx"], IMAGE),
+        "dweight": adapter.take(answers["dweight"], KERNEL),
+        "dbias": answers["dbias"],
+    }
 
 
 @check(

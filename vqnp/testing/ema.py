@@ -63,9 +63,9 @@ def weighted(tokens: Array, counts: Array) -> State:
     return {"tokens": tokens, "counts": counts, "sums": counts[:, None] * tokens}
 
 
-def begin(dialect: Dialect, tokens: Array, counts: Array, rng: np.random.Generator) -> State:
+def begin(dialect: Any, tokens: Array, counts: Array, rng: np.random.Generator) -> State:
     """Start a codebook, with noise that float32 holds where there is noise."""
-    state = state_of(Codebook.start(tokens, counts, dialect, rng=rng))
+    state = vars(Codebook.start(tokens, counts, dialect, rng=rng))
     if dialect == "smoothed-state":
         state["sums"] = draw(rng, *tokens.shape)
     return state
@@ -77,11 +77,6 @@ def draw_batches(rng: np.random.Generator, tokens: Array) -> dict[str, Array]:
     codes = np.stack([nearest_numpy(z, tokens[:-2])[0] for z in embeddings])
     codes[::3][codes[::3] > 3] = 0
     return {"embeddings": embeddings, "codes": codes}
-
-
-def state_of(book: Codebook) -> State:
-    """Return the state that the checked functions take."""
-    return {name: getattr(book, name) for name in (*ARRAYS, "steps")}
 
 
 def moved(
@@ -96,7 +91,7 @@ def moved(
     """Take one step of ``dialect`` with the embeddings that the mask leaves."""
     book = Codebook(**{name: state[name].copy() for name in ARRAYS}, steps=state["steps"])
     ema_update_numpy(book, embeddings[mask], codes[mask], decay, dialect)
-    return state_of(book)
+    return vars(book)
 
 
 def right(case: Case) -> Functions:
@@ -192,12 +187,13 @@ def start_of(case: Case) -> State:
 
 
 def run_steps(case: Case, adapter: Adapter, step: Function) -> Answers:
-    named = ("embeddings", "codes", "mask")
-    given = {name: adapter.give(case.inputs[name]) for name in named if name in case.inputs}
+    embeddings, codes, *mask = (
+        adapter.give(array) for name, array in case.inputs.items() if name not in ARRAYS
+    )
     state, seen = adapter.give(start_of(case)), []
     for t in range(case.settings["steps"]):
-        batch = [array[t] for array in given.values()]
-        state = step(state, *batch[:2], case.settings["decay"], *batch[2:])
+        own = [rows[t] for rows in mask]  # none, or the mask of this batch
+        state = step(state, embeddings[t], codes[t], case.settings["decay"], *own)
         if not isinstance(state, dict) or "tokens" not in state:
             raise TypeError(
                 "step must return the state as a dictionary with tokens in it, "

@@ -4,11 +4,10 @@ The state is that of ``check_ema``: tokens ``(K, D)``, L ``counts`` ``(K,)``, M 
 """
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
+from vqnp.quantize.codebook import DIALECTS, Dialect
 from vqnp.testing.check import (
     Adapter,
     Answers,
@@ -22,7 +21,7 @@ from vqnp.testing.check import (
     draw,
     from_seed,
 )
-from vqnp.testing.ema import ARRAYS, State, state_of, weighted
+from vqnp.testing.ema import ARRAYS, State, begin, weighted
 
 ONE_PRODUCT = Tolerance(2, "M is one product, L · token")
 
@@ -40,11 +39,6 @@ def draw_revival_cases(rng: np.random.Generator) -> Cases:
     inputs = weighted(draw(rng, 6, 3), rng.integers(1, 9, 6) / 2)
     inputs |= {"codes": np.array([4, 1]), "new_tokens": draw(rng, 2, 3)}
     yield Case("two codes", inputs | {"new_counts": np.array([1.5, 2.25])})
-
-
-def begun(tokens: Array, counts: Array, *, dialect: Any) -> State:
-    """Start as ``dialect`` does."""
-    return state_of(Codebook.start(tokens, counts, dialect))
 
 
 def start_by(counts: Function, weights: Function, tokens: Array, n: Array) -> State:
@@ -134,7 +128,7 @@ REVIVAL_MISTAKES = (
     {"ema_start": draw_cases},
     ONE_PRODUCT,
     mistakes_of,
-    right=lambda case: (partial(begun, dialect=case.name),),
+    right=lambda case: (partial(begin, case.name, rng=np.random.default_rng(0)),),
 )
 def check_ema_start(
     case: Case, adapter: Adapter, start: Function, *, dialect: Dialect = "paper"

@@ -4,8 +4,6 @@
 are equally right. ``check_tie_break`` asks which index wins where distances are exactly equal.
 """
 
-from typing import Any
-
 import numpy as np
 
 from vqnp.quantize.search import nearest_numpy
@@ -16,7 +14,6 @@ from vqnp.testing.check import (
     Case,
     Cases,
     Function,
-    Functions,
     KnownMistake,
     Tolerance,
     check,
@@ -48,24 +45,18 @@ def draw_cases(rng: np.random.Generator) -> Cases:
         "far off, float32": (z32, t32),
         "far off, float64": (z64, t64),
         TIES[0]: (between, np.tile(grid, (2, 1))),
-        TIES[1]: (np.zeros((1, 4)), almost_tied(np.float32)),
-        TIES[2]: (np.zeros((1, 4)), almost_tied(np.float64)),
+        # The second token is nearer by one unit in the last place, yet both roots are one number.
+        TIES[1]: (np.zeros((1, 4)), np.array([[3, 1, 0, 2.0**-10], [3, 1, 0, 0]])),
+        TIES[2]: (np.zeros((1, 4)), np.array([[4, 1, 0, 2.0**-24], [4, 1, 0, 0]])),
     }
     for name, (z, t) in made.items():
         settings = {"dtype": name[-7:]} if "float" in name else {}
         yield Case(name, {"points": z, "tokens": t}, settings=settings)
 
 
-def almost_tied(dtype: Any) -> Array:
-    """The second token is nearer to 0 by one unit in the last place; both roots are one number."""
-    whole = np.array([[3.0, 1, 0], [4, 1, 0]])[int(dtype == np.float64)]  # 10 and 17
-    unit = np.spacing(dtype((whole**2).sum()))  # an even power of two, so that it is a square
-    return np.array([[*whole, np.sqrt(unit)], [*whole, 0]])
-
-
-def right(case: Case) -> Functions:
-    """Return the search, in NumPy."""
-    return (lambda points, tokens: nearest_numpy(points, tokens)[0],)
+def search(points: Array, tokens: Array) -> Array:
+    """The right codes."""
+    return nearest_numpy(points, tokens)[0]
 
 
 def squared_distances(points: Array, tokens: Array) -> Array:
@@ -81,7 +72,7 @@ def expanded(points: Array, tokens: Array) -> Array:
 
 def last_of_equals(points: Array, tokens: Array) -> Array:
     """The highest index wins."""
-    return len(tokens) - 1 - nearest_numpy(points, tokens[::-1])[0]
+    return len(tokens) - 1 - search(points, tokens[::-1])
 
 
 def most_similar(points: Array, tokens: Array) -> Array:
@@ -119,22 +110,22 @@ MISTAKES = (
     KnownMistake(
         "first-dimension",
         "only the first dimension is compared",
-        (lambda z, t: nearest_numpy(z[:, :1], t[:, :1])[0],),
+        (lambda z, t: search(z[:, :1], t[:, :1]),),
     ),
     KnownMistake(
         "first-token-unseen",
         "the first token is never looked at: the loop starts at index 1",
-        (lambda z, t: 1 + nearest_numpy(z, t[1:])[0],),
+        (lambda z, t: 1 + search(z, t[1:]),),
     ),
     KnownMistake(
         "last-token-unseen",
         "the last token is never looked at: a bound is one too low",
-        (lambda z, t: nearest_numpy(z, t[:-1])[0],),
+        (lambda z, t: search(z, t[:-1]),),
     ),
     KnownMistake(
         "batch-reversed",
         "the answers are in the reverse order of the points",
-        (lambda z, t: nearest_numpy(z, t)[0][::-1],),
+        (lambda z, t: search(z, t)[::-1],),
     ),
 )
 TIE_MISTAKES = (
@@ -160,7 +151,7 @@ TIE_MISTAKES = (
         scale=0,
     ),
     MISTAKES,
-    right=right,
+    right=lambda case: (search,),
     only=lambda case: case.name not in TIES,
     returns=RETURNS,
 )
@@ -196,7 +187,7 @@ def check_nearest(case: Case, adapter: Adapter, search: Function) -> Answers:
     {"nearest": draw_cases},
     Tolerance(0, "these distances are exact in the precision asked for: the lowest index wins"),
     TIE_MISTAKES,
-    right=right,
+    right=lambda case: (search,),
     only=lambda case: case.name in TIES,
     returns=RETURNS,
 )

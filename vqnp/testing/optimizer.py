@@ -21,8 +21,8 @@ from vqnp.testing.check import (
     check,
     draw,
     from_seed,
+    named,
     to_numpy,
-    unpack,
 )
 
 Optimizer = Literal["adam", "amsgrad", "adamw"]
@@ -60,8 +60,7 @@ def adam(
         settings[name] for name in ("learning_rate", "beta1", "beta2", "epsilon", "weight_decay")
     )
     beta1, beta2 = (beta2, beta1) if swapped else (beta1, beta2)
-    m, v, largest, t = state or (0 * parameter, 0 * parameter, 0 * parameter, late)
-    t += 1
+    m, v, largest, t = state or (0 * parameter, 0 * parameter, 0 * parameter, 1 + late)
     gradient = gradient + shrink * parameter if decay == "coupled" else gradient
     m, v = beta1 * m + (1 - beta1) * gradient, beta2 * v + (1 - beta2) * gradient**2
     first, second = (
@@ -81,7 +80,7 @@ def adam(
     factor = {"decoupled": rate * shrink, "without-rate": shrink}.get(decay, 0.0)
     afterwards = 1 - rate * shrink if decay == "afterwards" else 1
     moved = (1 - factor) * parameter - rate * (m / first) / root
-    return afterwards * moved, (m, v, largest, t)
+    return afterwards * moved, (m, v, largest, t + 1)
 
 
 def mistakes_of(kind: Optimizer) -> tuple[KnownMistake, ...]:
@@ -178,6 +177,6 @@ def check_optimizer(
     state, seen = None, []
     for gradient in gradients:
         answer = step(parameter, gradient, state, dict(case.settings))
-        parameter, state = unpack(answer, "parameter, state")
+        parameter, state = named(answer, "parameter, state").values()
         seen.append(to_numpy(parameter))
     return {"parameter": np.stack(seen)}

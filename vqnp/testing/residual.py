@@ -24,7 +24,7 @@ from vqnp.testing.check import (
     check,
     draw,
     from_seed,
-    unpack,
+    named,
 )
 
 SHAPES = {"wide": (3, 3, 4, 3), "wide_bias": (3,), "narrow": (1, 1, 3, 4), "narrow_bias": (4,)}
@@ -154,8 +154,8 @@ def check_residual_blocks(
         ]
 
     out = forward(*given())
-    dx, dblocks = unpack(vjp(*given(), adapter.give(case.inputs["dout"], IMAGE)), "dx, dblocks")
-    answers = {"out": adapter.take(out, IMAGE), "dx": adapter.take(dx, IMAGE)}
-    for i, gradients in enumerate(unpack(dblocks, "dblock, dblock")):
-        answers |= {f"d{i}.{n}": adapter.take(gradients[n], axes) for n, axes in AXES.items()}
+    gradients = named(vjp(*given(), adapter.give(case.inputs["dout"], IMAGE)), "dx, dblocks")
+    answers = {"out": adapter.take(out, IMAGE), "dx": adapter.take(gradients["dx"], IMAGE)}
+    for block, own in named(gradients["dblocks"], "d0, d1").items():
+        answers |= {f"{block}.{n}": adapter.take(own[n], axes) for n, axes in AXES.items()}
     return answers

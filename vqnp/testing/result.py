@@ -123,7 +123,7 @@ class Result:
     @property
     def passed(self) -> bool:
         """Whether every comparison passed."""
-        return not self.problem and all(comparison.passed for comparison in self.comparisons)
+        return not self.problem and not self.failed
 
     @property
     def failed(self) -> tuple[Comparison, ...]:
@@ -132,11 +132,9 @@ class Result:
 
     def __str__(self) -> str:
         """Say what you need to act: the first mismatch, the probable mistake, what else differs."""
-        if self.problem:
-            return self.problem
         count = len(self.comparisons)
-        if self.passed:
-            return f"{self.check}: all {count} comparisons pass"
+        if not self.failed:
+            return self.problem or f"{self.check}: all {count} comparisons pass"
         first, *rest = self.failed
         misshapen = first.answer.shape != first.expected.shape
         lines = [

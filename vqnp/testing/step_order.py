@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from vqnp.quantize.codebook import DIALECTS, Dialect
-from vqnp.quantize.search import nearest_numpy
 from vqnp.testing.check import (
     Adapter,
     Answers,
@@ -22,9 +21,10 @@ from vqnp.testing.check import (
     check,
     draw,
     from_seed,
-    unpack,
+    named,
 )
 from vqnp.testing.ema import ARRAYS, State, dialects_beside, moved, start_of, weighted
+from vqnp.testing.nearest import search
 
 
 @from_seed
@@ -49,14 +49,9 @@ def draw_faint_cases(rng: np.random.Generator) -> Cases:
         yield Case(f"{dialect}, faint", inputs, settings={"decay": 0.9, "dialect": dialect})
 
 
-def search(state: State, embeddings: Array) -> Array:
-    """Return the codes."""
-    return nearest_numpy(embeddings, state["tokens"])[0]
-
-
 def evaluated(state: State, embeddings: Array) -> tuple[Array, State]:
     """The right evaluation."""
-    return state["tokens"][search(state, embeddings)], state
+    return state["tokens"][search(embeddings, state["tokens"])], state
 
 
 def initialized_again(state: State, embeddings: Array) -> tuple[Array, State]:
@@ -64,49 +59,47 @@ def initialized_again(state: State, embeddings: Array) -> tuple[Array, State]:
     return evaluated(state | {"tokens": embeddings[: len(state["tokens"])]}, embeddings)
 
 
-def steps_of(dialect: Dialect) -> dict[str, Function]:
-    """Return every order in which a step of ``dialect`` can be taken, by name."""
-    update = partial(moved, dialect=dialect)
-
-    def ordered(give: Function) -> Function:
-        def step(before: State, z: Array, decay: float = 0.9) -> tuple[Array, State]:
-            codes = search(before, z)
-            return give(before, update(before, z, codes, decay), codes, z, decay)
-
-        return step
-
-    return {
-        "right": ordered(lambda before, after, codes, *batch: (before["tokens"][codes], after)),
-        "updated-before-lookup": ordered(
-            lambda before, after, codes, *batch: (after["tokens"][codes], after)
-        ),
-        "updated-before-search": ordered(
-            lambda before, after, codes, z, decay: evaluated(after, z)
-        ),
-        "not-updated": lambda before, z, decay: evaluated(before, z),
-        "updated-twice": ordered(
-            lambda before, after, codes, z, decay: (
-                before["tokens"][codes],
-                update(after, z, codes, decay),
-            )
-        ),
-    }
-
-
-SAYS = {
-    "updated-before-lookup": "the output is looked up after the update: look up first, update last",
-    "updated-before-search": "the codebook moves before the search: search first, update last",
-    "not-updated": "the codebook does not move in training",
-    "updated-twice": "the codebook moves twice in one step",
-}
+def stepped(
+    before: State,
+    z: Array,
+    decay: float = 0.9,
+    *,
+    dialect: Dialect = "paper",
+    late: bool = False,
+    twice: bool = False,
+) -> tuple[Array, State]:
+    """Take a step of ``dialect``; ``late`` looks up after the update, ``twice`` updates twice."""
+    codes = search(z, before["tokens"])
+    after = moved(before, z, codes, decay, dialect=dialect)
+    quantized = (after if late else before)["tokens"][codes]
+    return quantized, moved(after, z, codes, decay, dialect=dialect) if twice else after
 
 
 def step_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
     """Return the other dialects, and what goes wrong with the order of a step."""
-    steps = steps_of(dialect)
+    step = partial(stepped, dialect=dialect)
     return (
-        *dialects_beside(dialect, lambda other: steps_of(other)["right"]),
-        *(KnownMistake(name, says, (steps[name],)) for name, says in SAYS.items()),
+        *dialects_beside(dialect, lambda other: partial(stepped, dialect=other)),
+        KnownMistake(
+            "updated-before-lookup",
+            "the output is looked up after the update: look up first, update last",
+            (partial(step, late=True),),
+        ),
+        KnownMistake(
+            "updated-before-search",
+            "the codebook moves before the search: search first, update last",
+            (lambda before, z, decay: evaluated(step(before, z, decay)[1], z),),
+        ),
+        KnownMistake(
+            "not-updated",
+            "the codebook does not move in training",
+            (lambda before, z, decay: evaluated(before, z),),
+        ),
+        KnownMistake(
+            "updated-twice",
+            "the codebook moves twice in one step",
+            (partial(step, twice=True),),
+        ),
     )
 
 
@@ -114,12 +107,12 @@ EVALUATION_MISTAKES = (
     KnownMistake(
         "updates-in-evaluation",
         "the codebook moves in evaluation: freeze it there",
-        (steps_of("paper")["right"],),
+        (stepped,),
     ),
     KnownMistake(
         "updated-before-lookup",
         "the codebook moves in evaluation, and before the output is looked up",
-        (steps_of("paper")["updated-before-lookup"],),
+        (partial(stepped, late=True),),
     ),
     KnownMistake(
         "initialized-in-evaluation",
@@ -130,7 +123,7 @@ EVALUATION_MISTAKES = (
 
 
 def _answers(answer: Any) -> Answers:
-    quantized, state = unpack(answer, "quantized, state")
+    quantized, state = named(answer, "quantized, state").values()
     return {"quantized": quantized} | {name: state[name] for name in ARRAYS if name in state}
 
 
@@ -156,7 +149,7 @@ def check_evaluation(case: Case, adapter: Adapter, evaluate: Function) -> Answer
     Example
     -------
     >>> def evaluate(state, embeddings):
-    ...     return state["tokens"][search(state, embeddings)], state
+    ...     return state["tokens"][search(embeddings, state["tokens"])], state
     >>> print(check_evaluation(evaluate))
     check_evaluation: all 4 comparisons pass
     """
@@ -171,7 +164,7 @@ def check_evaluation(case: Case, adapter: Adapter, evaluate: Function) -> Answer
         "number, because the dialects differ by ε = 1e-5 in L",
     ),
     step_mistakes,
-    right=lambda case: (steps_of(case.settings.get("dialect", case.name))["right"],),
+    right=lambda case: (partial(stepped, dialect=case.settings.get("dialect", case.name)),),
     only=lambda case: case.name != "evaluation",
 )
 def check_quantizer_step(
@@ -192,7 +185,7 @@ def check_quantizer_step(
 
     Example
     -------
-    >>> print(check_quantizer_step(steps_of("paper")["right"]))
+    >>> print(check_quantizer_step(stepped))
     check_quantizer_step, dialect paper: all 8 comparisons pass
     """
     given = adapter.give(start_of(case)), adapter.give(case.inputs["embeddings"])

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vqnp import threads
-from vqnp.models import VQVAE, as_rows
+from vqnp.models import as_rows
 from vqnp.networks import ConvSettings, MLPSettings, conv_vqvae, mlp_vqvae
 from vqnp.optim import Adam
 from vqnp.quantize import EMA, Codebook
@@ -32,15 +32,15 @@ from vqnp.testing.ema import ARRAYS, weighted
 
 Model = Literal["mlp", "conv"]
 STEPS = 10
-MODELS: dict[str, Function] = {"mlp": mlp_vqvae, "conv": conv_vqvae}
-SIZES: dict[str, Any] = {
-    "mlp": MLPSettings(3, 2, encoder_hidden=6, decoder_hidden=5),
-    "conv": ConvSettings(
-        token_dim=3, encoder_width=6, decoder_width=8, encoder_residual=4, decoder_residual=3
+MODELS: dict[str, Function] = {
+    "mlp": partial(mlp_vqvae, MLPSettings(3, 2, encoder_hidden=6, decoder_hidden=5)),
+    "conv": partial(
+        conv_vqvae,
+        ConvSettings(
+            token_dim=3, encoder_width=6, decoder_width=8, encoder_residual=4, decoder_residual=3
+        ),
     ),
 }
-
-
 COMMON = {"beta": 0.25, "decay": 0.9, "epsilon": 1e-8, "beta1": 0.9, "beta2": 0.999}
 SETTINGS: dict[str, dict[str, Any]] = {
     "mlp": COMMON
@@ -70,7 +70,7 @@ def draw_cases(seed: int) -> tuple[Case, ...]:
 def _case(name: str, seed: int, shape: tuple[int, ...], k: int) -> Case:
     rng = np.random.default_rng(seed)
     batches = draw(rng, STEPS, *shape) / (2 if name == "conv" else 1)
-    model = MODELS[name](SIZES[name], EMA(k), rng=seed)
+    model = MODELS[name](EMA(k), rng=seed)
     z = as_rows(model.encode(batches[0].astype(np.float32)))
     chosen = z[rng.choice(len(z), k, replace=False)].astype(np.float64)
     tokens = np.round(1024 * chosen) / 1024  # the same numbers from any BLAS
@@ -99,14 +99,19 @@ def trained(
 ) -> list[dict[str, Any]]:
     """Train vqnp's own model; ``update``, ``kind`` and ``change`` make it go wrong."""
     settings = settings | change(settings)
-    model, seen = build(parameters, codebook, settings, kind), []
-    quantizer = model.quantizer
+    quantizer = kind(len(codebook["tokens"]), settings["decay"], beta=settings["beta"])
+    quantizer.use(Codebook(**{name: array.copy() for name, array in codebook.items()}))
+    model = MODELS[settings["model"]](quantizer, dtype=quantizer.tokens.dtype)
+    model.variance = settings["variance"]
+    for name, array in parameters.items():
+        model.params[name][:] = array
     optimizer = Adam(
         model.params,
         settings["learning_rate"],
         amsgrad=settings["optimizer"] == "amsgrad",
         weight_decay=settings["weight_decay"],
     )
+    seen = []
 
     def update_by(x: Array) -> None:
         z = as_rows(model.encode(x))
@@ -126,24 +131,6 @@ def trained(
             copies: dict[str, Any] = {name: array.copy() for name, array in arrays.items()}
             seen.append(step.losses | {"codes": step.quantized.codes} | copies)
     return seen
-
-
-def build(
-    parameters: dict[str, Array],
-    codebook: dict[str, Array],
-    settings: dict[str, Any],
-    kind: type[EMA] = EMA,
-) -> VQVAE:
-    """Return the model with these parameters and this codebook, in their precision."""
-    quantizer = kind(len(codebook["tokens"]), settings["decay"], beta=settings["beta"])
-    quantizer.use(Codebook(**{name: codebook[name].copy() for name in ARRAYS}))
-    model = MODELS[settings["model"]](
-        SIZES[settings["model"]], quantizer, dtype=codebook["tokens"].dtype
-    )
-    model.variance = settings["variance"]
-    for name, array in parameters.items():
-        model.params[name][:] = array
-    return model
 
 
 MISTAKES = (
@@ -203,7 +190,7 @@ MISTAKES = (
     ),
     MISTAKES,
     right=lambda case: (trained,),
-    names={f"training_{model}": {"model": model} for model in SIZES},
+    names={f"training_{model}": {"model": model} for model in MODELS},
 )
 def check_training(
     case: Case, adapter: Adapter, train: Function, *, model: Model = "mlp"
