@@ -14,6 +14,8 @@ import numpy as np
 
 from vqnp.validation import Array, as_array
 
+Function = Callable[..., Any]
+Functions = tuple[Function, ...]
 Kind = Literal["numpy", "torch", "jax"]
 Arrays = Kind | Callable[[Array], Any]
 Precision = Literal["float64", "float32"]
@@ -100,3 +102,10 @@ def to_numpy(value: Any) -> Array:
     array([1.5, 2.5])
     """
     return np.array(as_array(value, "the answer"))
+
+
+def swap_axes(image: Array) -> Array:
+    """Read the numbers of ``(B, H, W, ...)`` as those of ``(B, W, H, ...)``, where there are W."""
+    b, *sides = image.shape
+    turned = (b, *sides[1::-1], *sides[2:])
+    return image.reshape(turned).swapaxes(1, 2) if image.ndim > 2 else image

@@ -9,23 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from vqnp.testing.check import (
-    IMAGE,
-    Adapter,
-    Answers,
-    Array,
-    Case,
-    Cases,
-    Function,
-    Functions,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    from_seed,
-    named,
-    swap_axes,
-)
+from vqnp.testing.adapter import IMAGE, Functions, swap_axes
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check, named
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 from vqnp.testing.nearest import search
 
 
@@ -112,7 +98,7 @@ MISTAKES = (
     {"straight_through": draw_cases},
     Tolerance(4, "z + (token − z) rounds twice, a looked-up token not at all", scale=4.0),
     MISTAKES,
-    right=lambda case: passes(np.copy),
+    right=passes(np.copy),
     images=True,
 )
 def check_straight_through(
@@ -223,7 +209,7 @@ COMMITMENT_MISTAKES = (
     {"commitment": draw_commitment_cases},
     Tolerance(64, "a mean of 35 squares, and gradients of three factors"),
     COMMITMENT_MISTAKES,
-    right=lambda case: (partial(weighed, parts=lambda beta: (beta, beta, 0)),),
+    right=(partial(weighed, parts=lambda beta: (beta, beta, 0)),),
 )
 def check_commitment(case: Case, adapter: Adapter, loss: Function) -> Answers:
     """Check the commitment loss and where its gradient goes.

@@ -16,39 +16,18 @@ from typing import Any, get_args
 
 import numpy as np
 
-from vqnp.testing.adapter import IMAGE, KERNEL, Adapter, Arrays, Layout, Precision, to_numpy
-from vqnp.testing.golden import Case, Cases, Draw, cases, draw, from_seed
+from vqnp.testing.adapter import Adapter, Arrays, Function, Functions, Layout, Precision, to_numpy
+from vqnp.testing.golden import Case, Draw, cases
 from vqnp.testing.result import (
     Comparison,
-    Function,
-    Functions,
     KnownMistake,
     Result,
     Tolerance,
     compare,
 )
-from vqnp.validation import Array
 
-# What a contract needs, under one roof.
-__all__ = [
-    "IMAGE",
-    "KERNEL",
-    "Adapter",
-    "Answers",
-    "Array",
-    "Case",
-    "Cases",
-    "Function",
-    "Functions",
-    "KnownMistake",
-    "Tolerance",
-    "check",
-    "draw",
-    "from_seed",
-    "named",
-    "swap_axes",
-    "to_numpy",
-]
+# What a contract needs, under one roof; what draws its cases is in ``golden``.
+__all__ = ["Adapter", "Answers", "Function", "KnownMistake", "Tolerance", "check", "named"]
 
 EXACT_MISTAKES_ROUND = 8  # roundings allowed to the answer of a mistake
 FRESH = 1000  # seeds below drew the stored cases
@@ -135,7 +114,7 @@ def check(
     tolerance: Tolerance,
     mistakes: Any,
     *,
-    right: Callable[[Case], Functions],
+    right: Any,
     only: Callable[[Case], bool] = lambda case: True,
     images: bool = False,
     names: dict[str, dict[str, Any]] | None = None,
@@ -144,10 +123,10 @@ def check(
     """Return a decorator that makes a check of a function which runs one case.
 
     ``draws`` maps each golden group to the function that draws its cases from a seed. ``right``
-    returns the functions that answer a case rightly. ``mistakes`` is a tuple, or a function of the
-    choice (a dialect) that returns one. ``only`` picks cases of the groups. ``images`` adds
-    ``layout``. ``names`` gives an entry in ``CHECKS`` its fixed options. ``returns`` is the hint
-    for an answer of the wrong shape.
+    are the functions that answer rightly, or a function of the case that returns them. ``mistakes``
+    is a tuple, or a function of the choice (a dialect) that returns one. ``only`` picks cases of
+    the groups. ``images`` adds ``layout``. ``names`` gives an entry in ``CHECKS`` its fixed
+    options. ``returns`` is the hint for an answer of the wrong shape.
     """
 
     def decorate(run: Callable[..., Answers]) -> Callable[..., Result]:
@@ -172,9 +151,10 @@ def check(
         contract, heading, example = cleandoc(run.__doc__ or "").partition("\nExample\n")
         said = OPTIONS if images else OPTIONS.replace(LAYOUT, "")
         checked.__doc__ = contract.rstrip() + said + heading + example
+        answer = right if callable(right) else lambda case: right
         known = mistakes if callable(mistakes) else lambda *_: mistakes
         entry = Check(
-            checked, run, right, draws, tolerance, known, only, returns, functions, choice
+            checked, run, answer, draws, tolerance, known, only, returns, functions, choice
         )
         for name, fixed in (names or {run.__name__.removeprefix("check_"): {}}).items():
             CHECKS[name] = replace(entry, fixed=fixed)
@@ -298,10 +278,3 @@ def named(value: Any, names: str) -> Answers:
         got = f"{len(value)} values" if isinstance(value, tuple | list) else type(value).__name__
         raise TypeError(f"the checked function must return ({names}), got {got}")
     return dict(zip(keys, value, strict=True))
-
-
-def swap_axes(image: Array) -> Array:
-    """Read the numbers of ``(B, H, W, ...)`` as those of ``(B, W, H, ...)``, where there are W."""
-    b, *sides = image.shape
-    turned = (b, *sides[1::-1], *sides[2:])
-    return image.reshape(turned).swapaxes(1, 2) if image.ndim > 2 else image

@@ -28,24 +28,9 @@ from vqnp.layers.conv_transpose import (
     conv_transpose2d_forward,
     conv_transpose2d_forward_loop,
 )
-from vqnp.testing.check import (
-    IMAGE,
-    KERNEL,
-    Adapter,
-    Answers,
-    Array,
-    Case,
-    Cases,
-    Function,
-    Functions,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    from_seed,
-    named,
-    swap_axes,
-)
+from vqnp.testing.adapter import IMAGE, KERNEL, Functions, swap_axes
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check, named
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 
 Pair = tuple[int, int]
 SUMS = Tolerance(256, "each number is a sum of up to 96 products, in any order")
@@ -204,7 +189,6 @@ MISTAKES = (
         ),
     ),
 )
-TRANSPOSED_MISTAKES = mistakes_of(conv_transpose2d_forward, conv_transpose2d_backward)
 
 
 def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
@@ -230,7 +214,7 @@ def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answ
     {"conv2d": draw_cases},
     SUMS,
     MISTAKES,
-    right=lambda case: broken(conv2d_forward_loop, conv2d_backward_loop),
+    right=broken(conv2d_forward_loop, conv2d_backward_loop),
     images=True,
 )
 def check_conv2d(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
@@ -261,8 +245,8 @@ def check_conv2d(case: Case, adapter: Adapter, forward: Function, vjp: Function)
 @check(
     {"conv_transpose2d": draw_transposed_cases},
     SUMS,
-    TRANSPOSED_MISTAKES,
-    right=lambda case: broken(conv_transpose2d_forward_loop, conv_transpose2d_backward_loop),
+    mistakes_of(conv_transpose2d_forward, conv_transpose2d_backward),
+    right=broken(conv_transpose2d_forward_loop, conv_transpose2d_backward_loop),
     images=True,
 )
 def check_conv_transpose2d(

@@ -13,22 +13,9 @@ import numpy as np
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
 from vqnp.quantize.ema import ema_update_numpy
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.adapter import Arrays, Precision
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Array,
-    Case,
-    Cases,
-    Function,
-    Functions,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    from_seed,
-    to_numpy,
-)
+from vqnp.testing.adapter import Arrays, Functions, Precision
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 
 State = dict[str, Any]
 ARRAYS = ("tokens", "counts", "sums")
@@ -199,7 +186,7 @@ def run_steps(case: Case, adapter: Adapter, step: Function) -> Answers:
                 "step must return the state as a dictionary with tokens in it, "
                 f"got {type(state).__name__}"
             )
-        seen.append({name: to_numpy(state[name]) for name in ARRAYS if name in state})
+        seen.append({name: adapter.take(state[name]) for name in ARRAYS if name in state})
     return {name: np.stack([state[name] for state in seen]) for name in seen[-1]}
 
 

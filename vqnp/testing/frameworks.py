@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
+from vqnp.testing.adapter import Function
 from vqnp.testing.ema import State
-from vqnp.testing.result import Function
 
 
 def torch_vjp(forward: Function) -> Function:

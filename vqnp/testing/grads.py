@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.testing.adapter import Adapter, Arrays, to_numpy
-from vqnp.testing.check import Array, guarded, swap_axes
+from vqnp.testing.adapter import Adapter, Arrays, swap_axes, to_numpy
+from vqnp.testing.check import guarded
+from vqnp.testing.golden import Array
 from vqnp.testing.result import Comparison, KnownMistake, Result, Tolerance, compare
 
 STEP = 1e-5

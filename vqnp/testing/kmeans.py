@@ -12,20 +12,8 @@ import numpy as np
 
 from vqnp.quantize.lloyd import lloyd_step_numpy
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Array,
-    Case,
-    Cases,
-    Function,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    from_seed,
-    named,
-)
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check, named
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 
 MEANS = Tolerance(64, "a token is the mean of some twenty points")
 
@@ -132,7 +120,7 @@ EMPTY_MISTAKES = (
     {"kmeans": draw_cases},
     MEANS,
     MISTAKES,
-    right=lambda case: (plain_lloyd,),
+    right=(plain_lloyd,),
     only=lambda case: not case.name.startswith("empty"),
 )
 def check_kmeans_init(case: Case, adapter: Adapter, cluster: Function) -> Answers:
@@ -163,7 +151,7 @@ def check_kmeans_init(case: Case, adapter: Adapter, cluster: Function) -> Answer
     {"kmeans": draw_cases},
     MEANS,
     EMPTY_MISTAKES,
-    right=lambda case: (plain_lloyd,),
+    right=(plain_lloyd,),
     only=lambda case: case.name.startswith("empty"),
 )
 def check_kmeans_empty(case: Case, adapter: Adapter, cluster: Function) -> Answers:

@@ -7,20 +7,8 @@ are equally right. ``check_tie_break`` asks which index wins where distances are
 import numpy as np
 
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Array,
-    Case,
-    Cases,
-    Function,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    from_seed,
-    to_numpy,
-)
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 
 RETURNS = "search must return codes (N,), one index of a token for each point"
 
@@ -151,7 +139,7 @@ TIE_MISTAKES = (
         scale=0,
     ),
     MISTAKES,
-    right=lambda case: (search,),
+    right=(search,),
     only=lambda case: case.name not in TIES,
     returns=RETURNS,
 )
@@ -175,7 +163,7 @@ def check_nearest(case: Case, adapter: Adapter, search: Function) -> Answers:
     check_nearest: all 3 comparisons pass
     """
     points, tokens = case.inputs["points"], case.inputs["tokens"]
-    codes = to_numpy(search(adapter.give(points), adapter.give(tokens)))
+    codes = adapter.take(search(adapter.give(points), adapter.give(tokens)))
     if codes.shape != (len(points),):
         return {"distance": codes}  # the comparison complains about the shape
     known = (codes >= 0) & (codes < len(tokens)) & (codes == np.round(codes))
@@ -187,7 +175,7 @@ def check_nearest(case: Case, adapter: Adapter, search: Function) -> Answers:
     {"nearest": draw_cases},
     Tolerance(0, "these distances are exact in the precision asked for: the lowest index wins"),
     TIE_MISTAKES,
-    right=lambda case: (search,),
+    right=(search,),
     only=lambda case: case.name in TIES,
     returns=RETURNS,
 )

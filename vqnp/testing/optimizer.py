@@ -9,21 +9,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Array,
-    Case,
-    Cases,
-    Function,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    from_seed,
-    named,
-    to_numpy,
-)
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check, named
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 
 Optimizer = Literal["adam", "amsgrad", "adamw"]
 STEPS = 12
@@ -178,5 +165,5 @@ def check_optimizer(
     for gradient in gradients:
         answer = step(parameter, gradient, state, dict(case.settings))
         parameter, state = named(answer, "parameter, state").values()
-        seen.append(to_numpy(parameter))
+        seen.append(adapter.take(parameter))
     return {"parameter": np.stack(seen)}

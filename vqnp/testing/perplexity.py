@@ -5,18 +5,8 @@ from typing import Any
 import numpy as np
 
 from vqnp.diagnostics.usage import perplexity
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Array,
-    Case,
-    Cases,
-    Function,
-    KnownMistake,
-    Tolerance,
-    check,
-    from_seed,
-)
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check
+from vqnp.testing.golden import Array, Case, Cases, from_seed
 
 BATCH = 16
 
@@ -90,7 +80,7 @@ MISTAKES = (
     {"perplexity": draw_cases},
     Tolerance(64, "one logarithm a code and one exponential"),
     MISTAKES,
-    right=lambda case: (perplexity,),
+    right=(perplexity,),
 )
 def check_perplexity(case: Case, adapter: Adapter, perplexity: Function) -> Answers:
     """Check the perplexity of one code, of all codes alike, and of codes that are not all used.

@@ -9,23 +9,9 @@ from typing import Any
 import numpy as np
 
 from vqnp.layers.conv import conv2d_backward_numpy, conv2d_forward_numpy
-from vqnp.testing.check import (
-    IMAGE,
-    KERNEL,
-    Adapter,
-    Answers,
-    Array,
-    Case,
-    Cases,
-    Function,
-    Functions,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    from_seed,
-    named,
-)
+from vqnp.testing.adapter import IMAGE, KERNEL, Functions
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check, named
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 
 SHAPES = {"wide": (3, 3, 4, 3), "wide_bias": (3,), "narrow": (1, 1, 3, 4), "narrow_bias": (4,)}
 AXES = {"wide": KERNEL, "wide_bias": None, "narrow": KERNEL, "narrow_bias": None}
@@ -81,7 +67,7 @@ def shared() -> Functions:
     def shared_vjp(x: Array, blocks: list[Block], dout: Array) -> tuple[Array, list[Block]]:
         dx, (one, two) = vjp(x, [blocks[0]] * 2, dout)
         both = {name: one[name] + two[name] for name in SHAPES}
-        return dx, [both, {name: np.zeros_like(array) for name, array in both.items()}]
+        return dx, [both, {name: 0 * array for name, array in both.items()}]
 
     return lambda x, blocks: forward(x, [blocks[0]] * 2), shared_vjp
 
@@ -120,7 +106,7 @@ MISTAKES = (
     {"residual": draw_cases},
     Tolerance(512, "two blocks deep, sums of up to 60 products, in any order"),
     MISTAKES,
-    right=lambda case: blocks_of(),
+    right=blocks_of(),
     images=True,
 )
 def check_residual_blocks(

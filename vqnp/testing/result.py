@@ -5,16 +5,13 @@ the precision u (2.2e-16 in float64, 1.2e-7 in float32) of the number and of the
 may be a sum of. Each check states its n, and why.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from vqnp.testing.adapter import Functions
 from vqnp.validation import Array
 
-Function = Callable[..., Any]
-Functions = tuple[Function, ...]
 MOST_NAMED = 8
 MOST_ALIKE_NAMED = 3  # more candidates than this are not informative
 

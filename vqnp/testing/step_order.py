@@ -9,21 +9,9 @@ from typing import Any
 import numpy as np
 
 from vqnp.quantize.codebook import DIALECTS, Dialect
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Array,
-    Case,
-    Cases,
-    Function,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    from_seed,
-    named,
-)
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check, named
 from vqnp.testing.ema import ARRAYS, State, dialects_beside, moved, start_of, weighted
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 from vqnp.testing.nearest import search
 
 
@@ -77,18 +65,17 @@ def stepped(
 
 def step_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
     """Return the other dialects, and what goes wrong with the order of a step."""
-    step = partial(stepped, dialect=dialect)
     return (
         *dialects_beside(dialect, lambda other: partial(stepped, dialect=other)),
         KnownMistake(
             "updated-before-lookup",
             "the output is looked up after the update: look up first, update last",
-            (partial(step, late=True),),
+            (partial(stepped, dialect=dialect, late=True),),
         ),
         KnownMistake(
             "updated-before-search",
             "the codebook moves before the search: search first, update last",
-            (lambda before, z, decay: evaluated(step(before, z, decay)[1], z),),
+            (lambda *batch: evaluated(stepped(*batch, dialect=dialect)[1], batch[1]),),
         ),
         KnownMistake(
             "not-updated",
@@ -98,7 +85,7 @@ def step_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
         KnownMistake(
             "updated-twice",
             "the codebook moves twice in one step",
-            (partial(step, twice=True),),
+            (partial(stepped, dialect=dialect, twice=True),),
         ),
     )
 
@@ -131,7 +118,7 @@ def _answers(answer: Any) -> Answers:
     {"quantizer_step": draw_cases},
     Tolerance(0, "evaluation looks tokens up and changes no state: no number is computed"),
     EVALUATION_MISTAKES,
-    right=lambda case: (evaluated,),
+    right=(evaluated,),
     only=lambda case: case.name == "evaluation",
 )
 def check_evaluation(case: Case, adapter: Adapter, evaluate: Function) -> Answers:

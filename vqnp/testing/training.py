@@ -16,19 +16,9 @@ from vqnp.models import as_rows
 from vqnp.networks import ConvSettings, MLPSettings, conv_vqvae, mlp_vqvae
 from vqnp.optim import Adam
 from vqnp.quantize import EMA, Codebook
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Array,
-    Case,
-    Function,
-    KnownMistake,
-    Tolerance,
-    check,
-    draw,
-    to_numpy,
-)
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check
 from vqnp.testing.ema import ARRAYS, weighted
+from vqnp.testing.golden import Array, Case, draw
 
 Model = Literal["mlp", "conv"]
 STEPS = 10
@@ -128,8 +118,8 @@ def trained(
             if update == "anew":  # by the embeddings that the encoder has by now
                 update_by(x)
             arrays = model.params | {name: quantizer.buffers[name] for name in ARRAYS}
-            copies: dict[str, Any] = {name: array.copy() for name, array in arrays.items()}
-            seen.append(step.losses | {"codes": step.quantized.codes} | copies)
+            copies = {name: array.copy() for name, array in arrays.items()}
+            seen.append({**step.losses, "codes": step.quantized.codes, **copies})
     return seen
 
 
@@ -189,7 +179,7 @@ MISTAKES = (
         1e5, "ten steps, each through a dozen layers, and Adam divides by the root of small squares"
     ),
     MISTAKES,
-    right=lambda case: (trained,),
+    right=(trained,),
     names={f"training_{model}": {"model": model} for model in MODELS},
 )
 def check_training(
@@ -229,4 +219,4 @@ def check_training(
     if missing := [name for name in needed if name not in steps[-1]]:
         raise TypeError(f"train must return {', '.join(missing)} for every step")
     found = [name for name in (*needed, "counts", "sums", "codes") if name in steps[-1]]
-    return {name: np.stack([to_numpy(step[name]) for step in steps]) for name in found}
+    return {name: np.stack([adapter.take(step[name]) for step in steps]) for name in found}

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from vqnp.files import load_arrays
-from vqnp.validation import Array
+from vqnp.validation import Array as Array  # for the contracts, too
 
 DIRECTORY = Path(__file__).parent
 
