@@ -66,7 +66,6 @@ def test_help_of_the_moving_averages_spells_out_the_state():
         "conv",
         "ema",
         "ema_edges",
-        "frameworks",
         "golden",
         "grads",
         "kmeans",

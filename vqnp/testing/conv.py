@@ -34,8 +34,6 @@ from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 
 Pair = tuple[int, int]
 SUMS = Tolerance(256, "each number is a sum of up to 96 products, in any order")
-
-
 SIZES = {  # image (B, H, W), kernel (kh, kw), channels (C_in, C_out), stride, padding
     "odd": ((2, 7, 5), (3, 2), (3, 4), (2, 1), (1, 0)),
     "halves": ((3, 6, 8), (4, 4), (2, 2), (2, 2), (1, 1)),
