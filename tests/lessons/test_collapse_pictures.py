@@ -182,11 +182,17 @@ def test_runs_stand_at_their_number_of_parameters():
 
 def test_every_width_and_seed_is_a_dot():
     table = [
-        {"hidden": hidden, "extra": None, "mse": 1 / hidden + seed, "reconstruction_outside": seed}
+        {
+            "hidden": hidden,
+            "extra": None,
+            "seed": seed,
+            "mse": 1 / hidden + seed,
+            "reconstruction_outside": seed,
+        }
         for hidden in (2, 4)
         for seed in (1, 2)
     ]
     left, right = capacity.errors_by_width(table).axes
     dots = [line.get_xydata().tolist() for line in left.lines if line.get_marker() == "o"]
-    assert dots == [[[2, 1.5], [2, 2.5]], [[4, 1.25], [4, 2.25]]]
+    assert dots == [[[2, 1.5], [4, 1.25]], [[2, 2.5], [4, 2.25]]]
     assert "chance" in [line.get_label() for line in right.lines]

@@ -70,12 +70,9 @@ def tiled(rows: list[Array]) -> Array:
 
 def below(rows: int) -> tuple[Any, Any, Any]:
     """Return a figure with a part for panels above, and one for ``rows`` of images below."""
-    from matplotlib.figure import Figure
-
     heights = (PANEL_INCHES, ROW_INCHES * rows)
-    figure = Figure(figsize=(14, sum(heights)), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=heights)
-    return figure, *parts
+    figure = style.blank(14, sum(heights))
+    return figure, *figure.subfigures(2, 1, height_ratios=heights)
 
 
 def cut(picture: Array, rows: int) -> Array:

@@ -23,6 +23,8 @@ DATA, EMBEDDING, TOKEN, RECONSTRUCTION, OUTSIDE = (
 )
 SHOWN = 2000  # points drawn of a cloud; more only darken the page
 BASELINE, PRETRAINED = "#e69f00", "#009e73"
+INK = "#333333"
+GUIDE: Any = {"color": INK, "linewidth": 0.8, "linestyle": ":"}  # a line to compare with
 ARMS = ((False, BASELINE, "without pretraining"), (True, PRETRAINED, "with pretraining"))
 
 RC: Any = {
@@ -55,13 +57,18 @@ def styled(draw: Callable) -> Callable:
     return in_style
 
 
+def blank(width: float, height: float) -> Any:
+    """Return a Matplotlib figure, drawn without a window."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def new_figure(
     rows: int, columns: int, width: float, height: float, **options: Any
 ) -> tuple[Any, Any]:
-    """Return a Matplotlib figure, drawn without a window, and its axes ``(rows, columns)``."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    """Return a figure, drawn without a window, and its axes ``(rows, columns)``."""
+    figure = blank(width, height)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
@@ -133,30 +140,6 @@ def along_a_line(axes: Any, embeddings: Array, tokens: Array | None = None) -> N
         top = max(top, 1.05 * curve.max())
     axes.set(xlabel="embedding (standard deviations)", ylabel="density")
     axes.set(xlim=(low, high), ylim=(-0.09 * top, top))
-
-
-def sweep(
-    axes: Any, table: Sequence[dict[str, Any]], over: str, quantity: str, color: str, label: str
-) -> None:
-    """Draw ``quantity`` against ``over``: a line through the first seed, dots of the others.
-
-    Only some runs may have several seeds, and a line through medians would mix them.
-    """
-    first = min(row["seed"] for row in table)
-    rows = sorted((row for row in table if row["seed"] == first), key=lambda row: row[over])
-    others = [row for row in table if row["seed"] != first]
-    for part, marks, look in (
-        (rows, ".-", {"label": label}),
-        (others, "o", {"alpha": 0.5, "markersize": 4}),
-    ):
-        places = [row[over] for row in part], [row[quantity] for row in part]
-        axes.plot(*places, marks, color=color, **look)
-    axes.set_xscale("log", base=2)
-
-
-def seeds_shown(table: Sequence[dict[str, Any]]) -> str:
-    """Return what a legend says of the seeds that ``sweep`` draws."""
-    return "first seed; dots: others" if len({row["seed"] for row in table}) > 1 else "one seed"
 
 
 def span(*arrays: Array, margin: float = 0.05) -> tuple[float, float]:
