@@ -297,7 +297,7 @@ slider = SelectionSlider(options=[name for name in frames if name != "step 40"],
 
 @interact(when=slider)
 def frame(when):
-    return training_moments.one_moment(when, *frames[when])
+    return training_moments.moments_side_by_side([(when, *frames[when])], columns=1)
 
 
 # %% [markdown]

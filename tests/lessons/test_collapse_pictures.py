@@ -25,7 +25,7 @@ def square():
 
 def test_a_moment_tells_dead_tokens_from_those_in_use(square):
     tokens = np.array([[0.0, 0.5], [1.0, 0.5], [9.0, 9.0]])
-    axes = training_moments.one_moment("epoch 3", square, tokens).axes[0]
+    axes = training_moments.moments_side_by_side([("epoch 3", square, tokens)]).axes[0]
     assert axes.get_title() == "epoch 3\nperplexity 2 of 3"
     drawn = clouds(axes)
     np.testing.assert_array_equal(drawn["embeddings"], square)
@@ -34,7 +34,7 @@ def test_a_moment_tells_dead_tokens_from_those_in_use(square):
 
 
 def test_before_the_codebook_is_born_there_are_embeddings_only(square):
-    axes = training_moments.one_moment("epoch 3", square, None).axes[0]
+    axes = training_moments.moments_side_by_side([("epoch 3", square, None)]).axes[0]
     assert axes.get_title() == "epoch 3\nno tokens yet"
     assert list(clouds(axes)) == ["embeddings"]
 

@@ -39,7 +39,7 @@ def test_the_cells_of_codebooks():
     before, after = figure.axes
     assert before.get_title() == "before: 4.750"  # (2 + 2 + 10 + 5) / 4
     assert after.get_title() == "after: 0.750"
-    np.testing.assert_array_equal(offsets(after, "tokens"), path[1, :2])
+    np.testing.assert_array_equal(offsets(after, "tokens in use"), path[1, :2])
     np.testing.assert_array_equal(offsets(after, "tokens never chosen"), path[1, 2:])
     np.testing.assert_array_equal(
         np.moveaxis([line.get_xydata() for line in after.lines], 0, 1), path

@@ -22,16 +22,20 @@ def token_paths(embeddings: Array, path: Array, remaining: dict[str, Array]) -> 
     place.plot(*path[-1].T, "o", label="after the last step", **circles)
     for k, (x, y) in enumerate(path[-1]):
         place.annotate(f"{k}", (x, y), xytext=(6, 5), textcoords="offset points")
-    place.set(xlabel="coordinate 1", ylabel="coordinate 2", aspect="equal")
-    place.set_title("where the tokens go")
+    place.set(
+        title="where the tokens go", xlabel="coordinate 1", ylabel="coordinate 2", aspect="equal"
+    )
     place.legend(fontsize=7)
     for i, (name, left) in enumerate(remaining.items()):
         # Where all agree you see smaller circles inside larger ones.
         rings = circles | {"markersize": 9 * (1 - i / len(remaining)), "markerfacecolor": "none"}
         way.semilogy(left, "o", label=name, **rings)
-    way.axhline(0.5, color="#333333", linewidth=0.8, linestyle=":")
-    way.set(xlabel="step", ylabel="share of the way that is left")
-    way.set_title("the same share of it at every step")
+    way.axhline(0.5, **style.GUIDE)
+    way.set(
+        title="the same share of it at every step",
+        xlabel="step",
+        ylabel="share of the way that is left",
+    )
     way.legend(fontsize=7)
     return figure
 
@@ -45,9 +49,8 @@ def unused_code(distances: dict[str, Array], fates: dict[str, str]) -> Any:
     count = len(distances)
     figure, (panels,) = style.new_figure(1, count, 2.1 * count, 3, sharex=True, sharey=True)
     for axes, (dialect, distance) in zip(panels, distances.items(), strict=True):
-        axes.axhline(1, color="#333333", linewidth=0.8, linestyle=":")
-        axes.plot(distance, color=style.TOKEN)
-        axes.plot(0, distance[0], "o", color=style.TOKEN, markersize=4)
+        axes.axhline(1, **style.GUIDE)
+        axes.plot(distance, "-o", color=style.TOKEN, markersize=4, markevery=[0])
         axes.set(title=f"{dialect}:\n{fates[dialect]}", xlabel="step without a hit")
     least = min(distance[distance > 0].min() for distance in distances.values())
     panels[0].set_yscale("symlog", linthresh=10 ** np.floor(np.log10(least)))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from vqnp.experiments import fig5
+from vqnp.experiments.tables import column
 from vqnp.plots import style
-from vqnp.plots.style import SHOWN
 from vqnp.validation import Array
 
 
@@ -31,13 +31,18 @@ def encoder_maps(shown: Sequence[EncoderMap]) -> Any:
     """Draw the contours of each encoder's height among the data; below, the decoded line."""
     figure, axes = style.new_figure(2, len(shown), 8, 6)
     for (above, below), part in zip(axes.T, shown, strict=True):
-        few = part.data[:: max(1, len(part.data) // SHOWN)]
+        few = part.data[:: max(1, len(part.data) // style.SHOWN)]
         for panel in (above, below):
             style.cloud(panel, few, style.DATA, "data", alpha=0.35)
-            panel.set(xlim=(part.x[0], part.x[-1]), ylim=(part.y[0], part.y[-1]), aspect="equal")
-            panel.set(xlabel="coordinate 1", ylabel="coordinate 2")
-        look: Any = {"colors": style.EMBEDDING, "linewidths": 0.9, "linestyles": "solid"}
-        above.contour(part.x, part.y, part.height, part.levels, **look)
+            panel.set(
+                xlim=(part.x[0], part.x[-1]),
+                ylim=(part.y[0], part.y[-1]),
+                aspect="equal",
+                xlabel="coordinate 1",
+                ylabel="coordinate 2",
+            )
+        contours = above.contour(part.x, part.y, part.height, part.levels, colors=style.EMBEDDING)
+        contours.set(linewidths=0.9, linestyles="solid")
         below.plot(*part.line.T, color=style.RECONSTRUCTION, linewidth=1)
         above.set_title(f"{part.name}: lines of equal embedding")
         below.set_title("what the embeddings decode to")
@@ -47,32 +52,26 @@ def encoder_maps(shown: Sequence[EncoderMap]) -> Any:
 @style.styled
 def errors_by_width(table: list[dict[str, Any]]) -> Any:
     """Draw the error and the share outside the data against the encoder's width, as in Fig. 5."""
-    figure, axes = style.new_figure(1, 2, 8, 3.4)
-    strayed = ("reconstruction_outside", "share of reconstructions outside the data")
-    fig5.sweep(axes[0, 0], table, "mse", "mean squared error")
-    fig5.sweep(axes[0, 1], table, *strayed, chance=0.01)
-    for panel in axes[0]:
-        panel.set_title("")
+    figure, ((error, outside),) = style.new_figure(1, 2, 8, 3.4)
+    fig5.sweep(error, table, "mse", "mean squared error")
+    fig5.sweep(outside, table, "reconstruction_outside", "outside the data", chance=0.01)
     return figure
 
 
 @style.styled
 def errors_by_parameters(table: list[dict[str, Any]]) -> Any:
     """Draw the error of every run against its encoder's parameters; squares have another layer."""
-    figure, axes = style.new_figure(1, 1, 8, 3.6)
-    panel = axes[0, 0]
+    figure, ((panel,),) = style.new_figure(1, 1, 8, 3.6)
     for deeper, color, marker, label in (
         (False, style.EMBEDDING, "o", "two hidden layers"),
         (True, style.TOKEN, "s", "and one more before the quantizer"),
     ):
         rows = [row for row in table if (row["extra"] is not None) is deeper]
-        places = [row["parameters"] for row in rows], [row["mse"] for row in rows]
-        panel.plot(*places, marker, color=color, alpha=0.85, label=label)
+        x, y = column(rows, "parameters"), column(rows, "mse")
+        panel.loglog(x, y, marker, color=color, alpha=0.85, label=label)
     for parameters, name in dict.fromkeys((row["parameters"], row["name"]) for row in table):
-        top = max(row["mse"] for row in table if row["parameters"] == parameters)
-        above: Any = {"textcoords": "offset points", "ha": "center", "fontsize": 7}
-        panel.annotate(name, (parameters, top), (0, 7), **above)
-    panel.set(xlabel="parameters of the encoder", xscale="log")
-    panel.set(ylabel="mean squared error", yscale="log")
+        top = parameters, max(column(table, "mse", parameters=parameters))
+        panel.annotate(name, top, (0, 7), textcoords="offset points", ha="center", fontsize=7)
+    panel.set(xlabel="parameters of the encoder", ylabel="mean squared error")
     panel.legend(loc="upper right")
     return figure

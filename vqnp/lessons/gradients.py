@@ -35,11 +35,10 @@ def along_the_gradient(lengths: Array, losses: Array, loss: float, slope: float)
         lengths, loss + slope * lengths, "--", color=style.DATA, label="what the gradient promises"
     )
     axes.plot(0, loss, "o", color=style.RECONSTRUCTION, markersize=5)
-    low, high = style.span(losses)
     axes.set(
         xlabel="step length η",
         ylabel="loss",
-        ylim=(low, high),
+        ylim=style.span(losses),
         title="The gradient is the slope here, and only here",
     )
     axes.legend()

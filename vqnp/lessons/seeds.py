@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from vqnp.experiments.fig4 import plain_numbers
+from vqnp.experiments.tables import column, select
 from vqnp.plots import history, style
 from vqnp.training import EpochRecord
 
@@ -17,29 +19,17 @@ def seed_pairs(table: list[dict[str, Any]], quantities: Mapping[str, str]) -> An
     figure, axes = style.new_figure(1, len(quantities), 8, 3.2)
     for panel, (quantity, label) in zip(axes[0], quantities.items(), strict=True):
         for place, case in enumerate(cases):
-            runs = {
-                (row["pretrained"], row["seed"]): row[quantity]
-                for row in table
-                if row["case"] == case
-            }
-            for seed in sorted({seed for _, seed in runs}):
-                ends = runs[False, seed], runs[True, seed]
-                panel.plot(
-                    (place - 0.2, place + 0.2), ends, color="#999999", linewidth=0.8, zorder=1
-                )
-            for shift, (arm, color, name) in zip((-0.2, 0.2), style.ARMS, strict=True):
-                values = [value for (pretrained, _), value in runs.items() if pretrained is arm]
-                panel.plot(
-                    [place + shift] * len(values),
-                    values,
-                    "o",
-                    color=color,
-                    label=None if place else name,
-                )
+            at = (place - 0.2, place + 0.2)
+            runs = sorted(select(table, case=case), key=lambda row: row["seed"])
+            arms = [column(runs, quantity, pretrained=arm) for arm in (False, True)]  # (2, seeds)
+            panel.plot(at, arms, color="#999999", linewidth=0.8, zorder=1)  # a line for each seed
+            for x, values, (_, color, name) in zip(at, arms, style.ARMS, strict=True):
+                label = None if place else name
+                panel.plot([x] * len(values), values, "o", color=color, label=label)
         panel.set_xticks(range(len(cases)), cases)
         panel.set(title=label, xlim=(-0.6, len(cases) - 0.4), ylim=(0, None))
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2)
+    entries = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*entries, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -56,6 +46,7 @@ def arm_histories(arms: Mapping[str, tuple[bool, list[EpochRecord]]]) -> Any:
             panel.axvline(born + 0.5, color=colors[pretrained], linewidth=0.8, linestyle=":")
         panel.set(xlabel="epoch (dotted: the codebook is born)", ylabel=label)
     axes[0, 0].set_yscale("log")
+    plain_numbers(axes[0, 0].yaxis)
     axes[0, 1].set_ylim(0, None)
     axes[0, 1].legend(loc="lower right")
     return figure

@@ -16,8 +16,7 @@ def staircase_and_loss(z: Array, quantized: Array, loss: Array, smooth: Array) -
 
     All are ``(n,)``, over ``z`` in rising order.
     """
-    figure, axes = style.new_figure(2, 1, 6.5, 5, sharex=True)
-    (above,), (below,) = axes
+    figure, ((above,), (below,)) = style.new_figure(2, 1, 6.5, 5, sharex=True)
     above.plot(z, z, "--", color=style.DATA, linewidth=1, label="z itself")
     _in_pieces(above, z, quantized, quantized, label="its token")
     above.set(ylabel="what the decoder sees", title="The quantizer is a staircase")
@@ -35,10 +34,9 @@ def borrowed_slopes(
     figure, ((axes,),) = style.new_figure(1, 1, 6.5, 3.6)
     _losses(axes, z, quantized, loss, smooth)
     reach = 0.022 * (z[-1] - z[0])
-    height = np.interp(at, z, loss)
-    rise = slopes * reach
-    x, y = np.array([at - reach, at, at + reach]), np.array([height - rise, height, height + rise])
-    axes.plot(x, y, color=style.PRETRAINED, linewidth=1.6)
+    along = np.array([[-reach], [0], [reach]])  # a stroke's ends and its middle
+    strokes = at + along, np.interp(at, z, loss) + slopes * along  # (3, m)
+    axes.plot(*strokes, color=style.PRETRAINED, linewidth=1.6)
     axes.lines[-1].set_label("the slope that z is told")
     tokens = np.unique(quantized)
     look: Any = {"color": style.TOKEN, "markersize": 4, "label": "where it is taken: at the token"}
@@ -60,14 +58,13 @@ def descents(panels: list[tuple[str, float, Array, dict[str, Array]]]) -> Any:
         still = np.broadcast_to(tokens, (steps, tokens.shape[-1]))
         axes.plot(still, color=style.TOKEN, linewidth=1, alpha=0.8)
         axes.lines[-1].set_label("tokens")
-        look: Any = {"color": "#333333", "linewidth": 1, "linestyle": ":"}
-        axes.axhline(target, label="what the decoder should see", **look)
+        axes.axhline(target, label="what the decoder should see", **style.GUIDE)
         for (name, path), color in zip(paths.items(), PATHS, strict=False):
             axes.plot(path, color=color, label=name)
         axes.set(title=title, xlabel="step", ylabel="z")
-    handles, labels = line[0].get_legend_handles_labels()
-    columns = len(handles) if len(panels) > 1 else 1
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    entries = line[0].get_legend_handles_labels()
+    columns = len(entries[0]) if len(panels) > 1 else 1
+    figure.legend(*entries, loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -80,7 +77,6 @@ def _losses(axes: Any, z: Array, quantized: Array, loss: Array, smooth: Array) -
 
 def _in_pieces(axes: Any, z: Array, values: Array, quantized: Array, label: str) -> None:
     """Draw ``values`` tread by tread, because a line up the riser would show values never taken."""
-    cuts = np.flatnonzero(np.diff(quantized)) + 1
-    for x, y in zip(np.split(z, cuts), np.split(values, cuts), strict=True):
-        axes.plot(x, y, color=style.TOKEN, linewidth=2)
-    axes.lines[-1].set_label(label)
+    risers = np.flatnonzero(np.diff(quantized)) + 1
+    x, y = (np.insert(part, risers, np.nan) for part in (z, values))
+    axes.plot(x, y, color=style.TOKEN, linewidth=2, label=label)

@@ -3,7 +3,6 @@
 Embeddings and tokens are those of one moment, or stacked along a first axis of T moments.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,34 +20,21 @@ Moment = tuple[str, Array, Array | None]
 @style.styled
 def moments_side_by_side(shown: Sequence[Moment], columns: int = 3) -> Any:
     """Draw moments side by side, ``columns`` in a row, each on a scale of its own; D is 1 or 2."""
-    rows = math.ceil(len(shown) / columns)
-    figure, axes = style.new_figure(rows, columns, 8, (8 / columns + 0.3) * rows)
-    for panel, (name, embeddings, tokens) in zip(axes.flat, shown, strict=False):
+    figure, panels = style.wrapped(len(shown), columns)
+    for panel, (name, embeddings, tokens) in zip(panels, shown, strict=True):
         draw_moment(panel, embeddings, tokens, f"{name}\n")
-    for empty in axes.flat[len(shown) :]:
-        empty.remove()
-    axes[0, 0].legend(loc="best", fontsize=7, markerscale=1.5)
-    return figure
-
-
-@style.styled
-def one_moment(name: str, embeddings: Array, tokens: Array | None) -> Any:
-    """Draw one moment."""
-    figure, axes = style.new_figure(1, 1, 5, 4)
-    draw_moment(axes[0, 0], embeddings, tokens, f"{name}\n")
-    axes[0, 0].legend(loc="upper right")
+    panels[0].legend(loc="best", fontsize=7, markerscale=1.5)
     return figure
 
 
 def draw_moment(axes: Any, embeddings: Array, tokens: Array | None, name: str = "") -> None:
     """Draw embeddings ``(N, D)`` and tokens ``(K, D)``, titled by their perplexity."""
-    if tokens is None:
-        cloud.draw_points(axes, embeddings)
-        axes.set_title(f"{name}no tokens yet")
-        return
-    counts = np.bincount(nearest(embeddings, tokens)[0], minlength=len(tokens))
-    cloud.draw_with_tokens(axes, embeddings, tokens, counts > 0)
-    axes.set_title(f"{name}perplexity {perplexity_of_counts(counts):.0f} of {len(tokens)}")
+    cloud.draw_cloud(embeddings, tokens, axes=axes)
+    said = "no tokens yet"
+    if tokens is not None:
+        counts = np.bincount(nearest(embeddings, tokens)[0], minlength=len(tokens))
+        said = f"perplexity {perplexity_of_counts(counts):.0f} of {len(tokens)}"
+    axes.set_title(name + said)
 
 
 @style.styled
@@ -65,9 +51,13 @@ def token_tracks(parts: Sequence[tuple[str, Array, Array, Array]]) -> Any:
         panel.plot(times, tokens[..., 0], color=style.TOKEN, linewidth=0.5, alpha=0.7)
         panel.set(xlabel=name, xlim=(times[0], times[-1]), ylim=(low, high))
     axes[0, 0].set_ylabel("where embeddings and tokens are")
-    named = ((style.EMBEDDING, "embeddings"), (style.TOKEN, "tokens"))
-    marks = [style.legend_mark(color, label) for color, label in named]
-    axes[0, 0].legend(handles=marks, loc="upper left")
+    axes[0, 0].legend(
+        handles=[
+            style.legend_mark(style.EMBEDDING, "embeddings"),
+            style.legend_mark(style.TOKEN, "tokens"),
+        ],
+        loc="upper left",
+    )
     return figure
 
 

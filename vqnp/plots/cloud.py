@@ -64,10 +64,15 @@ def draw_with_tokens(axes: Any, points: Array, tokens: Array, used: Array) -> No
         style.along_a_line(axes, points, tokens)
         return
     draw_points(axes, points)
-    (marks,) = project_to_plane(points, tokens)
-    crosses: Any = {"s": 16, "marker": "x", "linewidths": 0.8}
-    style.cloud(axes, marks[~used], style.TOKEN, "tokens never chosen", alpha=0.9, **crosses)
-    style.cloud(axes, marks[used], style.TOKEN, "tokens in use", s=12, alpha=0.95)
+    draw_tokens(axes, *project_to_plane(points, tokens), used)
+
+
+def draw_tokens(axes: Any, tokens: Array, used: Array, **look: Any) -> None:
+    """Draw ``tokens`` ``(K, 2)``, as crosses where they are not ``used`` ``(K,)``."""
+    crosses: Any = {"s": 16, "alpha": 0.9, "marker": "x", "linewidths": 0.8}
+    dots: Any = {"s": 12, "alpha": 0.95}
+    style.cloud(axes, tokens[~used], style.TOKEN, "tokens never chosen", **crosses | look)
+    style.cloud(axes, tokens[used], style.TOKEN, "tokens in use", **dots | look)
 
 
 def draw_points(axes: Any, points: Array) -> None:

@@ -51,8 +51,7 @@ def draw_images(rows: Sequence[tuple[str, Any]], *, axes: Any = None) -> Any:
     panel.imshow(tiled(parts), interpolation="nearest")
     height = parts[0].shape[1] + GAP_PIXELS
     middles = [height * i + (height - GAP_PIXELS) / 2 for i in range(len(rows))]
-    panel.set_yticks(middles, names)
-    panel.set_xticks([])
+    panel.set(xticks=[], yticks=middles, yticklabels=names)
     panel.tick_params(length=0, labelsize=8.5)
     panel.spines[:].set_visible(False)
     return panel

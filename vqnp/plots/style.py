@@ -72,6 +72,15 @@ def new_figure(
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
+def wrapped(count: int, columns: int) -> tuple[Any, Array]:
+    """Return a figure of a page's width and its ``count`` panels, ``columns`` in a row."""
+    rows, side = -(-count // columns), 8 / max(2, columns)
+    figure, axes = new_figure(rows, columns, side * columns, (side + 0.3) * rows)
+    for empty in axes.flat[count:]:
+        empty.remove()
+    return figure, axes.flat[:count]
+
+
 def panels(axes: Any, count: int, width: float, height: float) -> Array:
     """Return ``axes`` as an array of ``count``; without any, those of a new figure of pyplot's.
 
@@ -130,16 +139,20 @@ def along_a_line(axes: Any, embeddings: Array, tokens: Array | None = None) -> N
     grid, bandwidth = np.linspace(low, high, 800), (high - low) / 150
     heights = density(points, grid, bandwidth)
     axes.fill_between(grid, heights, color=EMBEDDING, alpha=0.5, linewidth=0, label="embeddings")
-    axes.axhline(0, color="#333333", linewidth=0.6)
+    axes.axhline(0, color=INK, linewidth=0.6)
     top = 1.05 * heights.max()
     if len(marks):
         curve = density(marks, grid, bandwidth)
         axes.plot(grid, curve, color=TOKEN, linewidth=1.2, label="tokens")
-        strokes: Any = {"color": TOKEN, "markersize": 8, "transform": axes.get_xaxis_transform()}
-        axes.plot(marks, np.full(len(marks), 0.04), "|", **strokes)
+        foot = axes.get_xaxis_transform()
+        axes.plot(marks, np.full(len(marks), 0.04), "|", color=TOKEN, markersize=8, transform=foot)
         top = max(top, 1.05 * curve.max())
-    axes.set(xlabel="embedding (standard deviations)", ylabel="density")
-    axes.set(xlim=(low, high), ylim=(-0.09 * top, top))
+    axes.set(
+        xlabel="embedding (standard deviations)",
+        ylabel="density",
+        xlim=(low, high),
+        ylim=(-0.09 * top, top),
+    )
 
 
 def span(*arrays: Array, margin: float = 0.05) -> tuple[float, float]:

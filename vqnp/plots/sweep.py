@@ -71,9 +71,9 @@ def draw_sweep(
     panel.plot(sizes[some], middles, color=color, label=label or None)
     panel.plot(sizes, values, "o", color=color, alpha=0.5, markersize=4)
     panel.set_xscale("log", base=2)
-    panel.set_xticks(sizes, [f"{size:,g}" for size in sizes])
+    panel.set_xticks(sizes, [f"{size:,g}" for size in sizes], fontsize=7.5)
     if label:
-        panel.legend()
+        panel.legend(fontsize=7)
     return panel
 
 
