@@ -125,6 +125,7 @@ def test_pairs_join_the_arms_of_a_seed():
         for arm in (False, True)
     ]
     (panel,) = seeds.seed_pairs(table, {"mse": "error"}).axes
+    assert panel.get_title() == "error"
     joined = [tuple(line.get_ydata()) for line in panel.lines if line.get_marker() == "None"]
     assert joined == [(1, 11), (2, 12), (101, 111), (102, 112)]
     dots = [line for line in panel.lines if line.get_marker() == "o"]

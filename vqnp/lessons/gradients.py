@@ -55,6 +55,5 @@ def curves_through_data(data: Array, snapshots: list[tuple[str, Array]]) -> Any:
         axes.plot(*curve.T, color=style.RECONSTRUCTION, linewidth=1.6, label="reconstructions")
         axes.set(title=title, xlabel="coordinate 1", aspect="equal")
     panels[0].set(ylabel="coordinate 2", xlim=style.span(data[:, 0]), ylim=style.span(data[:, 1]))
-    entries = panels[0].get_legend_handles_labels()
-    figure.legend(*entries, loc="outside lower center", ncols=2, markerscale=4)
+    style.legend_below(figure, markerscale=4)
     return figure

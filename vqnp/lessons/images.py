@@ -58,8 +58,7 @@ def draw_causes(table: Table) -> Any:
     size = table[0]["tokens"]
     left.set(xlabel="perplexity over the test set", title=f"codebook of {size:,} tokens")
     right.set(xlabel="mean squared error (pixels in ±0.5)", yticklabels=[])
-    entries = left.get_legend_handles_labels()
-    figure.legend(*entries, loc="outside lower center", ncols=2, fontsize=8)
+    style.legend_below(figure, fontsize=8)
     return figure
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vqnp.experiments import fig2, fig3, fig5
+from vqnp.experiments import fig2, fig5
 from vqnp.lessons import training_moments
 from vqnp.plots import cloud, style
 from vqnp.validation import Array
@@ -33,8 +33,7 @@ def outcomes(shown: Sequence[Outcome], same_data: bool = True) -> Any:
     principal components.
     """
     figure, axes = style.new_figure(2, len(shown), 8, 5.6)
-    for column, outcome in zip(axes.T, shown, strict=True):
-        above, below = column
+    for (above, below), outcome in zip(axes.T, shown, strict=True):
         data, reconstruction = cloud.project_to_plane(
             outcome.data, outcome.data, outcome.reconstruction
         )
@@ -46,10 +45,7 @@ def outcomes(shown: Sequence[Outcome], same_data: bool = True) -> Any:
         training_moments.draw_moment(below, outcome.embeddings, outcome.tokens)
     for panel in axes[0, 1:] if same_data else []:
         style.share_axes(axes[0, 0], panel, "xy")
-    marked = any(outcome.outside is not None for outcome in shown)
-    marks = (*fig3.LEGEND, (style.OUTSIDE, "outside the data")) if marked else fig3.LEGEND
-    handles = [style.legend_mark(color, label) for color, label in marks]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=7)
+    style.legend_below(figure, fontsize=7)
     return figure
 
 

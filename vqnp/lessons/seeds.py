@@ -24,12 +24,11 @@ def seed_pairs(table: list[dict[str, Any]], quantities: Mapping[str, str]) -> An
             arms = [column(runs, quantity, pretrained=arm) for arm in (False, True)]  # (2, seeds)
             panel.plot(at, arms, color="#999999", linewidth=0.8, zorder=1)  # a line for each seed
             for x, values, (_, color, name) in zip(at, arms, style.ARMS, strict=True):
-                label = None if place else name
-                panel.plot([x] * len(values), values, "o", color=color, label=label)
+                named = None if place else name
+                panel.plot([x] * len(values), values, "o", color=color, label=named)
         panel.set_xticks(range(len(cases)), cases)
         panel.set(title=label, xlim=(-0.6, len(cases) - 0.4), ylim=(0, None))
-    entries = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*entries, loc="outside lower center", ncols=2)
+    style.legend_below(figure)
     return figure
 
 

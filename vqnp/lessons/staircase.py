@@ -62,9 +62,7 @@ def descents(panels: list[tuple[str, float, Array, dict[str, Array]]]) -> Any:
         for (name, path), color in zip(paths.items(), PATHS, strict=False):
             axes.plot(path, color=color, label=name)
         axes.set(title=title, xlabel="step", ylabel="z")
-    entries = line[0].get_legend_handles_labels()
-    columns = len(entries[0]) if len(panels) > 1 else 1
-    figure.legend(*entries, loc="outside lower center", ncols=columns)
+    style.legend_below(figure, ncols=2 * len(panels))
     return figure
 
 

@@ -49,22 +49,30 @@ def draw_cloud(
     """
     points = as_points(embeddings, "embeddings")
     panel = style.panels(axes, 1, 5, 4)[0]
-    if tokens is None:
-        draw_points(panel, points)
-        return panel
-    book = as_points(tokens, "tokens", dim=points.shape[1], dtype=points.dtype)
-    used = np.isin(np.arange(len(book)), search(points, book)[0])
+    book = used = None
+    if tokens is not None:
+        book = as_points(tokens, "tokens", dim=points.shape[1], dtype=points.dtype)
+        used = np.isin(np.arange(len(book)), search(points, book)[0])
     draw_with_tokens(panel, points, book, used)
     return panel
 
 
-def draw_with_tokens(axes: Any, points: Array, tokens: Array, used: Array) -> None:
-    """Draw ``points`` ``(N, D)`` and ``tokens`` ``(K, D)``; ``used`` ``(K,)`` tells the chosen."""
+def draw_with_tokens(axes: Any, points: Array, tokens: Array | None, used: Any) -> None:
+    """Draw ``points`` ``(N, D)`` and ``tokens`` ``(K, D)``; ``used`` ``(K,)`` tells the chosen.
+
+    You see densities for D = 1, and clouds above it.
+    """
     if points.shape[1] == 1:
         style.along_a_line(axes, points, tokens)
         return
-    draw_points(axes, points)
-    draw_tokens(axes, *project_to_plane(points, tokens), used)
+    (flat,) = project_to_plane(points, points)
+    few = flat[:: max(1, len(flat) // style.SHOWN)]
+    style.cloud(axes, few, style.EMBEDDING, "embeddings", alpha=0.4)
+    axes.set_aspect("equal", adjustable="datalim")
+    name = "coordinate" if points.shape[1] == 2 else "component"
+    axes.set(xlabel=f"{name} 1", ylabel=f"{name} 2")
+    if tokens is not None:
+        draw_tokens(axes, *project_to_plane(points, tokens), used)
 
 
 def draw_tokens(axes: Any, tokens: Array, used: Array, **look: Any) -> None:
@@ -73,19 +81,6 @@ def draw_tokens(axes: Any, tokens: Array, used: Array, **look: Any) -> None:
     dots: Any = {"s": 12, "alpha": 0.95}
     style.cloud(axes, tokens[~used], style.TOKEN, "tokens never chosen", **crosses | look)
     style.cloud(axes, tokens[used], style.TOKEN, "tokens in use", **dots | look)
-
-
-def draw_points(axes: Any, points: Array) -> None:
-    """Draw ``points`` ``(N, D)``: their density for D = 1, and their cloud above it."""
-    if points.shape[1] == 1:
-        style.along_a_line(axes, points)
-        return
-    (flat,) = project_to_plane(points, points)
-    few = flat[:: max(1, len(flat) // style.SHOWN)]
-    style.cloud(axes, few, style.EMBEDDING, "embeddings", alpha=0.4)
-    axes.set_aspect("equal", adjustable="datalim")
-    name = "coordinate" if points.shape[1] == 2 else "component"
-    axes.set(xlabel=f"{name} 1", ylabel=f"{name} 2")
 
 
 def project_to_plane(reference: PointsLike, *clouds: PointsLike) -> list[Array]:

@@ -192,6 +192,17 @@ def tsne(clouds: Sequence[Array], seed: int) -> list[Array]:
     return np.split(flat, np.cumsum([len(cloud) for cloud in clouds])[:-1])
 
 
+def legend_below(figure: Any, **options: Any) -> None:
+    """Name below ``figure`` what its panels draw, each label once."""
+    entries: Any = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    layout = {"loc": "outside lower center", "ncols": len(entries)} | options
+    figure.legend(entries.values(), entries, **layout)
+
+
 def legend_mark(color: str, label: str) -> Any:
     """Return a legend's entry for one kind of cloud."""
     from matplotlib.lines import Line2D
