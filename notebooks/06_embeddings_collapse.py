@@ -37,7 +37,7 @@ from scipy.spatial import cKDTree
 
 import vqnp
 from vqnp import diagnostics
-from vqnp.lessons import capacity, outcome
+from vqnp.lessons import capacity, collapse
 
 # %matplotlib inline
 
@@ -75,7 +75,7 @@ for hidden in (2, 4, 32):
     z, reconstruction = model.encode(data.points), model.reconstruct(data.points)
     mask = diagnostics.outside(reconstruction, data.points)
     shown.append(
-        outcome.Outcome(
+        collapse.Outcome(
             f"{hidden} hidden units", data.points, reconstruction, z, model.tokens, mask
         )
     )
@@ -84,7 +84,7 @@ for hidden in (2, 4, 32):
     )
 
 # %% tags=["thumbnail"]
-outcome.outcomes(shown)
+collapse.outcomes(shown)
 
 # %% [markdown]
 # *Picture: encoders of 2, 4 and 32 units. Above, data and reconstructions, pink outside the data;

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from vqnp.lessons import capacity, outcome, seeds, training_moments
+from vqnp.lessons import capacity, collapse, seeds
 from vqnp.plots import cloud, style
 from vqnp.training import EpochRecord
 
@@ -25,7 +25,7 @@ def square():
 
 def test_a_moment_tells_dead_tokens_from_those_in_use(square):
     tokens = np.array([[0.0, 0.5], [1.0, 0.5], [9.0, 9.0]])
-    axes = training_moments.moments_side_by_side([("epoch 3", square, tokens)]).axes[0]
+    axes = collapse.moments_side_by_side([("epoch 3", square, tokens)]).axes[0]
     assert axes.get_title() == "epoch 3\nperplexity 2 of 3"
     drawn = clouds(axes)
     np.testing.assert_array_equal(drawn["embeddings"], square)
@@ -34,13 +34,13 @@ def test_a_moment_tells_dead_tokens_from_those_in_use(square):
 
 
 def test_before_the_codebook_is_born_there_are_embeddings_only(square):
-    axes = training_moments.moments_side_by_side([("epoch 3", square, None)]).axes[0]
+    axes = collapse.moments_side_by_side([("epoch 3", square, None)]).axes[0]
     assert axes.get_title() == "epoch 3\nno tokens yet"
     assert list(clouds(axes)) == ["embeddings"]
 
 
 def test_moments_stand_in_their_order(square):
-    figure = training_moments.moments_side_by_side(
+    figure = collapse.moments_side_by_side(
         [(f"step {i}", square, square[: i + 1]) for i in range(4)], columns=3
     )
     titles = [axes.get_title() for axes in figure.axes]
@@ -69,7 +69,7 @@ def test_every_token_has_its_track():
         rng.normal(size=(3, 50, 1)),
         rng.normal(size=(3, 7, 1)),
     )
-    first, second = training_moments.token_tracks(
+    first, second = collapse.token_tracks(
         [("step", times, embeddings, tokens), ("epoch", times, 9 * embeddings, tokens)]
     ).axes
     assert (first.get_xlabel(), second.get_xlabel()) == ("step", "epoch")
@@ -80,7 +80,7 @@ def test_every_token_has_its_track():
 def test_the_shade_behind_is_darkest_where_most_embeddings_are():
     embeddings = np.array([[0.5, 0.5, 0.5, 1.5], [2.5, 2.5, 1.5, 0.5]])
     _, axes = style.new_figure(1, 1, 3, 3)
-    training_moments.shade_embeddings(axes[0, 0], np.arange(2), embeddings, np.arange(4.0))
+    collapse.shade_embeddings(axes[0, 0], np.arange(2), embeddings, np.arange(4.0))
     shade = axes[0, 0].collections[0].get_array()
     np.testing.assert_allclose(
         np.reshape(shade, (3, 2)), [[1, 2**-0.5], [3**-0.5, 2**-0.5], [0, 1]]
@@ -90,7 +90,7 @@ def test_the_shade_behind_is_darkest_where_most_embeddings_are():
 def test_ranges_of_encoders_are_in_their_titles():
     rng = np.random.default_rng(0)
     wide = rng.uniform(-4, 4, (400, 1))
-    figure = outcome.embedding_densities(
+    figure = collapse.embedding_densities(
         {"untrained": wide / 10, "trained": wide}, np.repeat([0, 1], 200)
     )
     assert [axes.get_title().split(" to")[0] for axes in figure.axes] == [
@@ -102,10 +102,10 @@ def test_ranges_of_encoders_are_in_their_titles():
 def test_an_outcome_shows_what_is_decoded_over_what_is_quantized(square):
     outside = np.array([False, False, False, True])
     parts = [
-        outcome.Outcome(name, square, scale * square, square, square, outside)
+        collapse.Outcome(name, square, scale * square, square, square, outside)
         for name, scale in (("a", 1), ("b", 3))
     ]
-    figure = outcome.outcomes(parts)
+    figure = collapse.outcomes(parts)
     above, below = figure.axes[:2], figure.axes[2:]
     assert [axes.get_title() for axes in above] == ["a", "b"]
     assert [axes.get_title() for axes in below] == ["perplexity 4 of 4"] * 2

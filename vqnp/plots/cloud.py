@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from vqnp.diagnostics.spread import principal_variances
 from vqnp.plots import style
 from vqnp.quantize.search import search
 from vqnp.validation import Array, PointsLike, as_points
@@ -72,7 +73,8 @@ def draw_with_tokens(axes: Any, points: Array, tokens: Array | None, used: Any) 
     name = "coordinate" if points.shape[1] == 2 else "component"
     axes.set(xlabel=f"{name} 1", ylabel=f"{name} 2")
     if tokens is not None:
-        draw_tokens(axes, *project_to_plane(points, tokens), used)
+        (marks,) = project_to_plane(points, tokens)
+        draw_tokens(axes, marks, used)
 
 
 def draw_tokens(axes: Any, tokens: Array, used: Array, **look: Any) -> None:
@@ -110,18 +112,12 @@ def project_to_plane(reference: PointsLike, *clouds: PointsLike) -> list[Array]:
     others = [as_points(cloud, "clouds", dim=points.shape[1]) for cloud in clouds]
     if points.shape[1] <= 2:
         return others
-    center, _, directions = principal_axes(points)
+    center = points.mean(axis=0, dtype=np.float64)
+    directions = np.linalg.svd(points - center, full_matrices=False)[2]  # (D, D), widest first
     return [(cloud - center) @ directions[:2].T for cloud in others]
 
 
 def explained_by_plane(points: Array) -> float:
     """Return the share of the variance of ``points`` ``(N, D)`` along their first two axes."""
-    squares = principal_axes(points)[1] ** 2
-    return float(squares[:2].sum() / max(squares.sum(), np.finfo(float).tiny))
-
-
-def principal_axes(points: Array) -> tuple[Array, Array, Array]:
-    """Return the center of ``points``, their singular values, and the directions ``(D, D)``."""
-    center = points.mean(axis=0, dtype=np.float64)
-    _, scales, directions = np.linalg.svd(points - center, full_matrices=False)
-    return center, scales, directions
+    variances = principal_variances(points)
+    return float(variances[:2].sum() / max(variances.sum(), np.finfo(float).tiny))
