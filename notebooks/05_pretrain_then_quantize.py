@@ -39,7 +39,7 @@ from ipywidgets import SelectionSlider, interact
 
 import vqnp
 from vqnp import diagnostics, threads
-from vqnp.lessons import collapse, seeds
+from vqnp.lessons import collapse, comparisons
 from vqnp.optim import AdamW
 from vqnp.training import encode_in_batches
 
@@ -136,7 +136,7 @@ print(
 if not FAST:
     assert after > before
     assert histories["with pretraining"][1][EPOCHS // 2].perplexity > 96  # three quarters of 128
-seeds.arm_histories(histories)
+comparisons.arm_histories(histories)
 
 # %% [markdown]
 # *Picture: error and perplexity by epoch for both arms; when its codebook is born, the pretrained
@@ -269,7 +269,7 @@ shown = {
     "class_spread_ratio": "spread kept within clusters",
     "mse": "mean squared error",
 }
-seeds.seed_pairs(table, shown)
+comparisons.seed_pairs(table, shown)
 
 # %% [markdown]
 # *Picture: a dot for each seed and arm, the two arms of a seed joined by a line; all lines for 8 →

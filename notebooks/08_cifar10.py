@@ -49,8 +49,7 @@ from vqnp import EMA, ConvSettings, FineTune, TrainSettings, ae_then_vq, conv_vq
 from vqnp.data import load_patches, pixel_variance, pixels_to_float
 from vqnp.diagnostics.usage import perplexity
 from vqnp.experiments.measure import as_pixels, evaluate_images
-from vqnp.lessons import images as plot
-from vqnp.lessons import seeds as by_epoch
+from vqnp.lessons import comparisons as plot
 from vqnp.plots.images import cut, draw_images
 
 # %matplotlib inline
@@ -456,7 +455,7 @@ for arm, model in models.items():
 
 # %%
 names = {"without pretraining": False, "with pretraining": True}
-by_epoch.arm_histories({name: (arm, histories[arm]) for name, arm in names.items()})
+plot.arm_histories({name: (arm, histories[arm]) for name, arm in names.items()})
 
 # %% [markdown]
 # *Picture: training error and perplexity by epoch for both arms; dashed as long as the pretrained

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from vqnp.lessons import capacity, collapse, seeds
+from vqnp.lessons import capacity, collapse, comparisons
 from vqnp.plots import cloud, style
 from vqnp.training import EpochRecord
 
@@ -124,7 +124,7 @@ def test_pairs_join_the_arms_of_a_seed():
         for seed in (1, 2)
         for arm in (False, True)
     ]
-    (panel,) = seeds.seed_pairs(table, {"mse": "error"}).axes
+    (panel,) = comparisons.seed_pairs(table, {"mse": "error"}).axes
     assert panel.get_title() == "error"
     joined = [tuple(line.get_ydata()) for line in panel.lines if line.get_marker() == "None"]
     assert joined == [(1, 11), (2, 12), (101, 111), (102, 112)]
@@ -139,7 +139,7 @@ def test_histories_mark_the_birth_of_the_codebook():
         EpochRecord("pretrain", 1, {"reconstruction": 0.5}),
         EpochRecord("fine-tune", 2, {"reconstruction": 0.7}, 9.0, 9),
     ]
-    error, perplexity = seeds.arm_histories(
+    error, perplexity = comparisons.arm_histories(
         {"with": (True, records), "without": (False, records[1:])}
     ).axes
     before, after, birth, *_ = error.lines

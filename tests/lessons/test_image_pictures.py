@@ -5,7 +5,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from vqnp.experiments import fig4
-from vqnp.lessons import images
+from vqnp.lessons import comparisons
 from vqnp.plots import images as rows_of_images
 from vqnp.plots import style
 
@@ -34,7 +34,7 @@ def labelled(axes):
 
 
 def test_the_sweep_shows_both_arms_and_what_k_means_saw(table):
-    error, perplexity = images.draw_sweep(table, vectors=128).axes
+    error, perplexity = comparisons.draw_sweep(table, vectors=128).axes
     lines = labelled(perplexity)
     np.testing.assert_array_equal(
         lines["with pretraining"].get_ydata(), [9, 33, 129]
@@ -54,22 +54,25 @@ def test_the_sweep_says_which_seeds_it_shows(table, seeds, said):
         line | {"codes_used": 1, "token_dimension": 1} for line in table if line["seed"] in seeds
     ]
     pictures = [("original", np.zeros((2, 8, 8, 3), np.uint8))]
-    for figure in images.draw_sweep(shown, vectors=128), fig4.picture(shown, pictures, vectors=128):
+    for figure in (
+        comparisons.draw_sweep(shown, vectors=128),
+        fig4.picture(shown, pictures, vectors=128),
+    ):
         assert figure.axes[1].get_legend().get_title().get_text() == said
 
 
 def test_ratios_pair_the_arms_of_a_seed(table):
-    sizes, values = images.ratios(table, "perplexity", seed=1)
+    sizes, values = comparisons.ratios(table, "perplexity", seed=1)
     assert sizes == [16, 256]
     np.testing.assert_allclose(values, [10 / 9, 130 / 129])
 
 
 def test_a_run_without_its_counterpart_is_no_ratio(table):
-    assert images.ratios([*table, row(1024, 0, True)], "mse", seed=0)[0] == [16, 64, 256]
+    assert comparisons.ratios([*table, row(1024, 0, True)], "mse", seed=0)[0] == [16, 64, 256]
 
 
 def test_ratios_are_drawn_seed_by_seed(table):
-    _, perplexity = images.draw_ratios(table).axes
+    _, perplexity = comparisons.draw_ratios(table).axes
     lines = labelled(perplexity)
     np.testing.assert_allclose(lines["seed 0"].get_ydata(), [9 / 8, 33 / 32, 129 / 128])
     np.testing.assert_allclose(lines["seed 1"].get_xdata(), [16, 256])
@@ -79,7 +82,7 @@ def test_ratios_are_drawn_seed_by_seed(table):
 def test_causes_have_a_bar_for_each_arm():
     changes = ("paper", "k-means on 64 images")
     table = [row(8, 0, arm, change=change) for arm in (False, True) for change in changes]
-    figure = images.draw_causes(table)
+    figure = comparisons.draw_causes(table)
     perplexity, error = figure.axes
     assert perplexity.get_title() == "codebook of 8 tokens"
     assert [label.get_text() for label in perplexity.get_yticklabels()] == [
@@ -98,7 +101,7 @@ def test_encoders_are_drawn_below_the_bound_of_their_rank():
     table = [
         row(8, 0, False, channels=channels, embedding_rank=channels - 0.5) for channels in (8, 4, 2)
     ]
-    _, rank = images.draw_encoders(table).axes
+    _, rank = comparisons.draw_encoders(table).axes
     lines = labelled(rank)
     np.testing.assert_array_equal(lines["no more than channels"].get_ydata(), [2, 4, 8])
     np.testing.assert_array_equal(lines["one seed"].get_ydata(), [1.5, 3.5, 7.5])
@@ -106,7 +109,7 @@ def test_encoders_are_drawn_below_the_bound_of_their_rank():
 
 def test_where_there_are_more_seeds_their_dots_are_named():
     table = [row(8, seed, False, channels=2, embedding_rank=1.5) for seed in (0, 1)]
-    _, rank = images.draw_encoders(table).axes
+    _, rank = comparisons.draw_encoders(table).axes
     assert "first seed; dots: all" in labelled(rank)
 
 

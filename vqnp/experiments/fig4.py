@@ -174,8 +174,7 @@ def draw_sweeps(axes: Any, table: Table, vectors: int) -> None:
             panel.plot(sizes, sizes, label="all tokens, evenly", **style.GUIDE)
             panel.set_yscale("log", base=2)
         if sizes[0] <= vectors <= sizes[-1]:
-            dashed = style.GUIDE | {"linestyle": "--"}
-            panel.axvline(vectors, label="vectors k-means saw", **dashed)
+            panel.axvline(vectors, label="vectors k-means saw", **style.GUIDE | {"linestyle": "--"})
     axes[0].set_yscale("log")
     plain_numbers(axes[0].yaxis)
     lines = f"lines: {seeds_shown(table)}"

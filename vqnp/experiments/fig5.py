@@ -195,8 +195,15 @@ def sweep(axes: Any, table: Table, quantity: str, name: str, chance: float | Non
     extras = sorted({(row["hidden"], row["extra"]) for row in table if row["extra"] is not None})
     for (hidden, extra), shift, marker in zip(extras, (0.86, 1.16), ("s", "D"), strict=False):
         values = column(table, quantity, hidden=hidden, extra=extra)
-        look = {"color": style.TOKEN, "label": f"{hidden} units and a layer of {extra}"}
-        axes.plot([hidden * shift] * len(values), values, marker, alpha=0.8, markersize=5, **look)
+        axes.plot(
+            [hidden * shift] * len(values),
+            values,
+            marker,
+            color=style.TOKEN,
+            alpha=0.8,
+            markersize=5,
+            label=f"{hidden} units and a layer of {extra}",
+        )
     if chance is not None:
         axes.axhline(chance, label="chance", **style.GUIDE)
     axes.set(xlabel="hidden units of the encoder (decoder: 32)", ylabel=name, ylim=(0, None))

@@ -78,14 +78,12 @@ def token_tracks(parts: Sequence[tuple[str, Array, Array, Array]]) -> Any:
 
 def shade_embeddings(axes: Any, times: Array, embeddings: Array, edges: Array) -> None:
     """Shade the density of ``embeddings`` ``(T, N)`` between ``edges`` at ``times`` ``(T,)``."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    shades = LinearSegmentedColormap.from_list("embeddings", ["#ffffff", style.EMBEDDING])
     counts = np.stack([np.histogram(row, edges)[0] for row in embeddings], axis=1)  # (bins, T)
     # A share of each time's densest bin; its root, because thin places must be seen.
     shade = np.sqrt(counts / counts.max(axis=0))
     middles = (edges[:-1] + edges[1:]) / 2
-    axes.pcolormesh(times, middles, shade, cmap=shades, shading="nearest", rasterized=True)
+    look: Any = {"cmap": "Blues", "vmin": 0, "vmax": 1.7, "shading": "nearest"}
+    axes.pcolormesh(times, middles, shade, rasterized=True, **look)
 
 
 @style.styled

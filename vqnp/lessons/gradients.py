@@ -5,15 +5,13 @@ from typing import Any
 from vqnp.plots import style
 from vqnp.validation import Array
 
-COLORS = (style.BASELINE, style.RECONSTRUCTION, style.TOKEN)
-
 
 @style.styled
 def difference_errors(steps: Array, errors: dict[str, Array]) -> Any:
-    """Draw the error of up to three kinds of differences against the step h, both ``(n,)``."""
+    """Draw the error of each kind of differences against the step h, both ``(n,)``."""
     figure, ((axes,),) = style.new_figure(1, 1, 6.5, 3.4)
-    for (name, error), color in zip(errors.items(), COLORS, strict=False):
-        axes.loglog(steps, error, ".-", color=color, linewidth=1, markersize=4, label=name)
+    for name, error in errors.items():
+        axes.loglog(steps, error, ".-", linewidth=1, markersize=4, label=name)
     axes.set(
         xlabel="step h",
         ylabel="error of the derivative",

@@ -58,13 +58,11 @@ def draw_cells(axes: Any, points: Array, tokens: Array, darkest: float) -> float
 
     A cell that adds ``darkest`` to the sum of squared distances has the darkest shade.
     """
-    from matplotlib.collections import PolyCollection
-
     codes, squared = nearest(points, tokens)
     hits, costs = (np.bincount(codes, each, len(tokens)) for each in (None, squared))
-    colors = [(style.RECONSTRUCTION, 0.5 * shade) for shade in np.sqrt(costs / darkest)]
-    edges: Any = {"edgecolors": style.INK, "linewidths": 0.5}
-    axes.add_collection(PolyCollection(cell_outlines(tokens), facecolors=colors, **edges))
+    for corners, shade in zip(cell_outlines(tokens), np.sqrt(costs / darkest), strict=True):
+        color = style.RECONSTRUCTION, 0.5 * shade
+        axes.fill(*corners.T, facecolor=color, edgecolor=style.INK, linewidth=0.5)
     style.cloud(axes, points, style.DATA, "points", s=3, zorder=2)
     size = 22 if len(tokens) <= 16 else 7
     cloud.draw_tokens(axes, tokens, hits > 0, s=size, alpha=1, zorder=3)

@@ -98,9 +98,8 @@ def roofline(
 def wrong_tokens(offsets: Sequence[float], shares: dict[str, Array]) -> Any:
     """Draw the share of points with a wrong token against their distance from the origin."""
     figure, ((panel,),) = style.new_figure(1, 1, 6.5, 3)
-    colors = (style.TOKEN, style.RECONSTRUCTION, style.PRETRAINED)
-    for (name, share), color in zip(shares.items(), colors, strict=False):
-        panel.plot(range(len(offsets)), 100 * np.asarray(share), "o-", color=color, label=name)
+    for name, share in shares.items():
+        panel.plot(range(len(offsets)), 100 * np.asarray(share), "o-", label=name)
     panel.set(
         xlabel="distance of every coordinate from the origin",
         ylabel="points with a wrong token (%)",

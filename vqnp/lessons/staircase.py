@@ -7,8 +7,6 @@ import numpy as np
 from vqnp.plots import style
 from vqnp.validation import Array
 
-PATHS = (style.EMBEDDING, style.BASELINE, style.RECONSTRUCTION)
-
 
 @style.styled
 def staircase_and_loss(z: Array, quantized: Array, loss: Array, smooth: Array) -> Any:
@@ -48,7 +46,7 @@ def borrowed_slopes(
 
 @style.styled
 def descents(panels: list[tuple[str, float, Array, dict[str, Array]]]) -> Any:
-    """Draw panels of (title, target, tokens, up to three paths of z ``(steps,)`` by name).
+    """Draw panels of (title, target, tokens, paths of z ``(steps,)`` by name).
 
     Tokens are ``(K,)``, or ``(steps, K)`` if they move.
     """
@@ -59,8 +57,8 @@ def descents(panels: list[tuple[str, float, Array, dict[str, Array]]]) -> Any:
         axes.plot(still, color=style.TOKEN, linewidth=1, alpha=0.8)
         axes.lines[-1].set_label("tokens")
         axes.axhline(target, label="what the decoder should see", **style.GUIDE)
-        for (name, path), color in zip(paths.items(), PATHS, strict=False):
-            axes.plot(path, color=color, label=name)
+        for name, path in paths.items():
+            axes.plot(path, label=name)
         axes.set(title=title, xlabel="step", ylabel="z")
     style.legend_below(figure)
     return figure

@@ -30,6 +30,7 @@ ARMS = ((False, BASELINE, "without pretraining"), (True, PRETRAINED, "with pretr
 RC: Any = {
     "font.size": 8.5,
     "axes.titlesize": 9,
+    "axes.prop_cycle": f"cycler(color={[EMBEDDING, BASELINE, RECONSTRUCTION, PRETRAINED]})",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.titlesize": 12.5,
