@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from vqnp.lessons import capacity, collapse, comparisons
+from vqnp.lessons import collapse, comparisons
 from vqnp.plots import cloud, style
 from vqnp.training import EpochRecord
 
@@ -153,8 +153,8 @@ def test_a_map_draws_contours_at_the_height_of_the_place():
     x, y = np.linspace(-1, 1, 21), np.linspace(-2, 2, 31)
     height = np.broadcast_to(y[:, None], (31, 21))  # rises with y: the contours lie along x
     line = np.array([[0.0, 0], [0.5, 1]])
-    above, below = capacity.encoder_maps(
-        [capacity.EncoderMap("3 units", line, x, y, height, np.array([-1.5, 0.5]), line)]
+    above, below = collapse.encoder_maps(
+        [collapse.EncoderMap("3 units", line, x, y, height, np.array([-1.5, 0.5]), line)]
     ).axes
     assert above.get_title().startswith("3 units")
     contours = above.collections[-1]
@@ -170,7 +170,7 @@ def test_runs_stand_at_their_number_of_parameters():
         {"name": "4 units", "extra": None, "parameters": 37, "mse": 0.4},
         {"name": "4 + 4 units", "extra": 4, "parameters": 57, "mse": 0.1},
     ]
-    (panel,) = capacity.errors_by_parameters(table).axes
+    (panel,) = comparisons.errors_by_parameters(table).axes
     plain, deeper = panel.lines
     np.testing.assert_array_equal(plain.get_xydata(), [[37, 0.2], [37, 0.4]])
     np.testing.assert_array_equal(deeper.get_xydata(), [[57, 0.1]])
@@ -193,7 +193,7 @@ def test_every_width_and_seed_is_a_dot():
         for hidden in (2, 4)
         for seed in (1, 2)
     ]
-    left, right = capacity.errors_by_width(table).axes
+    left, right = comparisons.errors_by_width(table).axes
     dots = [line.get_xydata().tolist() for line in left.lines if line.get_marker() == "o"]
     assert dots == [[[2, 1.5], [4, 1.25]], [[2, 2.5], [4, 2.25]]]
     assert "chance" in [line.get_label() for line in right.lines]

@@ -171,8 +171,7 @@ def draw_sweeps(axes: Any, table: Table, vectors: int) -> None:
             draw_sweep(*runs, color=color, label=named, first=True, axes=panel)
         panel.set(title=title, xlabel="tokens in the codebook", ylabel=name)
         if quantity in ("perplexity", "codes_used"):
-            panel.plot(sizes, sizes, label="all tokens, evenly", **style.GUIDE)
-            panel.set_yscale("log", base=2)
+            panel.semilogy(sizes, sizes, base=2, label="all tokens, evenly", **style.GUIDE)
         if sizes[0] <= vectors <= sizes[-1]:
             panel.axvline(vectors, label="vectors k-means saw", **style.GUIDE | {"linestyle": "--"})
     axes[0].set_yscale("log")

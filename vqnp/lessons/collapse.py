@@ -1,4 +1,4 @@
-"""A codebook while it trains and when it has: moments, the way of every token, and the outcome.
+"""What collapses: tokens while they train, the outcome, and the heights that an encoder gives.
 
 Embeddings and tokens are those of one moment, or stacked along a first axis of T moments.
 """
@@ -82,8 +82,9 @@ def shade_embeddings(axes: Any, times: Array, embeddings: Array, edges: Array) -
     # A share of each time's densest bin; its root, because thin places must be seen.
     shade = np.sqrt(counts / counts.max(axis=0))
     middles = (edges[:-1] + edges[1:]) / 2
-    look: Any = {"cmap": "Blues", "vmin": 0, "vmax": 1.7, "shading": "nearest"}
-    axes.pcolormesh(times, middles, shade, rasterized=True, **look)
+    axes.pcolormesh(
+        times, middles, shade, cmap="Blues", vmin=0, vmax=1.7, shading="nearest", rasterized=True
+    )
 
 
 @style.styled
@@ -118,4 +119,51 @@ def embedding_densities(encoders: Mapping[str, Array], labels: Array) -> Any:
         extent = fig2.describe(fig2.range_and_modes(embeddings))
         fig2.share_of_classes(panel, embeddings, labels, f"{name}: {extent}")
     axes[0, 0].set_ylabel("density of embeddings")
+    return figure
+
+
+class EncoderMap(NamedTuple):
+    """An encoder from two dimensions to one: data ``(N, 2)``, heights, and the decoded line.
+
+    ``height`` ``(len(y), len(x))`` is the embedding at the places ``x`` and ``y`` of the grid.
+    ``levels`` are the heights whose contours are drawn, rising. ``line`` ``(M, 2)`` are decoded
+    embeddings, evenly spaced.
+    """
+
+    name: str
+    data: Array
+    x: Array
+    y: Array
+    height: Array
+    levels: Array
+    line: Array
+
+
+@style.styled
+def encoder_maps(shown: Sequence[EncoderMap]) -> Any:
+    """Draw the contours of each encoder's height among the data; below, the decoded line."""
+    figure, axes = style.new_figure(2, len(shown), 8, 6)
+    for (above, below), part in zip(axes.T, shown, strict=True):
+        few = part.data[:: max(1, len(part.data) // style.SHOWN)]
+        for panel in (above, below):
+            style.cloud(panel, few, style.DATA, "data", alpha=0.35)
+            panel.set(
+                xlim=(part.x[0], part.x[-1]),
+                ylim=(part.y[0], part.y[-1]),
+                aspect="equal",
+                xlabel="coordinate 1",
+                ylabel="coordinate 2",
+            )
+        above.contour(
+            part.x,
+            part.y,
+            part.height,
+            part.levels,
+            colors=style.EMBEDDING,
+            linewidths=0.9,
+            linestyles="solid",
+        )
+        below.plot(*part.line.T, color=style.RECONSTRUCTION, linewidth=1)
+        above.set_title(f"{part.name}: lines of equal embedding")
+        below.set_title("what the embeddings decode to")
     return figure

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vqnp.experiments import fig4, fig6
+from vqnp.experiments import fig4, fig5, fig6
 from vqnp.experiments.fig4b import bars
 from vqnp.experiments.tables import Table, column, select
 from vqnp.plots import history, style
@@ -53,6 +53,34 @@ def arm_histories(arms: Mapping[str, tuple[bool, list[EpochRecord]]]) -> Any:
 
 
 @style.styled
+def errors_by_width(table: Table) -> Any:
+    """Draw the error and the share outside the data against the encoder's width, as in Fig. 5."""
+    figure, ((error, outside),) = style.new_figure(1, 2, 8, 3.4)
+    fig5.sweep(error, table, "mse", "mean squared error")
+    fig5.sweep(outside, table, "reconstruction_outside", "outside the data", chance=0.01)
+    return figure
+
+
+@style.styled
+def errors_by_parameters(table: Table) -> Any:
+    """Draw the error of every run against its encoder's parameters; squares have another layer."""
+    figure, ((panel,),) = style.new_figure(1, 1, 8, 3.6)
+    for deeper, color, marker, label in (
+        (False, style.EMBEDDING, "o", "two hidden layers"),
+        (True, style.TOKEN, "s", "and one more before the quantizer"),
+    ):
+        rows = [row for row in table if (row["extra"] is not None) is deeper]
+        x, y = column(rows, "parameters"), column(rows, "mse")
+        panel.loglog(x, y, marker, color=color, alpha=0.85, label=label)
+    for parameters, name in dict.fromkeys((row["parameters"], row["name"]) for row in table):
+        top = parameters, max(column(table, "mse", parameters=parameters))
+        panel.annotate(name, top, (0, 7), textcoords="offset points", ha="center", fontsize=7)
+    panel.set(xlabel="parameters of the encoder", ylabel="mean squared error")
+    panel.legend(loc="upper right")
+    return figure
+
+
+@style.styled
 def draw_sweep(table: Table, vectors: int) -> Any:
     """Draw Figure 4's error and perplexity from its ``table``; k-means saw ``vectors``."""
     figure, axes = style.new_figure(1, 2, 9, 3.6)
@@ -68,12 +96,18 @@ def draw_ratios(table: Table) -> Any:
         ("mse", "error with / without pretraining"),
         ("perplexity", "perplexity with / without"),
     )
-    look = {"color": style.PRETRAINED, "alpha": 0.7, "markersize": 5}
     for panel, (quantity, name) in zip(axes[0], names, strict=True):
         for marker, seed in zip("osD^v", sorted({row["seed"] for row in table}), strict=False):
-            panel.plot(*ratios(table, quantity, seed), marker, label=f"seed {seed}", **look)
+            panel.semilogx(
+                *ratios(table, quantity, seed),
+                marker,
+                base=2,
+                color=style.PRETRAINED,
+                alpha=0.7,
+                markersize=5,
+                label=f"seed {seed}",
+            )
         panel.axhline(1, color=style.INK, linewidth=0.8)
-        panel.set_xscale("log", base=2)
         panel.set(xlabel="tokens in the codebook", ylabel=name)
     axes[0, 1].set_yscale("log", base=2)  # from nothing to a few hundred times
     axes[0, 1].legend(loc="upper left", fontsize=7)
@@ -111,7 +145,6 @@ def draw_encoders(table: Table) -> Any:
     fig6.draw_encoders(error, table, "mse", "mean squared error (pixels in ±0.5)")
     fig6.draw_encoders(rank, table, "embedding_rank", "effective rank of the embeddings")
     widths = sorted({row["channels"] for row in table})
-    rank.plot(widths, widths, label="no more than channels", **style.GUIDE)
-    rank.set_yscale("log", base=2)
+    rank.semilogy(widths, widths, base=2, label="no more than channels", **style.GUIDE)
     rank.legend(loc="upper left", fontsize=7)
     return figure

@@ -61,8 +61,12 @@ def draw_cells(axes: Any, points: Array, tokens: Array, darkest: float) -> float
     codes, squared = nearest(points, tokens)
     hits, costs = (np.bincount(codes, each, len(tokens)) for each in (None, squared))
     for corners, shade in zip(cell_outlines(tokens), np.sqrt(costs / darkest), strict=True):
-        color = style.RECONSTRUCTION, 0.5 * shade
-        axes.fill(*corners.T, facecolor=color, edgecolor=style.INK, linewidth=0.5)
+        axes.fill(
+            *corners.T,
+            facecolor=(style.RECONSTRUCTION, 0.5 * shade),
+            edgecolor=style.INK,
+            linewidth=0.5,
+        )
     style.cloud(axes, points, style.DATA, "points", s=3, zorder=2)
     size = 22 if len(tokens) <= 16 else 7
     cloud.draw_tokens(axes, tokens, hits > 0, s=size, alpha=1, zorder=3)

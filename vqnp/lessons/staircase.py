@@ -37,8 +37,14 @@ def borrowed_slopes(
     axes.plot(*strokes, color=style.PRETRAINED, linewidth=1.6)
     axes.lines[-1].set_label("the slope that z is told")
     tokens = np.unique(quantized)
-    look: Any = {"color": style.TOKEN, "markersize": 4, "label": "where it is taken: at the token"}
-    axes.plot(tokens, np.interp(tokens, z, smooth), "o", **look)
+    axes.plot(
+        tokens,
+        np.interp(tokens, z, smooth),
+        "o",
+        color=style.TOKEN,
+        markersize=4,
+        label="where it is taken: at the token",
+    )
     axes.set_title("Straight-through: on every tread the slope at its token")
     axes.legend()
     return figure
