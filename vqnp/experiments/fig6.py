@@ -116,6 +116,7 @@ def picture(table: Table, rows: list[tuple[str, Array]], decoder: int) -> Any:
         panel.set(title=title, xlabel=f"channels of the encoder (decoder: {decoder})")
     for panel in axes[1:]:
         panel.set_ylim(0, None)
+        panel.get_legend().remove()
     images.draw_images(rows, axes=bottom.subplots())
     return figure
 
