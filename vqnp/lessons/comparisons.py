@@ -25,8 +25,7 @@ def seed_pairs(table: Table, quantities: Mapping[str, str]) -> Any:
             arms = [column(runs, quantity, pretrained=arm) for arm in (False, True)]  # (2, seeds)
             panel.plot(at, arms, color="#999999", linewidth=0.8, zorder=1)  # a line for each seed
             for x, values, (_, color, name) in zip(at, arms, style.ARMS, strict=True):
-                named = None if place else name
-                panel.plot([x] * len(values), values, "o", color=color, label=named)
+                panel.plot([x] * len(values), values, "o", color=color, label=name)
         panel.set_xticks(range(len(cases)), cases)
         panel.set(title=label, xlim=(-0.6, len(cases) - 0.4), ylim=(0, None))
     style.legend_below(figure)
@@ -131,8 +130,9 @@ def draw_causes(table: Table) -> Any:
     figure, ((left, right),) = style.new_figure(1, 2, 9, 3.6)
     bars(left, table, "perplexity", "{:.0f}")
     bars(right, table, "mse", "{:.4f}")
-    size = table[0]["tokens"]
-    left.set(xlabel="perplexity over the test set", title=f"codebook of {size:,} tokens")
+    left.set(
+        xlabel="perplexity over the test set", title=f"codebook of {table[0]['tokens']:,} tokens"
+    )
     right.set(xlabel="mean squared error (pixels in ±0.5)", yticklabels=[])
     style.legend_below(figure, fontsize=8)
     return figure

@@ -42,13 +42,15 @@ def draw_windows(image: Array, kernel_size: int, stride: int, padding: int, colu
 def draw_product(columns: Array, weight: Array, out: Array, shape: tuple[int, int]) -> Any:
     """Draw ``columns`` ``(4, n)`` @ ``weight`` ``(n, 1)`` = ``out`` ``(4, 1)``, then its image."""
     wide = np.array(STOPS)[:, None]
-    terms = [
-        (columns, np.repeat(wide, columns.shape[1], axis=1), "columns"),
-        (weight, np.full(weight.shape, style.EMBEDDING), "weight"),
-        (out, wide, "output"),
-        (out.reshape(shape), wide.reshape(shape), "as an image"),
-    ]
-    return equation(terms, "@=→")
+    return equation(
+        [
+            (columns, np.repeat(wide, columns.shape[1], axis=1), "columns"),
+            (weight, np.full(weight.shape, style.EMBEDDING), "weight"),
+            (out, wide, "output"),
+            (out.reshape(shape), wide.reshape(shape), "as an image"),
+        ],
+        "@=→",
+    )
 
 
 @style.styled

@@ -200,8 +200,9 @@ def legend_below(figure: Any, **options: Any) -> None:
         for axes in figure.axes
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    layout = {"loc": "outside lower center", "ncols": len(entries)} | options
-    figure.legend(entries.values(), entries, **layout)
+    figure.legend(
+        entries.values(), entries, loc="outside lower center", ncols=len(entries), **options
+    )
 
 
 def legend_mark(color: str, label: str) -> Any:
