@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vqnp.diagnostics import perplexity_of_counts
-from vqnp.experiments import fig2, fig5
+from vqnp.experiments import fig2, fig3, fig5
 from vqnp.plots import cloud, style
 from vqnp.quantize import nearest
 from vqnp.validation import Array
@@ -78,13 +78,14 @@ def token_tracks(parts: Sequence[tuple[str, Array, Array, Array]]) -> Any:
 
 def shade_embeddings(axes: Any, times: Array, embeddings: Array, edges: Array) -> None:
     """Shade the density of ``embeddings`` ``(T, N)`` between ``edges`` at ``times`` ``(T,)``."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shades = LinearSegmentedColormap.from_list("embeddings", ["#ffffff", style.EMBEDDING])
     counts = np.stack([np.histogram(row, edges)[0] for row in embeddings], axis=1)  # (bins, T)
     # A share of each time's densest bin; its root, because thin places must be seen.
     shade = np.sqrt(counts / counts.max(axis=0))
     middles = (edges[:-1] + edges[1:]) / 2
-    axes.pcolormesh(
-        times, middles, shade, cmap="Blues", vmin=0, vmax=1.7, shading="nearest", rasterized=True
-    )
+    axes.pcolormesh(times, middles, shade, cmap=shades, shading="nearest", rasterized=True)
 
 
 @style.styled
@@ -107,7 +108,10 @@ def outcomes(shown: Sequence[Outcome], same_data: bool = True) -> Any:
         draw_moment(below, outcome.embeddings, outcome.tokens)
     for panel in axes[0, 1:] if same_data else []:
         style.share_axes(axes[0, 0], panel, "xy")
-    style.legend_below(figure, fontsize=7)
+    strayed = any(outcome.outside is not None for outcome in shown)
+    marks = (*fig3.LEGEND, (style.OUTSIDE, "outside the data")) if strayed else fig3.LEGEND
+    handles = [style.legend_mark(color, label) for color, label in marks]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=7)
     return figure
 
 

@@ -70,8 +70,11 @@ def draw_cells(axes: Any, points: Array, tokens: Array, darkest: float) -> float
     style.cloud(axes, points, style.DATA, "points", s=3, zorder=2)
     size = 22 if len(tokens) <= 16 else 7
     cloud.draw_tokens(axes, tokens, hits > 0, s=size, alpha=1, zorder=3)
-    across, up = (style.span(column, margin=0.08) for column in points.T)
-    axes.set(xlim=across, ylim=up, aspect="equal")
+    axes.set(
+        xlim=style.span(points[:, 0], margin=0.08),
+        ylim=style.span(points[:, 1], margin=0.08),
+        aspect="equal",
+    )
     axes.spines[:].set(visible=True, linewidth=0.5, color=style.INK)
     return float(squared.mean())
 

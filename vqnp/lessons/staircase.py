@@ -66,7 +66,7 @@ def descents(panels: list[tuple[str, float, Array, dict[str, Array]]]) -> Any:
         for name, path in paths.items():
             axes.plot(path, label=name)
         axes.set(title=title, xlabel="step", ylabel="z")
-    style.legend_below(figure)
+    style.legend_below(figure, fontsize=7)
     return figure
 
 

@@ -78,5 +78,10 @@ def draw_quantity(
     for part, dashes in ((before, "--"), (~before, "-")):
         if np.isfinite(heights[part]).any():
             # The part with the last epoch has the legend's one entry.
-            named = label if part[-1] else None
-            axes.plot(epochs[part], heights[part], dashes, color=color, label=named)
+            axes.plot(
+                epochs[part],
+                heights[part],
+                dashes,
+                color=color,
+                label=label if part[-1] else None,
+            )

@@ -145,8 +145,14 @@ def along_a_line(axes: Any, embeddings: Array, tokens: Array | None = None) -> N
     if len(marks):
         curve = density(marks, grid, bandwidth)
         axes.plot(grid, curve, color=TOKEN, linewidth=1.2, label="tokens")
-        foot = axes.get_xaxis_transform()
-        axes.plot(marks, np.full(len(marks), 0.04), "|", color=TOKEN, markersize=8, transform=foot)
+        axes.plot(
+            marks,
+            np.full(len(marks), 0.04),
+            "|",
+            color=TOKEN,
+            markersize=8,
+            transform=axes.get_xaxis_transform(),
+        )
         top = max(top, 1.05 * curve.max())
     axes.set(
         xlabel="embedding (standard deviations)",
