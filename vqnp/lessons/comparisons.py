@@ -56,7 +56,7 @@ def errors_by_width(table: Table) -> Any:
     """Draw the error and the share outside the data against the encoder's width, as in Fig. 5."""
     figure, ((error, outside),) = style.new_figure(1, 2, 8, 3.4)
     fig5.sweep(error, table, "mse", "mean squared error")
-    fig5.sweep(outside, table, "reconstruction_outside", "outside the data", chance=0.01)
+    fig5.sweep(outside, table, "reconstruction_outside", "share outside the data", chance=0.01)
     return figure
 
 
