@@ -47,7 +47,7 @@ def arm_histories(arms: Mapping[str, tuple[bool, list[EpochRecord]]]) -> Any:
     axes[0, 0].set_yscale("log")
     fig4.plain_numbers(axes[0, 0].yaxis)
     axes[0, 1].set_ylim(0, None)
-    axes[0, 1].legend(loc="lower right")
+    axes[0, 1].legend()
     return figure
 
 
