@@ -12,6 +12,7 @@ from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, select
 from vqnp.plots import images, style
+from vqnp.plots.sweep import by_seed, draw_sweep, seeds_shown
 from vqnp.validation import Array
 
 TITLE = "Large codebooks go unused without pretraining"
@@ -154,23 +155,29 @@ def picture(table: Table, rows: list[tuple[str, Array]], vectors: int) -> Any:
     figure, top, bottom = images.below(len(rows))
     figure.suptitle(headline(table))
     axes = top.subplots(1, len(PANELS))
-    sizes = sorted({row["tokens"] for row in table})
-    ink = {"color": "#333333", "linewidth": 0.8}
-    for panel, (quantity, name, title) in zip(axes, PANELS, strict=True):
-        curves(panel, table, quantity)
-        panel.set(title=title, xlabel="tokens in the codebook", ylabel=name)
-        if quantity in ("perplexity", "codes_used"):
-            panel.plot(sizes, sizes, linestyle=":", label="all tokens, evenly", **ink)
-            panel.set_yscale("log", base=2)
-        if sizes[0] <= vectors <= sizes[-1]:
-            panel.axvline(vectors, linestyle="--", label="vectors k-means saw", **ink)
-    axes[0].set_yscale("log")
-    plain_numbers(axes[0].yaxis)
+    draw_sweeps(axes, table, vectors)
     axes[3].set_ylim(0, None)
-    lines = f"lines: {style.seeds_shown(table)}"
-    axes[1].legend(loc="upper left", fontsize=7, title=lines, title_fontsize=7)
     images.draw_images(rows, axes=bottom.subplots())
     return figure
+
+
+def draw_sweeps(axes: Any, table: Table, vectors: int) -> None:
+    """Draw the first of ``PANELS`` into ``axes``; k-means saw ``vectors`` embeddings."""
+    sizes = sorted({row["tokens"] for row in table})
+    for panel, (quantity, name, title) in zip(axes, PANELS, strict=False):
+        for pretrained, color, label in style.ARMS:
+            runs = by_seed(select(table, pretrained=pretrained), "tokens", quantity)
+            named = label if panel is axes[1] else ""
+            draw_sweep(*runs, color=color, label=named, first=True, axes=panel)
+        panel.set(title=title, xlabel="tokens in the codebook", ylabel=name)
+        if quantity in ("perplexity", "codes_used"):
+            panel.semilogy(sizes, sizes, base=2, label="all tokens, evenly", **style.GUIDE)
+        if sizes[0] <= vectors <= sizes[-1]:
+            panel.axvline(vectors, label="vectors k-means saw", **style.GUIDE | {"linestyle": "--"})
+    axes[0].set_yscale("log")
+    plain_numbers(axes[0].yaxis)
+    lines = f"lines: {seeds_shown(table)}"
+    axes[1].legend(loc="upper left", fontsize=7, title=lines, title_fontsize=7)
 
 
 def headline(table: Table) -> str:
@@ -184,13 +191,6 @@ def headline(table: Table) -> str:
         f"{largest:,} tokens are worth {without:,.0f} evenly used ones without pretraining, "
         f"and {with_:,.0f} with it"
     )
-
-
-def curves(axes: Any, table: Table, quantity: str) -> None:
-    """Draw ``quantity`` against the codebook's size: a line of the first seed, dots of others."""
-    for pretrained, color, label in style.ARMS:
-        rows = select(table, pretrained=pretrained)
-        style.sweep(axes, rows, "tokens", quantity, color, label)
 
 
 def plain_numbers(axis: Any) -> None:

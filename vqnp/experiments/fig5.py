@@ -9,8 +9,9 @@ from vqnp.experiments.claims import DIRECTION, Claim, differences, ratios
 from vqnp.experiments.plans import PointsPlan
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
-from vqnp.experiments.tables import Row, Table, column, median, select
+from vqnp.experiments.tables import Row, Table, column, select
 from vqnp.plots import style
+from vqnp.plots.sweep import by_seed, draw_sweep
 from vqnp.validation import Array
 
 TITLE = "A small encoder merges the modes, and decodes outside the data"
@@ -189,23 +190,22 @@ def sweep(axes: Any, table: Table, quantity: str, name: str, chance: float | Non
 
     Squares and diamonds have one more layer.
     """
-    plain = select(table, extra=None)
-    widths = sorted({row["hidden"] for row in plain})
-    seeds = {"color": style.EMBEDDING, "alpha": 0.8, "markersize": 5}
-    for width in widths:
-        values = column(plain, quantity, hidden=width)
-        axes.plot([width] * len(values), values, "o", **seeds)
-    medians = [median(plain, quantity, hidden=width) for width in widths]
-    axes.plot(widths, medians, color=style.RECONSTRUCTION, label="median; dots: seeds")
+    plain = by_seed(select(table, extra=None), "hidden", quantity)
+    draw_sweep(*plain, color=style.RECONSTRUCTION, label="median; dots: seeds", axes=axes)
     extras = sorted({(row["hidden"], row["extra"]) for row in table if row["extra"] is not None})
     for (hidden, extra), shift, marker in zip(extras, (0.86, 1.16), ("s", "D"), strict=False):
         values = column(table, quantity, hidden=hidden, extra=extra)
-        look = seeds | {"color": style.TOKEN, "label": f"{hidden} units and a layer of {extra}"}
-        axes.plot([hidden * shift] * len(values), values, marker, **look)
+        axes.plot(
+            [hidden * shift] * len(values),
+            values,
+            marker,
+            color=style.TOKEN,
+            alpha=0.8,
+            markersize=5,
+            label=f"{hidden} units and a layer of {extra}",
+        )
     if chance is not None:
-        axes.axhline(chance, color="#333333", linewidth=0.8, linestyle=":", label="chance")
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(widths, [str(width) for width in widths])
+        axes.axhline(chance, label="chance", **style.GUIDE)
     axes.set(xlabel="hidden units of the encoder (decoder: 32)", ylabel=name, ylim=(0, None))
     axes.set_title(f"{name}, all encoders and seeds")
     axes.legend(fontsize=7)

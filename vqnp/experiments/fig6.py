@@ -11,6 +11,7 @@ from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, median
 from vqnp.plots import images, style
+from vqnp.plots.sweep import by_seed, draw_sweep, seeds_shown
 from vqnp.validation import Array
 
 TITLE = "A small encoder loses what no decoder can bring back"
@@ -110,19 +111,24 @@ def picture(table: Table, rows: list[tuple[str, Array]], decoder: int) -> Any:
     figure, top, bottom = images.below(len(rows))
     figure.suptitle(headline(table))
     axes = top.subplots(1, len(PANELS))
-    widths = sorted({row["channels"] for row in table})
     for panel, (quantity, name, title) in zip(axes, PANELS, strict=True):
-        label = style.seeds_shown(table)
-        style.sweep(panel, table, "channels", quantity, style.RECONSTRUCTION, label)
-        panel.set_xticks(widths, [str(width) for width in widths])
-        panel.set(title=title, xlabel=f"channels of the encoder (decoder: {decoder})", ylabel=name)
-    axes[0].set_yscale("log")
-    plain_numbers(axes[0].yaxis)
+        draw_encoders(panel, table, quantity, name)
+        panel.set(title=title, xlabel=f"channels of the encoder (decoder: {decoder})")
     for panel in axes[1:]:
         panel.set_ylim(0, None)
-    axes[0].legend(loc="upper right", fontsize=7)
+        panel.get_legend().remove()
     images.draw_images(rows, axes=bottom.subplots())
     return figure
+
+
+def draw_encoders(axes: Any, table: Table, quantity: str, name: str) -> None:
+    """Draw ``quantity``, called ``name``, against the channels; errors on a logarithmic axis."""
+    runs = by_seed(table, "channels", quantity)
+    draw_sweep(*runs, color=style.RECONSTRUCTION, label=seeds_shown(table), first=True, axes=axes)
+    axes.set(xlabel="channels of the encoder", ylabel=name)
+    if quantity == "mse":
+        axes.set_yscale("log")
+        plain_numbers(axes.yaxis)
 
 
 def headline(table: Table) -> str:
