@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.diagnostics.blocks import sample_rows
+from vqnp.diagnostics.sample import sample_rows
 from vqnp.diagnostics.spread import principal_variances
 from vqnp.plots import style
 from vqnp.plots.cloud import draw_with_tokens, explained_by_plane

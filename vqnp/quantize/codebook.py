@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from vqnp.validation import Array, require_points
+from vqnp.validation import Array, as_points
 
 Dialect = Literal["paper", "counts-one", "smoothed-state", "debiased"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
@@ -61,7 +61,7 @@ class Codebook:
         unknown dialect or counts of another shape.
         """
         require_dialect(dialect)
-        tokens = require_points(tokens, "tokens").copy()
+        tokens = as_points(tokens, "tokens").copy()
         if np.shape(counts) != (len(tokens),):
             raise ValueError(f"counts must have shape ({len(tokens)},), got {np.shape(counts)}")
         codebook = cls(tokens, np.zeros(len(tokens), tokens.dtype), np.zeros_like(tokens))

@@ -53,7 +53,7 @@ from vqnp.validation import (
     require_codes,
     require_finite,
     require_integer,
-    require_mask,
+    require_labels,
     require_share,
 )
 
@@ -278,7 +278,7 @@ class EMA(Quantizer):
         """
         codes = quantized.codes
         if mask is not None:
-            require_mask(mask, "mask", len(z))
+            require_labels(mask, "mask", len(z), "bool")
             if not mask.any():
                 return np.zeros(self.n_tokens)
             z, codes = z[mask], codes[mask]
