@@ -1,13 +1,12 @@
 """Figure 2: ten clusters through an untrained encoder, and through a trained one."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from vqnp.diagnostics import count_modes
 from vqnp.diagnostics.modes import bandwidth, peaks_on_line
-from vqnp.experiments.claims import Claim, differences, ratios
+from vqnp.experiments.claims import Claim, claim_maker, differences, ratios
 from vqnp.experiments.plans import PointsPlan
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
@@ -21,6 +20,11 @@ The codebook is initialized on the embeddings of one of the two encoders. Those 
 encoder crowd into a small range and have fewer peaks than the data. Those of the trained one
 spread out. It is an autoencoder's, trained for 100 epochs, from 2 dimensions to 1.
 """
+STATEMENTS = {
+    "range": "The untrained encoder's outputs cluster in a relatively small range.",
+    "untrained-peaks": "The untrained encoder's output has fewer peaks than the input.",
+    "trained-peaks": "The trained encoder's output displays as many peaks as the input.",
+}
 
 
 def runs(plan: PointsPlan) -> list[RunSpec]:
@@ -49,8 +53,8 @@ def range_and_modes(embeddings: Array) -> dict[str, float]:
 
 def claims(plan: PointsPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.1 on the encoder before training."""
-    claim = partial(Claim, figure="fig2", seeds=plan.seeds, source="section 3.1, Fig. 2")
-    overlap = "clusters that overlap in the data count as one there too"
+    source = "section 3.1, Fig. 2"
+    claim = claim_maker("fig2", STATEMENTS, seeds=plan.seeds, source=source)
     data_modes = [row["data_modes"] for row in table]
 
     def of(encoder: str, name: str) -> list[float]:
@@ -58,29 +62,22 @@ def claims(plan: PointsPlan, table: Table) -> list[Claim]:
 
     return [
         claim(
-            id="fig2-range",
-            statement="The untrained encoder's outputs cluster in a relatively small range.",
+            "range",
             measured="range untrained / range trained",
             values=ratios(of("untrained", "range"), of("trained", "range")),
             bound=("<", 0.5),
             because="half the trained encoder's range is the most that can be called small "
             "beside it",
         ),
-        claim(
-            id="fig2-untrained-peaks",
-            statement="The untrained encoder's output has fewer peaks than the input.",
-            measured="modes of the untrained embeddings − modes of the data",
-            values=differences(of("untrained", "modes"), data_modes),
-            bound=("<", 0),
-            because=overlap,
-        ),
-        claim(
-            id="fig2-trained-peaks",
-            statement="The trained encoder's output displays as many peaks as the input.",
-            measured="modes of the trained embeddings − modes of the data",
-            values=differences(of("trained", "modes"), data_modes),
-            bound=(">=", 0),
-            because=overlap,
+        *(
+            claim(
+                f"{encoder}-peaks",
+                measured=f"modes of the {encoder} embeddings − modes of the data",
+                values=differences(of(encoder, "modes"), data_modes),
+                bound=bound,
+                because="clusters that overlap in the data count as one there too",
+            )
+            for encoder, bound in (("untrained", ("<", 0)), ("trained", (">=", 0)))
         ),
     ]
 

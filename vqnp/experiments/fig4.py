@@ -1,12 +1,11 @@
 """Figure 4: the larger the codebook, the more its initialization matters."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from vqnp.experiments.claims import DIRECTION, Claim, differences, ratios
+from vqnp.experiments.claims import Claim, claim_maker, differences, ratios
 from vqnp.experiments.plans import ImagesPlan, baseline_and_pretrained
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
@@ -54,76 +53,52 @@ def image_row(spec: RunSpec, results: Mapping[RunSpec, Result]) -> Row:
 def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.1.2, the one against pretraining among them."""
     small, middle, large = plan.n_tokens_all_seeds
-    source = "section 3.1.2, Fig. 4"
-    claim = partial(Claim, figure="fig4", seeds=plan.seeds, source=source, because=DIRECTION)
+    statements = {
+        "small-mse": "With few tokens, pretraining is a slight disadvantage.",
+        "large-mse": "With many tokens, pretraining lowers the error.",
+        "large-perplexity": "With many tokens, pretraining raises the perplexity.",
+        "bottleneck-mse": f"Without pretraining, the error hardly falls beyond {middle} tokens.",
+        "bottleneck-perplexity": "Without pretraining, the perplexity hardly grows "
+        f"beyond {middle} tokens.",
+        "improves-mse": "With pretraining, more tokens go on lowering the error.",
+        "improves-perplexity": "With pretraining, more tokens go on raising the perplexity.",
+        "more-evident": "The more tokens, the more evident the benefit of pretraining.",
+    }
+    claim = claim_maker("fig4", statements, seeds=plan.seeds, source="section 3.1.2, Fig. 4")
     little = f"one part in twenty is little for {large / middle:g} times the tokens"
 
-    def of(name: str, n_tokens: int, pretrained: bool) -> list[float]:
-        return column(table, name, tokens=n_tokens, pretrained=pretrained)
+    def of(quantity: str, n_tokens: int, arm: str) -> list[float]:
+        return column(table, quantity.lower(), tokens=n_tokens, pretrained=arm == "with")
 
-    def gain(name: str, n_tokens: int) -> tuple[float, ...]:
-        return ratios(of(name, n_tokens, True), of(name, n_tokens, False))
+    def gain(quantity: str, n_tokens: int) -> dict[str, Any]:
+        return {
+            "measured": f"{quantity} with / without pretraining, {n_tokens} tokens",
+            "values": ratios(of(quantity, n_tokens, "with"), of(quantity, n_tokens, "without")),
+        }
 
-    def growth(name: str, pretrained: bool) -> tuple[float, ...]:
-        return ratios(of(name, large, pretrained), of(name, middle, pretrained))
+    def growth(quantity: str, arm: str) -> dict[str, Any]:
+        return {
+            "measured": f"{quantity} {arm} pretraining, {large} / {middle} tokens",
+            "values": ratios(of(quantity, large, arm), of(quantity, middle, arm)),
+        }
 
     return [
+        claim("small-mse", **gain("MSE", small), bound=(">", 1)),
+        claim("large-mse", **gain("MSE", large), bound=("<", 1)),
+        claim("large-perplexity", **gain("perplexity", large), bound=(">", 1)),
+        claim("bottleneck-mse", **growth("MSE", "without"), bound=(">", 0.95), because=little),
         claim(
-            id="fig4-small-mse",
-            statement="With few tokens, pretraining is a slight disadvantage.",
-            measured=f"MSE with / without pretraining, {small} tokens",
-            values=gain("mse", small),
-            bound=(">", 1),
-        ),
-        claim(
-            id="fig4-large-mse",
-            statement="With many tokens, pretraining lowers the error.",
-            measured=f"MSE with / without pretraining, {large} tokens",
-            values=gain("mse", large),
-            bound=("<", 1),
-        ),
-        claim(
-            id="fig4-large-perplexity",
-            statement="With many tokens, pretraining raises the perplexity.",
-            measured=f"perplexity with / without pretraining, {large} tokens",
-            values=gain("perplexity", large),
-            bound=(">", 1),
-        ),
-        claim(
-            id="fig4-bottleneck-mse",
-            statement=f"Without pretraining, the error hardly falls beyond {middle} tokens.",
-            measured=f"MSE without pretraining, {large} / {middle} tokens",
-            values=growth("mse", False),
-            bound=(">", 0.95),
-            because=little,
-        ),
-        claim(
-            id="fig4-bottleneck-perplexity",
-            statement=f"Without pretraining, the perplexity hardly grows beyond {middle} tokens.",
-            measured=f"perplexity without pretraining, {large} / {middle} tokens",
-            values=growth("perplexity", False),
+            "bottleneck-perplexity",
+            **growth("perplexity", "without"),
             bound=("<", 1.05),
             because=little,
         ),
+        claim("improves-mse", **growth("MSE", "with"), bound=("<", 1)),
+        claim("improves-perplexity", **growth("perplexity", "with"), bound=(">", 1)),
         claim(
-            id="fig4-improves-mse",
-            statement="With pretraining, more tokens go on lowering the error.",
-            measured=f"MSE with pretraining, {large} / {middle} tokens",
-            values=growth("mse", True),
-            bound=("<", 1),
-        ),
-        claim(
-            id="fig4-improves-perplexity",
-            statement="With pretraining, more tokens go on raising the perplexity.",
-            measured=f"perplexity with pretraining, {large} / {middle} tokens",
-            values=growth("perplexity", True),
-            bound=(">", 1),
-        ),
-        claim(
-            id="fig4-more-evident",
-            statement="The more tokens, the more evident the benefit of pretraining.",
+            "more-evident",
             measured=f"MSE with / without pretraining, {large} − {small} tokens",
-            values=differences(gain("mse", large), gain("mse", small)),
+            values=differences(gain("MSE", large)["values"], gain("MSE", small)["values"]),
             bound=("<", 0),
         ),
     ]
@@ -151,26 +126,41 @@ def originals_above(named: dict[str, Result]) -> list[tuple[str, Array]]:
 @style.styled
 def picture(table: Table, rows: list[tuple[str, Array]], vectors: int) -> Any:
     """Draw the ``table`` and ``rows`` of (name, images); k-means saw ``vectors`` embeddings."""
-    figure, top, bottom = images.below(len(rows))
-    figure.suptitle(headline(table))
-    axes = top.subplots(1, len(PANELS))
+    figure, axes = panels_above(rows, headline(table), PANELS, "tokens in the codebook")
     sizes = sorted({row["tokens"] for row in table})
     ink = {"color": "#333333", "linewidth": 0.8}
-    for panel, (quantity, name, title) in zip(axes, PANELS, strict=True):
+    for panel, (quantity, _, _) in zip(axes, PANELS, strict=True):
         curves(panel, table, quantity)
-        panel.set(title=title, xlabel="tokens in the codebook", ylabel=name)
         if quantity in ("perplexity", "codes_used"):
             panel.plot(sizes, sizes, linestyle=":", label="all tokens, evenly", **ink)
             panel.set_yscale("log", base=2)
         if sizes[0] <= vectors <= sizes[-1]:
             panel.axvline(vectors, linestyle="--", label="vectors k-means saw", **ink)
-    axes[0].set_yscale("log")
-    plain_numbers(axes[0].yaxis)
     axes[3].set_ylim(0, None)
     lines = f"lines: {style.seeds_shown(table)}"
     axes[1].legend(loc="upper left", fontsize=7, title=lines, title_fontsize=7)
-    images.draw_images(rows, axes=bottom.subplots())
     return figure
+
+
+def panels_above(
+    rows: list[tuple[str, Array]],
+    finding: str,
+    panels: Sequence[tuple[str, str, str]],
+    size: str,
+) -> tuple[Any, Array]:
+    """Return a figure with ``rows`` of images, and the axes of the panels above them.
+
+    A panel is (quantity, its name, a title). The first quantity is the error.
+    """
+    figure, top, bottom = images.below(len(rows))
+    figure.suptitle(finding)
+    axes = top.subplots(1, len(panels))
+    for panel, (_, name, title) in zip(axes, panels, strict=True):
+        panel.set(title=title, xlabel=size, ylabel=name)
+    axes[0].set_yscale("log")
+    plain_numbers(axes[0].yaxis)
+    images.draw_images(rows, axes=bottom.subplots())
+    return figure, axes
 
 
 def headline(table: Table) -> str:

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from vqnp.experiments.claims import Claim, ratios
+from vqnp.experiments.claims import Claim, claim_maker, ratios
 from vqnp.experiments.fig4 import image_row
 from vqnp.experiments.plans import ImagesPlan
 from vqnp.experiments.run import Result
@@ -45,6 +44,14 @@ class Change:
 
 NOTHING, MORE_IMAGES = Change(), Change(more_images=True)
 OTHER_DIALECTS = tuple(Change(dialect=dialect) for dialect in DIALECTS if dialect != "paper")
+STATEMENTS = {
+    "encoder": "pretraining alone, the rest kept, raises the perplexity.",
+    "sample": "more images for k-means alone, the encoder untrained, raise the perplexity.",
+    "encoder-first": "pretraining raises it more than more images for k-means do.",
+} | {
+    dialect: f"the dialect {dialect} alone, the encoder pretrained, costs half the perplexity."
+    for dialect in DIALECTS
+}
 
 
 def arms(plan: ImagesPlan) -> list[tuple[Change, RunSpec]]:
@@ -95,49 +102,45 @@ def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
 
 def claims_at(plan: ImagesPlan, rows: Table, n_tokens: int) -> list[Claim]:
     """Return the claims for one codebook size."""
-    seeds, named = plan.seeds_fig4b, f"fig4b-{n_tokens}"
-    claim = partial(Claim, figure="fig4b", seeds=seeds, source="beyond the paper")
+    claim = claim_maker(
+        "fig4b",
+        STATEMENTS,
+        seeds=plan.seeds_fig4b,
+        source="beyond the paper",
+        key=f"{n_tokens}-",
+        about=f"{n_tokens} tokens: ",
+    )
 
     def perplexity(change: Change, *, pretrained: bool) -> list[float]:
         return column(rows, "perplexity", change=change.name(plan), pretrained=pretrained)
 
     baseline = perplexity(NOTHING, pretrained=False)
     remedy = perplexity(NOTHING, pretrained=True)
-    gain_by_encoder = ratios(remedy, baseline)
-    gain_by_images = ratios(perplexity(MORE_IMAGES, pretrained=False), baseline)
+    by_encoder = ratios(remedy, baseline)
+    by_images = ratios(perplexity(MORE_IMAGES, pretrained=False), baseline)
+    gains = (
+        ("encoder", "perplexity with / without pretraining", by_encoder, "no change"),
+        (
+            "sample",
+            f"perplexity with k-means on {plan.sample_fig4b} / {plan.sample} images",
+            by_images,
+            "no change",
+        ),
+        (
+            "encoder-first",
+            "gain by pretraining / gain by images",
+            ratios(by_encoder, by_images),
+            "where both do as much",
+        ),
+    )
     return [
-        claim(
-            id=f"{named}-encoder",
-            statement=f"{n_tokens} tokens: pretraining alone, the rest kept, raises the "
-            "perplexity.",
-            measured="perplexity with / without pretraining",
-            values=gain_by_encoder,
-            bound=(">", 1),
-            because="1 is no change",
-        ),
-        claim(
-            id=f"{named}-sample",
-            statement=f"{n_tokens} tokens: more images for k-means alone, the encoder untrained, "
-            "raise the perplexity.",
-            measured=f"perplexity with k-means on {plan.sample_fig4b} / {plan.sample} images",
-            values=gain_by_images,
-            bound=(">", 1),
-            because="1 is no change",
-        ),
-        claim(
-            id=f"{named}-encoder-first",
-            statement=f"{n_tokens} tokens: pretraining raises it more than more images for "
-            "k-means do.",
-            measured="gain by pretraining / gain by images",
-            values=ratios(gain_by_encoder, gain_by_images),
-            bound=(">", 1),
-            because="1 is where both do as much",
+        *(
+            claim(name, measured=measured, values=values, bound=(">", 1), because=f"1 is {one}")
+            for name, measured, values, one in gains
         ),
         *(
             claim(
-                id=f"{named}-{change.dialect}",
-                statement=f"{n_tokens} tokens: the dialect {change.dialect} alone, the encoder "
-                "pretrained, costs half the perplexity.",
+                change.dialect,
                 measured=f"perplexity with {change.dialect} / paper",
                 values=ratios(perplexity(change, pretrained=True), remedy),
                 bound=("<", 0.5),

@@ -1,11 +1,10 @@
 """Figure 5: embeddings collapse when the encoder is too small."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from vqnp.diagnostics import outside
-from vqnp.experiments.claims import DIRECTION, Claim, differences, ratios
+from vqnp.experiments.claims import Claim, claim_maker, differences, ratios
 from vqnp.experiments.plans import PointsPlan
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
@@ -21,6 +20,18 @@ suggestion of one more layer before the quantizer, of the small encoder's width 
 one's.
 """
 SMALL, LARGE = 4, 32
+STATEMENTS = {
+    "merged": "With 4 hidden units most peaks of the embeddings are merged.",
+    "differentiated": "With 32 hidden units the embeddings are more clearly differentiated.",
+    "tokens-outside": "With 4 hidden units part of the tokens lie outside the embeddings' "
+    "distribution.",
+    "reconstruction-outside": "With 4 hidden units the reconstruction falls outside the data in "
+    "part.",
+    "reconstruction-inside": "With 32 hidden units no reconstruction falls outside the data.",
+    "mse": "A small encoder reconstructs worse.",
+    "layer-narrow": "One more layer of 4 units before the quantizer mends the small encoder.",
+    "layer-wide": "One more layer of 32 units before the quantizer mends the small encoder.",
+}
 
 
 def encoder_run(plan: PointsPlan, seed: int, hidden: int, extra: int | None = None) -> RunSpec:
@@ -59,73 +70,51 @@ def numbers(plan: PointsPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
 
 def claims(plan: PointsPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.2 on points, and those on one more layer."""
-    claim = partial(Claim, figure="fig5", seeds=plan.seeds, source="section 3.2, Fig. 5")
-    beyond = "section 3.2, last sentence; tested beyond the paper"
-    chance = "1 % of new points of the same distribution would count as outside"
+    claim = claim_maker("fig5", STATEMENTS, seeds=plan.seeds, source="section 3.2, Fig. 5")
 
     def of(name: str, hidden: int, extra: int | None = None) -> list[float]:
         return column(table, name, hidden=hidden, extra=extra)
 
+    def strayed(name: str, words: str, hidden: int) -> dict[str, Any]:
+        return {
+            "measured": f"share of {words}, {hidden} units",
+            "values": of(name, hidden),
+            "because": "1 % of new points of the same distribution would count as outside",
+        }
+
+    tokens = "tokens_outside", "tokens outside the embeddings"
+    decoded = "reconstruction_outside", "reconstructions outside the data"
+
     return [
         claim(
-            id="fig5-merged",
-            statement="With 4 hidden units most peaks of the embeddings are merged.",
+            "merged",
             measured="modes of the embeddings, 4 units",
             values=of("embedding_modes", SMALL),
             bound=("<=", 5),
             because="most of ten peaks merged leaves at most five",
         ),
         claim(
-            id="fig5-differentiated",
-            statement="With 32 hidden units the embeddings are more clearly differentiated.",
+            "differentiated",
             measured="modes of the embeddings, 32 − 4 units",
             values=differences(of("embedding_modes", LARGE), of("embedding_modes", SMALL)),
             bound=(">", 0),
-            because=DIRECTION,
         ),
+        claim("tokens-outside", **strayed(*tokens, SMALL), bound=(">", 0.01)),
+        claim("reconstruction-outside", **strayed(*decoded, SMALL), bound=(">", 0.01)),
+        claim("reconstruction-inside", **strayed(*decoded, LARGE), bound=("<=", 0.01)),
         claim(
-            id="fig5-tokens-outside",
-            statement="With 4 hidden units part of the tokens lie outside the embeddings' "
-            "distribution.",
-            measured="share of tokens outside the embeddings, 4 units",
-            values=of("tokens_outside", SMALL),
-            bound=(">", 0.01),
-            because=chance,
-        ),
-        claim(
-            id="fig5-reconstruction-outside",
-            statement="With 4 hidden units the reconstruction falls outside the data in part.",
-            measured="share of reconstructions outside the data, 4 units",
-            values=of("reconstruction_outside", SMALL),
-            bound=(">", 0.01),
-            because=chance,
-        ),
-        claim(
-            id="fig5-reconstruction-inside",
-            statement="With 32 hidden units no reconstruction falls outside the data.",
-            measured="share of reconstructions outside the data, 32 units",
-            values=of("reconstruction_outside", LARGE),
-            bound=("<=", 0.01),
-            because=chance,
-        ),
-        claim(
-            id="fig5-mse",
-            statement="A small encoder reconstructs worse.",
+            "mse",
             measured="MSE, 4 / 32 units",
             values=ratios(of("mse", SMALL), of("mse", LARGE)),
             bound=(">", 1),
-            because=DIRECTION,
         ),
         *(
             claim(
-                id=f"fig5-layer-{name}",
-                statement=f"One more layer of {width} units before the quantizer mends the small "
-                "encoder.",
-                source=beyond,
+                f"layer-{name}",
                 measured="MSE, 4 units with / without the layer",
                 values=ratios(of("mse", SMALL, width), of("mse", SMALL)),
                 bound=("<", 1),
-                because=DIRECTION,
+                source="section 3.2, last sentence; tested beyond the paper",
             )
             for name, width in (("narrow", SMALL), ("wide", LARGE))
         ),
