@@ -1,5 +1,6 @@
 """Figure 2: ten clusters through an untrained encoder, and through a trained one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -94,17 +95,21 @@ def picture(data: Array, labels: Array, untrained: Array, trained: Array, row: R
     """Draw data ``(N, 2)`` with labels, embeddings ``(N, 1)``, and the ranges in ``row``."""
     small, large = row["untrained"], row["trained"]
     figure, axes = style.new_figure(1, 3, 12, 3.9)
-    share = f"{small['range'] / large['range']:.0%}"
     figure.suptitle(
-        f"The untrained encoder squeezes the data into {share} of the trained one's range"
+        "The untrained encoder squeezes the data into "
+        f"{small['range'] / large['range']:.0%} of the trained one's range"
     )
     scatter, left, right = axes[0]
     style.cloud(scatter, data[:: max(1, len(data) // style.SHOWN)], style.DATA, "data")
-    scatter.set(title=f"(data) ten clusters: {row['data_modes']} peaks", aspect="equal")
-    scatter.set(xlabel="coordinate 1", ylabel="coordinate 2")
+    scatter.set(
+        title=f"(data) ten clusters: {row['data_modes']} peaks",
+        xlabel="coordinate 1",
+        ylabel="coordinate 2",
+        aspect="equal",
+    )
     scatter.legend(loc="upper left", markerscale=3)
-    share_of_classes(left, untrained, labels, f"(a) untrained encoder: {describe(small)}")
-    share_of_classes(right, trained, labels, f"(b) trained encoder: {describe(large)}")
+    share_of_classes(left, untrained, labels, "(a) untrained encoder", small)
+    share_of_classes(right, trained, labels, "(b) trained encoder", large)
     left.set_ylabel("density of embeddings")
     inset = right.inset_axes([0.68, 0.74, 0.3, 0.16])
     ends = [[small["min"], large["min"]], [small["max"], large["max"]]]
@@ -115,12 +120,9 @@ def picture(data: Array, labels: Array, untrained: Array, trained: Array, row: R
     return figure
 
 
-def describe(extent: dict[str, Any]) -> str:
-    """Say where the embeddings lie and how many peaks they have."""
-    return f"{extent['min']:.2f} to {extent['max']:.2f}, {extent['modes']} peaks"
-
-
-def share_of_classes(axes: Any, embeddings: Array, labels: Array, title: str) -> None:
+def share_of_classes(
+    axes: Any, embeddings: Array, labels: Array, encoder: str, extent: Mapping[str, float]
+) -> None:
     """Draw the density in which peaks are counted, the peaks, and the density of each class."""
     values = embeddings[:, 0].astype(np.float64)
     low, high = style.span(values)
@@ -135,5 +137,10 @@ def share_of_classes(axes: Any, embeddings: Array, labels: Array, title: str) ->
         axes.plot(grid, curve, color="#333333", linewidth=0.6, label=name)
     above = np.interp(peaks, grid, whole) + 0.03 * whole.max()
     axes.plot(peaks, above, "v", color=style.TOKEN, markersize=5, label="peaks")
-    axes.set(title=title, xlabel="embedding", xlim=(low, high), ylim=(0, 1.35 * whole.max()))
+    axes.set(
+        title=f"{encoder}: {extent['min']:.2f} to {extent['max']:.2f}, {extent['modes']} peaks",
+        xlabel="embedding",
+        xlim=(low, high),
+        ylim=(0, 1.35 * whole.max()),
+    )
     axes.legend(loc="upper left", fontsize=7)

@@ -55,22 +55,23 @@ STATEMENTS = {
 
 
 def arms(plan: ImagesPlan) -> list[tuple[Change, RunSpec]]:
-    """Return every arm at every codebook size, for every seed."""
+    """Return every arm, a run of Figure 4 with one change, at every codebook size and seed."""
     return [
-        (change, changed_run(plan, change, n_tokens, seed, pretrained=pretrained))
+        (
+            change,
+            plan.run(
+                n_tokens,
+                seed,
+                pretrained=pretrained,
+                sample=plan.sample_fig4b if change.more_images else plan.sample,
+                dialect=change.dialect,
+            ),
+        )
         for n_tokens in plan.n_tokens_fig4b
         for pretrained in (False, True)
         for change in (NOTHING, MORE_IMAGES, *OTHER_DIALECTS)
         for seed in plan.seeds_fig4b
     ]
-
-
-def changed_run(
-    plan: ImagesPlan, change: Change, n_tokens: int, seed: int, *, pretrained: bool
-) -> RunSpec:
-    """Return a run of Figure 4 with one change."""
-    sample = plan.sample_fig4b if change.more_images else plan.sample
-    return plan.run(n_tokens, seed, pretrained=pretrained, sample=sample, dialect=change.dialect)
 
 
 def runs(plan: ImagesPlan) -> list[RunSpec]:
@@ -158,11 +159,11 @@ def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> A
     figure, axes = style.new_figure(len(sizes), len(COLUMNS), 14, 0.6 + 3.6 * len(sizes))
     figure.suptitle(headline(select(table, tokens=sizes[-1])))
     for line, size in zip(axes, sizes, strict=True):
-        for i, (panel, (quantity, name, text)) in enumerate(zip(line, COLUMNS, strict=True)):
+        for panel, (quantity, name, text) in zip(line, COLUMNS, strict=True):
             bars(panel, select(table, tokens=size), quantity, text)
             panel.set_xlabel(name)
-            if i:
-                panel.set_yticklabels([])
+        for panel in line[1:]:
+            panel.set_yticklabels([])
         line[0].set_title(f"codebook of {size:,} tokens", loc="left")
     title = "bars and numbers: medians; dots: seeds"
     above = {"loc": "upper left", "bbox_to_anchor": (0, 1.2)}

@@ -123,11 +123,12 @@ def claims(plan: PointsPlan, table: Table) -> list[Claim]:
 
 def draw(plan: PointsPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
     """Draw both encoders of the first seed, and the sweep over all seeds."""
-    panels = []
-    for hidden in (SMALL, LARGE):
-        spec = encoder_run(plan, plan.seeds[0], hidden)
-        data = spec.data.load(spec.seed).points
-        panels.append((f"{hidden} hidden units", data, results[spec]))
+    seed = plan.seeds[0]
+    data = plan.clusters(2).load(seed).points
+    panels = [
+        (f"{hidden} hidden units", data, results[encoder_run(plan, seed, hidden)])
+        for hidden in (SMALL, LARGE)
+    ]
     return picture(panels, table)
 
 
@@ -141,14 +142,17 @@ def picture(panels: list[tuple[str, Array, Result]], table: Table) -> Any:
         f"{large} with {panels[1][0]}"
     )
     for (above, below), (name, data, result) in zip(axes.T[:2], panels, strict=True):
+        measured = result.numbers
         style.along_a_line(above, result["embeddings"], result["tokens"])
-        tokens_outside = f"{result.numbers['tokens_outside']:.0%} of tokens outside"
-        above.set_title(f"{name}: {result.numbers['embedding_modes']} peaks, {tokens_outside}")
+        above.set_title(
+            f"{name}: {measured['embedding_modes']} peaks, "
+            f"{measured['tokens_outside']:.0%} of tokens outside"
+        )
         above.legend(loc="upper right")
-        reconstruction = result["reconstruction"]
-        draw_reconstruction(below, data, reconstruction, outside(reconstruction, data))
-        share = f"{result.numbers['reconstruction_outside']:.1%}"
-        below.set_title(f"{name}: {share} of reconstructions outside the data")
+        draw_reconstruction(below, data, result["reconstruction"])
+        below.set_title(
+            f"{name}: {measured['reconstruction_outside']:.1%} of reconstructions outside the data"
+        )
     style.share_axes(axes[0, 0], axes[0, 1], "x")
     style.share_axes(axes[1, 0], axes[1, 1], "xy")
     sweep(axes[0, 2], table, "mse", "mean squared error")
@@ -157,8 +161,9 @@ def picture(panels: list[tuple[str, Array, Result]], table: Table) -> Any:
     return figure
 
 
-def draw_reconstruction(axes: Any, data: Array, reconstruction: Array, strayed: Array) -> None:
-    """Draw the data and the distinct reconstructions; ``strayed`` ``(N,)`` are outside the data."""
+def draw_reconstruction(axes: Any, data: Array, reconstruction: Array) -> None:
+    """Draw the data, and the distinct reconstructions inside and outside of them."""
+    strayed = outside(reconstruction, data)
     few = data[:: max(1, len(data) // style.SHOWN)]
     style.cloud(axes, few, style.DATA, "data", alpha=0.35)
     for rows, color, label, least in (
