@@ -119,25 +119,27 @@ def claims_at(plan: ImagesPlan, rows: Table, n_tokens: int) -> list[Claim]:
     remedy = perplexity(NOTHING, pretrained=True)
     by_encoder = ratios(remedy, baseline)
     by_images = ratios(perplexity(MORE_IMAGES, pretrained=False), baseline)
-    gains = (
-        ("encoder", "perplexity with / without pretraining", by_encoder, "no change"),
-        (
-            "sample",
-            f"perplexity with k-means on {plan.sample_fig4b} / {plan.sample} images",
-            by_images,
-            "no change",
-        ),
-        (
-            "encoder-first",
-            "gain by pretraining / gain by images",
-            ratios(by_encoder, by_images),
-            "where both do as much",
-        ),
-    )
     return [
-        *(
-            claim(name, measured=measured, values=values, bound=(">", 1), because=f"1 is {one}")
-            for name, measured, values, one in gains
+        claim(
+            "encoder",
+            measured="perplexity with / without pretraining",
+            values=by_encoder,
+            bound=(">", 1),
+            because="1 is no change",
+        ),
+        claim(
+            "sample",
+            measured=f"perplexity with k-means on {plan.sample_fig4b} / {plan.sample} images",
+            values=by_images,
+            bound=(">", 1),
+            because="1 is no change",
+        ),
+        claim(
+            "encoder-first",
+            measured="gain by pretraining / gain by images",
+            values=ratios(by_encoder, by_images),
+            bound=(">", 1),
+            because="1 is where both do as much",
         ),
         *(
             claim(

@@ -94,11 +94,11 @@ def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
 
 def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
     """Draw the numbers of all runs, and the reconstructions of the first seed."""
-    encoders = {
+    shown = {
         f"{channels} channels": results[plan.encoder_run(channels, plan.seeds_fig6[0])]
         for channels in plan.channels
     }
-    return picture(table, originals_above(encoders), plan.width)
+    return picture(table, originals_above(shown), plan.width)
 
 
 @style.styled
