@@ -1,6 +1,6 @@
 """Figure 4: the larger the codebook, the more its initialization matters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -126,41 +126,26 @@ def originals_above(named: dict[str, Result]) -> list[tuple[str, Array]]:
 @style.styled
 def picture(table: Table, rows: list[tuple[str, Array]], vectors: int) -> Any:
     """Draw the ``table`` and ``rows`` of (name, images); k-means saw ``vectors`` embeddings."""
-    figure, axes = panels_above(rows, headline(table), PANELS, "tokens in the codebook")
+    figure, top, bottom = images.below(len(rows))
+    figure.suptitle(headline(table))
+    axes = top.subplots(1, len(PANELS))
     sizes = sorted({row["tokens"] for row in table})
     ink = {"color": "#333333", "linewidth": 0.8}
-    for panel, (quantity, _, _) in zip(axes, PANELS, strict=True):
+    for panel, (quantity, name, title) in zip(axes, PANELS, strict=True):
         curves(panel, table, quantity)
+        panel.set(title=title, xlabel="tokens in the codebook", ylabel=name)
         if quantity in ("perplexity", "codes_used"):
             panel.plot(sizes, sizes, linestyle=":", label="all tokens, evenly", **ink)
             panel.set_yscale("log", base=2)
         if sizes[0] <= vectors <= sizes[-1]:
             panel.axvline(vectors, linestyle="--", label="vectors k-means saw", **ink)
+    axes[0].set_yscale("log")
+    plain_numbers(axes[0].yaxis)
     axes[3].set_ylim(0, None)
     lines = f"lines: {style.seeds_shown(table)}"
     axes[1].legend(loc="upper left", fontsize=7, title=lines, title_fontsize=7)
-    return figure
-
-
-def panels_above(
-    rows: list[tuple[str, Array]],
-    finding: str,
-    panels: Sequence[tuple[str, str, str]],
-    size: str,
-) -> tuple[Any, Array]:
-    """Return a figure with ``rows`` of images, and the axes of the panels above them.
-
-    A panel is (quantity, its name, a title). The first quantity is the error.
-    """
-    figure, top, bottom = images.below(len(rows))
-    figure.suptitle(finding)
-    axes = top.subplots(1, len(panels))
-    for panel, (_, name, title) in zip(axes, panels, strict=True):
-        panel.set(title=title, xlabel=size, ylabel=name)
-    axes[0].set_yscale("log")
-    plain_numbers(axes[0].yaxis)
     images.draw_images(rows, axes=bottom.subplots())
-    return figure, axes
+    return figure
 
 
 def headline(table: Table) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from vqnp.experiments.claims import Claim, claim_maker, ratios
-from vqnp.experiments.fig4 import image_row, originals_above, panels_above
+from vqnp.experiments.fig4 import image_row, originals_above, plain_numbers
 from vqnp.experiments.plans import ImagesPlan
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, median
-from vqnp.plots import style
+from vqnp.plots import images, style
 from vqnp.validation import Array
 
 TITLE = "A small encoder loses what no decoder can bring back"
@@ -104,16 +104,21 @@ def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> A
 @style.styled
 def picture(table: Table, rows: list[tuple[str, Array]], decoder: int) -> Any:
     """Draw the ``table`` and ``rows`` of (name, images); the decoder has ``decoder`` channels."""
-    size = f"channels of the encoder (decoder: {decoder})"
-    figure, axes = panels_above(rows, headline(table), PANELS, size)
+    figure, top, bottom = images.below(len(rows))
+    figure.suptitle(headline(table))
+    axes = top.subplots(1, len(PANELS))
     widths = sorted({row["channels"] for row in table})
-    label = style.seeds_shown(table)
-    for panel, (quantity, _, _) in zip(axes, PANELS, strict=True):
+    for panel, (quantity, name, title) in zip(axes, PANELS, strict=True):
+        label = style.seeds_shown(table)
         style.sweep(panel, table, "channels", quantity, style.RECONSTRUCTION, label)
         panel.set_xticks(widths, [str(width) for width in widths])
+        panel.set(title=title, xlabel=f"channels of the encoder (decoder: {decoder})", ylabel=name)
+    axes[0].set_yscale("log")
+    plain_numbers(axes[0].yaxis)
     for panel in axes[1:]:
         panel.set_ylim(0, None)
     axes[0].legend(loc="upper right", fontsize=7)
+    images.draw_images(rows, axes=bottom.subplots())
     return figure
 
 
