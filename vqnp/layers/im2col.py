@@ -42,8 +42,7 @@ Taps = Iterator[tuple[tuple[int, int, int], Pair, tuple[int, int, int]]]
 
 def im2col_loop(images: Array, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Array:
     """Define :func:`im2col`: entry ``(stop, tap)`` is the pixel there, zero outside the image."""
-    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
-    stops = count_stops(images, kernel_size, stride, padding)
+    kernel_size, stride, padding, stops = as_walk(images, kernel_size, stride, padding)
     # (B, Ho, Wo, kh, kw, C)
     columns = np.zeros((len(images), *stops, *kernel_size, images.shape[3]), images.dtype)
     for stop, tap, pixel in taps(images, kernel_size, stride, padding):
@@ -53,8 +52,7 @@ def im2col_loop(images: Array, kernel_size: Size, stride: Size = 1, padding: Siz
 
 def im2col_numpy(images: Array, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Array:
     """Do :func:`im2col` in NumPy: a view of all windows of the padded images, copied once."""
-    kernel_size, (sh, sw), (ph, pw) = as_pairs(kernel_size, stride, padding)
-    count_stops(images, kernel_size, (sh, sw), (ph, pw))
+    kernel_size, (sh, sw), (ph, pw), _ = as_walk(images, kernel_size, stride, padding)
     padded = np.pad(images, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel_size, axis=(1, 2))
     columns = windows[:, ::sh, ::sw].transpose(0, 1, 2, 4, 5, 3)  # (B, Ho, Wo, kh, kw, C)
@@ -92,10 +90,9 @@ def im2col(images: Pictures, kernel_size: Size, stride: Size = 1, padding: Size 
            [3., 4., 6., 7.],
            [4., 5., 7., 8.]])
     """
-    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
-    stops = count_stops(images, kernel_size, stride, padding)
-    step, margin, run = flat_geometry(images.shape[3], kernel_size, stride, padding)
-    columns = np.empty((len(images), *stops, kernel_size[0], run), images.dtype)
+    kernel_size, stride, padding, stops = as_walk(images, kernel_size, stride, padding)
+    step, margin, runs = flat_geometry(images.shape[3], kernel_size, stride, padding)
+    columns = np.empty((len(images), *stops, *runs), images.dtype)
     gather_images(as_rows(images), step, margin, columns)
     return _join_columns(columns)
 
@@ -162,8 +159,8 @@ def col2im(
     kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
     images = np.empty(shape, columns.dtype)
     columns = _split_columns(columns, images, kernel_size, stride, padding)
-    step, margin, run = flat_geometry(shape[3], kernel_size, stride, padding)
-    scatter_images(columns.reshape(*columns.shape[:4], run), step, margin, as_rows(images))
+    step, margin, runs = flat_geometry(shape[3], kernel_size, stride, padding)
+    scatter_images(columns.reshape(*columns.shape[:3], *runs), step, margin, as_rows(images))
     return images
 
 
@@ -172,17 +169,21 @@ def taps(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Taps:
 
     Yields the stop ``(b, y, x)``, the tap ``(i, j)`` and the pixel ``(b, row, col)`` under it.
     """
-    rows, cols = count_stops(images, kernel_size, stride, padding)
     batch, height, width, _ = images.shape
-    for b in range(batch):
-        for y in range(rows):
-            for x in range(cols):
-                for i in range(kernel_size[0]):
-                    for j in range(kernel_size[1]):
-                        row = y * stride[0] + i - padding[0]
-                        col = x * stride[1] + j - padding[1]
-                        if 0 <= row < height and 0 <= col < width:
-                            yield (b, y, x), (i, j), (b, row, col)
+    stops = count_stops(images, kernel_size, stride, padding)
+    for b, y, x, i, j in np.ndindex(batch, *stops, *kernel_size):
+        row = y * stride[0] + i - padding[0]
+        col = x * stride[1] + j - padding[1]
+        if 0 <= row < height and 0 <= col < width:
+            yield (b, y, x), (i, j), (b, row, col)
+
+
+def as_walk(
+    images: Array, kernel_size: Size, stride: Size, padding: Size
+) -> tuple[Pair, Pair, Pair, Pair]:
+    """Return kernel size, stride and padding as pairs, and (Ho, Wo), the stops over ``images``."""
+    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
+    return kernel_size, stride, padding, count_stops(images, kernel_size, stride, padding)
 
 
 def count_stops(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Pair:
