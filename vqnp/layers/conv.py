@@ -38,6 +38,7 @@ __all__ = ["Conv2d", "conv2d_backward", "conv2d_forward"]
 LAYOUT = ("kh", "kw", "C_in", "C_out")
 Images = Float[np.ndarray, "B H W I"]
 Kernel = Float[np.ndarray, "kh kw I O"]
+TransposedKernel = Float[np.ndarray, "kh kw O I"]
 Bias = Float[np.ndarray, "O"]
 Outputs = Float[np.ndarray, "B Ho Wo O"]
 
@@ -84,11 +85,7 @@ def conv2d_backward_numpy(dout: Array, cache: Cache) -> tuple[Array, Array, Arra
 
 
 def conv2d_forward(
-    x: Images,
-    weight: Kernel,
-    bias: Bias,
-    stride: Size = 1,
-    padding: Size = 0,
+    x: Images, weight: Kernel, bias: Bias, stride: Size = 1, padding: Size = 0
 ) -> tuple[Outputs, Cache]:
     """Return the convolution of ``x`` with ``weight``, plus ``bias``, and the cache.
 

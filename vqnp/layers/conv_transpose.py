@@ -21,7 +21,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from vqnp.fast.correlate import correlate, correlate_backward_input, correlate_backward_weight
 from vqnp.fast.windows import Pair
@@ -30,6 +29,7 @@ from vqnp.layers.conv import (
     Images,
     KernelSizes,
     Outputs,
+    TransposedKernel,
     conv2d_backward_loop,
     conv2d_backward_numpy,
     conv2d_forward_loop,
@@ -42,9 +42,6 @@ from vqnp.layers.layer import Cache, Layer, add_bias, sum_rows
 from vqnp.validation import Array
 
 __all__ = ["ConvTranspose2d", "conv_transpose2d_backward", "conv_transpose2d_forward"]
-
-LAYOUT = ("kh", "kw", "C_out", "C_in")
-Kernel = Float[np.ndarray, "kh kw O I"]
 
 
 def conv_transpose2d_forward_loop(
@@ -91,11 +88,7 @@ def _read(
 
 
 def conv_transpose2d_forward(
-    x: Images,
-    weight: Kernel,
-    bias: Bias,
-    stride: Size = 1,
-    padding: Size = 0,
+    x: Images, weight: TransposedKernel, bias: Bias, stride: Size = 1, padding: Size = 0
 ) -> tuple[Outputs, Cache]:
     """Return the transposed convolution of ``x`` with ``weight``, plus ``bias``, and the cache.
 
@@ -126,7 +119,7 @@ def conv_transpose2d_forward(
     >>> conv_transpose2d_forward(x, ones, np.zeros(1))[0].ravel()  # stamps 1 1 · and · 2 2
     array([1., 3., 2.])
     """
-    require_operands(x, weight, bias, LAYOUT)
+    require_operands(x, weight, bias, ("kh", "kw", "C_out", "C_in"))
     kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
     size = stamped_size(x, kernel_size, stride, padding)
     out = correlate_backward_input(x, weight, size, stride, padding)
@@ -134,23 +127,20 @@ def conv_transpose2d_forward(
     return out, (x, weight, stride, padding)
 
 
-def conv_transpose2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Kernel, Bias]:
+def conv_transpose2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, TransposedKernel, Bias]:
     """Return the gradients of the input, the weight and the bias.
+
+    The contract is that of :func:`conv2d_backward`, but for the layout of the weight.
 
     Parameters
     ----------
     dout, cache
-        As for :func:`conv2d_backward`; the cache is that of ``conv_transpose2d_forward``.
+        The gradient of the output, and what ``conv_transpose2d_forward`` returned.
 
     Returns
     -------
     dx, dweight, dbias
-        As of :func:`conv2d_backward`, but ``dweight`` is ``(kh, kw, C_out, C_in)``.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As :func:`conv2d_backward` does.
+        Of the shapes of input, weight ``(kh, kw, C_out, C_in)`` and bias.
 
     Example
     -------
@@ -189,7 +179,7 @@ class ConvTranspose2d(KernelSizes, Layer):
     Parameters
     ----------
     in_channels, out_channels, dtype
-        As for :class:`Conv2d`, which also raises for the same sizes.
+        As for :class:`Conv2d`; the same sizes are refused.
     kernel_size, stride, padding : int or (height, width)
         In pixels of the output.
     rng : int or numpy.random.Generator
@@ -199,8 +189,10 @@ class ConvTranspose2d(KernelSizes, Layer):
     Example
     -------
     >>> layer = ConvTranspose2d(64, 3, 4, stride=2, padding=1, rng=0)
-    >>> layer, layer.forward(np.ones((1, 4, 4, 64), np.float32))[0].shape
-    (ConvTranspose2d(64, 3, 4, stride=2, padding=1), (1, 8, 8, 3))
+    >>> layer
+    ConvTranspose2d(64, 3, 4, stride=2, padding=1)
+    >>> layer.forward(np.ones((1, 4, 4, 64), np.float32))[0].shape
+    (1, 8, 8, 3)
     """
 
     functions = conv_transpose2d_forward, conv_transpose2d_backward
