@@ -61,9 +61,7 @@ def adam_update_numpy(
     beta1, rest1, beta2, rest2, shrink, rate, correction, epsilon = factors
     m[:] = beta1 * m + rest1 * gradient
     v[:] = beta2 * v + rest2 * (gradient * gradient)
-    if amsgrad:
-        np.maximum(u, v, out=u)
-    second = u if amsgrad else v
+    second = np.maximum(u, v, out=u) if amsgrad else v
     parameter[:] = shrink * parameter - rate * m / (np.sqrt(second) / correction + epsilon)
 
 

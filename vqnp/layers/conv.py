@@ -12,7 +12,7 @@ Shapes: x ``(B, H, W, C_in)``, weight ``(kh, kw, C_in, C_out)``, bias ``(C_out,)
 """
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -171,6 +171,7 @@ class KernelSizes:
     """What the convolutions of both directions share: sizes, the kernel's start, the two passes."""
 
     functions: ClassVar[tuple[Callable, Callable]]  # forward and backward
+    params: dict[str, Array] = field(init=False)
     in_channels: int
     out_channels: int
     kernel_size: Size

@@ -101,10 +101,9 @@ def col2im_loop(
     columns: Array, shape: Shape, kernel_size: Size, stride: Size = 1, padding: Size = 0
 ) -> Array:
     """Define :func:`col2im`: each entry is added to the pixel it was copied from."""
-    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
     images = np.zeros(shape, columns.dtype)
-    columns = _split_columns(columns, images, kernel_size, stride, padding)
-    for stop, tap, pixel in taps(images, kernel_size, stride, padding):
+    columns, *walk = _split_columns(columns, images, kernel_size, stride, padding)
+    for stop, tap, pixel in taps(images, *walk):
         images[pixel] += columns[stop + tap]
     return images
 
@@ -113,9 +112,10 @@ def col2im_numpy(
     columns: Array, shape: Shape, kernel_size: Size, stride: Size = 1, padding: Size = 0
 ) -> Array:
     """Do :func:`col2im` in NumPy: one strided addition a tap, then cut off the padding."""
-    kernel_size, (sh, sw), (ph, pw) = as_pairs(kernel_size, stride, padding)
     images = np.zeros(shape, columns.dtype)
-    columns = _split_columns(columns, images, kernel_size, (sh, sw), (ph, pw))
+    columns, kernel_size, (sh, sw), (ph, pw) = _split_columns(
+        columns, images, kernel_size, stride, padding
+    )
     (rows, cols), (_, height, width, _) = columns.shape[1:3], shape
     padded = np.pad(images, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     for i, j in np.ndindex(kernel_size):
@@ -156,10 +156,9 @@ def col2im(
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
     images = np.empty(shape, columns.dtype)
-    columns = _split_columns(columns, images, kernel_size, stride, padding)
-    step, margin, runs = flat_geometry(shape[3], kernel_size, stride, padding)
+    columns, *walk = _split_columns(columns, images, kernel_size, stride, padding)
+    step, margin, runs = flat_geometry(shape[3], *walk)
     scatter_images(columns.reshape(*columns.shape[:3], *runs), step, margin, as_rows(images))
     return images
 
@@ -223,10 +222,10 @@ def _join_columns(columns: Array) -> Array:
 
 
 def _split_columns(
-    columns: Array, images: Array, kernel_size: Pair, stride: Pair, padding: Pair
-) -> Array:
-    """View columns as ``(B, Ho, Wo, kh, kw, C)`` once they fit ``images``."""
-    stops = count_stops(images, kernel_size, stride, padding)
+    columns: Array, images: Array, kernel_size: Size, stride: Size, padding: Size
+) -> tuple[Array, Pair, Pair, Pair]:
+    """View columns as ``(B, Ho, Wo, kh, kw, C)`` once they fit; return the sizes as pairs too."""
+    kernel_size, stride, padding, stops = as_walk(images, kernel_size, stride, padding)
     batch, _, _, channels = images.shape
     expected = (batch * stops[0] * stops[1], kernel_size[0] * kernel_size[1] * channels)
     if columns.shape != expected:
@@ -234,4 +233,5 @@ def _split_columns(
             f"columns must have shape {expected} for images of shape {images.shape}, "
             f"got {columns.shape}"
         )
-    return np.ascontiguousarray(columns).reshape(batch, *stops, *kernel_size, channels)
+    columns = np.ascontiguousarray(columns).reshape(batch, *stops, *kernel_size, channels)
+    return columns, kernel_size, stride, padding
