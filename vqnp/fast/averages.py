@@ -59,20 +59,24 @@ def sum_and_move(
     size = max(1, BLOCK_COORDINATES // tokens.shape[1])
     for block in prange(-(-len(counts) // size)):
         first, last = block * size, min((block + 1) * size, len(counts))
-        hits, batch_sums = _statistics_of(embeddings, starts[first : last + 1], rows)
+        hits, batch_sums = _statistics_of(first, last, embeddings, starts, rows)
         part = tokens[first:last], counts[first:last], sums[first:last]
         _move_codes(part, hits, batch_sums, decay, paper)
 
 
 @kernel
-def _statistics_of(embeddings: Array, starts: Array, rows: Array) -> tuple[Array, Array]:
-    """Return l and m of the codes whose rows begin at ``starts``; the last is the end."""
-    hits = np.diff(starts).astype(np.float64)
-    sums = np.zeros((len(hits), embeddings.shape[1]))
-    for k in range(len(hits)):
-        for row in rows[starts[k] : starts[k + 1]]:
+def _statistics_of(
+    first: int, last: int, embeddings: Array, starts: Array, rows: Array
+) -> tuple[Array, Array]:
+    """Return l and m of the codes from ``first`` to before ``last``."""
+    hits = np.empty(last - first)
+    sums = np.zeros((last - first, embeddings.shape[1]))
+    for k in range(first, last):
+        hits[k - first] = starts[k + 1] - starts[k]
+        for i in range(starts[k], starts[k + 1]):
+            row = rows[i]
             for d in range(embeddings.shape[1]):
-                sums[k, d] += embeddings[row, d]
+                sums[k - first, d] += embeddings[row, d]
     return hits, sums
 
 
