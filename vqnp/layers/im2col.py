@@ -168,8 +168,8 @@ def taps(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Taps:
 
     Yields the stop ``(b, y, x)``, the tap ``(i, j)`` and the pixel ``(b, row, col)`` under it.
     """
-    batch, height, width, _ = images.shape
     stops = count_stops(images, kernel_size, stride, padding)
+    batch, height, width, _ = images.shape
     for b, y, x, i, j in np.ndindex(batch, *stops, *kernel_size):
         row = y * stride[0] + i - padding[0]
         col = x * stride[1] + j - padding[1]

@@ -147,7 +147,7 @@ def run_phase(state: TrainState, hooks: Hooks) -> None:
         case InitializeCodebook(sample):
             initialize_codebook(state, sample)
         case _:
-            # The quantizer may need parameters moved that were not there when it was made.
+            # The quantizer may have gained parameters since the optimizer was made.
             state.optimizer.extend(state.model.params)
             run_epochs(state, state.model, hooks)
 
