@@ -65,10 +65,9 @@ class Codebook:
         if np.shape(counts) != (len(tokens),):
             raise ValueError(f"counts must have shape ({len(tokens)},), got {np.shape(counts)}")
         codebook = cls(tokens, np.zeros(len(tokens), tokens.dtype), np.zeros_like(tokens))
-        if dialect == "paper":
-            codebook.set_tokens(np.arange(len(tokens)), tokens, counts)
-        elif dialect == "counts-one":
-            codebook.set_tokens(np.arange(len(tokens)), tokens, np.ones(len(tokens)))
+        if dialect in ("paper", "counts-one"):
+            weights = counts if dialect == "paper" else np.ones(len(tokens))
+            codebook.set_tokens(np.arange(len(tokens)), tokens, weights)
         elif dialect == "smoothed-state":
             codebook.sums[:] = np.random.default_rng(rng).standard_normal(tokens.shape)
         return codebook
