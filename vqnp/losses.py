@@ -10,8 +10,6 @@ import numpy as np
 from vqnp.jit import kernel
 from vqnp.validation import Array, Floats
 
-__all__ = ["commitment", "mse"]
-
 
 def mse(prediction: Floats, target: Floats) -> tuple[float, Floats]:
     """Return the mean squared error and its gradient.

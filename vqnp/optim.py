@@ -17,8 +17,6 @@ import numpy as np
 from vqnp.jit import kernel
 from vqnp.validation import Array
 
-__all__ = ["Adam", "AdamW", "adam_update", "adam_update_loop", "adam_update_numpy"]
-
 
 def adam_update_loop(
     parameter: Array, gradient: Array, m: Array, v: Array, u: Array, amsgrad: bool, factors: Array

@@ -33,8 +33,6 @@ from vqnp.layers.im2col import (
 from vqnp.layers.layer import Cache, Gradients, Layer, add_bias, by_name, sum_rows, uniform_start
 from vqnp.validation import Array, require_integer
 
-__all__ = ["Conv2d", "conv2d_backward", "conv2d_forward"]
-
 LAYOUT = ("kh", "kw", "C_in", "C_out")
 Images = Float[np.ndarray, "B H W I"]
 Kernel = Float[np.ndarray, "kh kw I O"]

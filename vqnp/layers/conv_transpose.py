@@ -41,8 +41,6 @@ from vqnp.layers.im2col import Size, as_pairs
 from vqnp.layers.layer import Cache, Layer, add_bias, sum_rows
 from vqnp.validation import Array
 
-__all__ = ["ConvTranspose2d", "conv_transpose2d_backward", "conv_transpose2d_forward"]
-
 
 def conv_transpose2d_forward_loop(
     x: Array, weight: Array, bias: Array, stride: Size = 1, padding: Size = 0

@@ -24,8 +24,6 @@ from vqnp.layers.layer import (
     uniform_start,
 )
 
-__all__ = ["Linear", "linear_backward", "linear_forward"]
-
 Rows = Float[np.ndarray, "N I"]
 Weight = Float[np.ndarray, "I O"]
 Bias = Float[np.ndarray, "O"]

@@ -14,8 +14,6 @@ from vqnp.jit import both
 from vqnp.layers.layer import PARALLEL_NUMBERS, Array, Cache, Gradients, Layer
 from vqnp.validation import Floats
 
-__all__ = ["ReLU", "relu_backward", "relu_forward"]
-
 
 def relu_forward(x: Floats) -> tuple[Floats, Cache]:
     """Return ``max(x, 0)`` and the cache.

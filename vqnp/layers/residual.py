@@ -16,8 +16,6 @@ from vqnp.layers.layer import Array, Cache, Gradients, Layer
 from vqnp.layers.relu import ReLU
 from vqnp.layers.sequential import Sequential
 
-__all__ = ["ResidualBlock"]
-
 
 @dataclass(eq=False, repr=False)
 class ResidualBlock(Layer):

@@ -5,8 +5,6 @@ from typing import Any
 
 from vqnp.layers.layer import Array, Cache, Gradients, Layer
 
-__all__ = ["Sequential"]
-
 
 class Sequential(Layer):
     """A chain of layers; a parameter is named by its layer's position, such as ``"2.weight"``.

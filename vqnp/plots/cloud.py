@@ -9,8 +9,6 @@ from vqnp.plots import style
 from vqnp.quantize.search import search
 from vqnp.validation import Array, PointsLike, as_points
 
-__all__ = ["draw_cloud", "project_to_plane"]
-
 
 @style.styled
 def draw_cloud(

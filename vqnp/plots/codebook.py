@@ -11,8 +11,6 @@ from vqnp.plots.cloud import draw_with_tokens, explained_by_plane
 from vqnp.quantize.search import search
 from vqnp.validation import Array, CountsLike, PointsLike, as_array, as_points
 
-__all__ = ["draw_codebook", "draw_spread", "draw_usage"]
-
 MOST_SHOWN = 4000  # embeddings, and tokens, drawn at most
 
 

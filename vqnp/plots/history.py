@@ -8,8 +8,6 @@ import numpy as np
 from vqnp.plots import style
 from vqnp.training import EpochRecord
 
-__all__ = ["draw_history"]
-
 COLORS = (style.RECONSTRUCTION, style.EMBEDDING, style.TOKEN, style.OUTSIDE)
 
 

@@ -8,8 +8,6 @@ import numpy as np
 from vqnp.plots import style
 from vqnp.validation import Array, as_array
 
-__all__ = ["draw_images"]
-
 GAP_PIXELS = 2  # white, between images
 PANEL_INCHES, ROW_INCHES = 4.3, 0.62  # heights of a figure's panels, and of a row below them
 

@@ -8,8 +8,6 @@ import numpy as np
 from vqnp.plots import style
 from vqnp.validation import Array, as_array
 
-__all__ = ["draw_sweep"]
-
 
 @style.styled
 def draw_sweep(

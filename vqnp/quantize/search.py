@@ -17,8 +17,6 @@ from vqnp.fast.squares import squared_distances, turn
 from vqnp.jit import kernel, parallel_kernel
 from vqnp.validation import Array, Codes, Distances, PointsLike, TokensLike, as_points
 
-__all__ = ["nearest", "nearest_loop", "nearest_numpy"]
-
 # Points searched together: with their running distances they stay in the first-level cache.
 POINTS_A_BLOCK = 128
 # Above both, preprocessing the tokens pays: sorting if D = 1, screening otherwise.
