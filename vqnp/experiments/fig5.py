@@ -150,7 +150,8 @@ def picture(panels: list[tuple[str, Array, Result]], table: Table) -> Any:
             f"{measured['tokens_outside']:.0%} of tokens outside"
         )
         above.legend(loc="upper right")
-        draw_reconstruction(below, data, result["reconstruction"])
+        strayed = outside(result["reconstruction"], data)
+        draw_reconstruction(below, data, result["reconstruction"], strayed)
         below.set_title(
             f"{name}: {measured['reconstruction_outside']:.1%} of reconstructions outside the data"
         )
@@ -162,9 +163,8 @@ def picture(panels: list[tuple[str, Array, Result]], table: Table) -> Any:
     return figure
 
 
-def draw_reconstruction(axes: Any, data: Array, reconstruction: Array) -> None:
-    """Draw the data, and the distinct reconstructions inside and outside of them."""
-    strayed = outside(reconstruction, data)
+def draw_reconstruction(axes: Any, data: Array, reconstruction: Array, strayed: Array) -> None:
+    """Draw the data and the distinct reconstructions; ``strayed`` ``(N,)`` are outside the data."""
     few = data[:: max(1, len(data) // style.SHOWN)]
     style.cloud(axes, few, style.DATA, "data", alpha=0.35)
     for rows, color, label, least in (

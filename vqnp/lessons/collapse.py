@@ -120,8 +120,7 @@ def embedding_densities(encoders: Mapping[str, Array], labels: Array) -> Any:
     """Draw the density of each encoder's embeddings ``(N, 1)``, and of each cluster's."""
     figure, axes = style.new_figure(1, len(encoders), 8, 3.4)
     for panel, (name, embeddings) in zip(axes[0], encoders.items(), strict=True):
-        extent = fig2.describe(fig2.range_and_modes(embeddings))
-        fig2.share_of_classes(panel, embeddings, labels, f"{name}: {extent}")
+        fig2.share_of_classes(panel, embeddings, labels, name, fig2.range_and_modes(embeddings))
     axes[0, 0].set_ylabel("density of embeddings")
     return figure
 
