@@ -19,7 +19,7 @@ from pathlib import Path
 from vqnp.experiments import fig3
 from vqnp.experiments.plans import PointsPlan
 from vqnp.experiments.run import run_all
-specs = fig3.runs(PointsPlan(seeds=(0,), epochs=2))
+specs = [spec for _, spec in fig3.arms(PointsPlan(seeds=(0,), epochs=2))]
 run_all(specs, Path(sys.argv[1]), jobs=1, resume=False, progress=False)
 """
 FIRST_EPOCH = """

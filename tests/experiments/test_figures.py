@@ -18,10 +18,7 @@ def fig7(monkeypatch):
     """The file of a figure, and its line."""
     module = ModuleType("vqnp.experiments.fig7")
     module.TITLE, module.ABOUT = "A made-up figure", "It compares nothing."
-    module.runs = lambda plan: [plan.run(plan.clusters(2), (2, 1), 0, pretrained=True)]
-    module.numbers = lambda plan, results: [
-        {"perplexity": result.numbers["perplexity"]} for result in results.values()
-    ]
+    module.arms = lambda plan: [({}, plan.run(plan.clusters(2), (2, 1), 0, pretrained=True))]
     module.claims = lambda plan, table: [
         Claim(
             id="fig7-some",
@@ -61,6 +58,6 @@ def test_every_figure_has_its_parts(name, plan, image_plan):
     module = figure_module(name)
     assert module.TITLE
     assert module.ABOUT
-    assert module.runs(plan if FIGURES[name].plan == "points" else image_plan)
-    for part in ("numbers", "claims", "draw"):
+    assert module.arms(plan if FIGURES[name].plan == "points" else image_plan)
+    for part in ("claims", "draw"):
         assert callable(getattr(module, part))

@@ -42,20 +42,12 @@ def test_fig4_has_a_claim_against_pretraining():
     [(10, 20, 100, 40, True), (10, 9, 5, 4, False)],
 )
 def test_fig4b_claims(untrained, more_images, pretrained, dialects, holds):
-    def perplexity(change, arm):
-        if not arm:
-            return more_images if change.more_images else untrained
-        return pretrained if change.dialect == "paper" else dialects
+    def perplexity(facts):
+        if not facts["pretrained"]:
+            return untrained if facts["sample"] == PLAN.sample else more_images
+        return pretrained if facts["dialect"] == "paper" else dialects
 
-    table = [
-        {
-            "tokens": 1024,
-            "change": change.name(PLAN),
-            "pretrained": run.pretrained,
-            "perplexity": float(perplexity(change, run.pretrained)),
-        }
-        for change, run in fig4b.arms(PLAN)
-    ]
+    table = [facts | {"perplexity": float(perplexity(facts))} for facts, _ in fig4b.arms(PLAN)]
     made = fig4b.claims(PLAN, table)
     assert [claim.holds for claim in made[:3]] == [holds] * 3
     assert [claim.holds for claim in made[3:]] == [holds] * 3  # 4 of 5 is not half
@@ -63,13 +55,13 @@ def test_fig4b_claims(untrained, more_images, pretrained, dialects, holds):
 
 def test_fig4b_changes_one_thing_at_a_time():
     base = dict(zip((False, True), baseline_and_pretrained(PLAN, 1024, 0), strict=True))
-    assert set(base.values()) <= set(fig4.runs(PLAN))  # shared with Figure 4
-    for change, run in fig4b.arms(PLAN):
+    assert set(base.values()) <= {run for _, run in fig4.arms(PLAN)}  # shared with Figure 4
+    for facts, run in fig4b.arms(PLAN):
         same = base[run.pretrained]
         assert run.sizes == same.sizes
         assert run.schedule[0] == same.schedule[0]
         assert (run.sample != same.sample) + (run.quantizer.dialect != "paper") == (
-            change != fig4b.NOTHING
+            facts["change"] != fig4b.NOTHING.name(PLAN)
         )
 
 

@@ -16,6 +16,10 @@ PAPER = ImagesPlan.at_scale("paper", Cifar10(*SIZES["paper"]), SEEDS)
 QUICK = ImagesPlan.at_scale("quick", Patches(*SIZES["quick"]), SEEDS)
 
 
+def runs_of(figure, plan):
+    return [spec for _, spec in figure.arms(plan)]
+
+
 def test_the_papers_settings():
     baseline, pretrained = baseline_and_pretrained(PAPER, 512, 0)
     assert PAPER.data == Cifar10(50_000, 10_000)
@@ -90,15 +94,15 @@ def test_one_seed_for_the_sweep_and_all_for_its_ends():
             found.setdefault(of(run), []).append(run.seed)
         return {key: tuple(dict.fromkeys(own)) for key, own in found.items()}
 
-    swept = seeds(fig4.runs(LAPTOP), lambda run: run.quantizer.n_tokens)
+    swept = seeds(runs_of(fig4, LAPTOP), lambda run: run.quantizer.n_tokens)
     assert [tokens for tokens, own in swept.items() if own == SEEDS] == [2**6, 2**12, 2**14]
     assert all(own == (0,) for n, own in swept.items() if n not in LAPTOP.n_tokens_all_seeds)
-    narrowed = seeds(fig6.runs(QUICK), lambda run: run.sizes.encoder_width)
+    narrowed = seeds(runs_of(fig6, QUICK), lambda run: run.sizes.encoder_width)
     assert [narrowed[channels] for channels in (32, 16, 2)] == [SEEDS, (0,), SEEDS]
-    assert {run.seed for run in fig6.runs(LAPTOP)} == {0}
-    runs = fig4.runs(LAPTOP)
+    assert {run.seed for run in runs_of(fig6, LAPTOP)} == {0}
+    runs = runs_of(fig4, LAPTOP)
     assert len(runs) == len(set(runs)) == 2 * (7 + 3 * 2)
-    assert len(fig6.runs(QUICK)) == 5 + 2 * 2
+    assert len(runs_of(fig6, QUICK)) == 5 + 2 * 2
 
 
 @pytest.mark.parametrize("plan", [QUICK, LAPTOP, PAPER])
@@ -113,7 +117,7 @@ def test_arms_have_the_same_epochs_in_all_and_the_same_weights(plan):
 
 
 def test_one_pretraining_a_seed_serves_all_codebooks():
-    runs = fig4.runs(LAPTOP) + fig4b.runs(LAPTOP)
+    runs = runs_of(fig4, LAPTOP) + runs_of(fig4b, LAPTOP)
     assert len({run.pretraining for run in runs if run.pretrained}) == len(SEEDS)
     assert LAPTOP.run(16, 0, pretrained=False).pretraining is None
 
@@ -146,10 +150,10 @@ def test_where_the_data_are_is_no_part_of_the_record(monkeypatch):
 
 def test_slugs_tell_settings_apart():
     runs = [
-        *fig4.runs(LAPTOP),
-        *fig4.runs(QUICK),
-        *fig6.runs(LAPTOP),
-        *fig4b.runs(LAPTOP),
+        *runs_of(fig4, LAPTOP),
+        *runs_of(fig4, QUICK),
+        *runs_of(fig6, LAPTOP),
+        *runs_of(fig4b, LAPTOP),
     ]
     assert len({run.slug for run in runs}) == len(set(runs))
 

@@ -9,8 +9,12 @@ from vqnp.experiments.plans import PointsPlan, baseline_and_pretrained
 from vqnp.training import FineTune, InitializeCodebook, Pretrain
 
 
+def runs_of(figure, plan):
+    return [spec for _, spec in figure.arms(plan)]
+
+
 def test_the_papers_settings():
-    (setting,) = fig2.runs(PointsPlan(seeds=(0,)))
+    (setting,) = runs_of(fig2, PointsPlan(seeds=(0,)))
     assert setting.schedule == (Pretrain(100), InitializeCodebook(), FineTune(100))
     assert (setting.quantizer.n_tokens, setting.quantizer.decay, setting.quantizer.dialect) == (
         128,
@@ -44,8 +48,8 @@ def test_arms_differ_in_the_schedule_alone():
 
 def test_figures_share_the_runs_they_have_in_common():
     plan = PointsPlan(seeds=(0,))
-    assert set(fig2.runs(plan)) <= set(fig3.runs(plan))
-    assert fig5.encoder_run(plan, 0, 32) in fig3.runs(plan)
+    assert set(runs_of(fig2, plan)) <= set(runs_of(fig3, plan))
+    assert fig5.encoder_run(plan, 0, 32) in runs_of(fig3, plan)
 
 
 def test_fig3_shows_the_papers_three_cases_and_two_more():
@@ -57,7 +61,8 @@ def test_fig3_shows_the_papers_three_cases_and_two_more():
 
 
 def test_fig5_compares_4_and_32_units_a_sweep_and_one_more_layer():
-    assert fig5.encoders(PointsPlan()) == [
+    facts = [facts for facts, _ in fig5.arms(PointsPlan(seeds=(0,)))]
+    assert [(row["hidden"], row["extra"]) for row in facts] == [
         (2, None),
         (4, None),
         (8, None),
@@ -77,7 +82,7 @@ def test_fig5_compares_4_and_32_units_a_sweep_and_one_more_layer():
 
 def test_slugs_tell_settings_apart():
     plan = PointsPlan()
-    settings = {setting for figure in (fig2, fig3, fig5) for setting in figure.runs(plan)}
+    settings = {setting for figure in (fig2, fig3, fig5) for setting in runs_of(figure, plan)}
     assert len({setting.slug for setting in settings}) == len(settings)
     baseline, pretrained = baseline_and_pretrained(plan, plan.clusters(2), (2, 1), 0)
     assert baseline.slug.startswith("clusters-2to1-encoder32-tokens128-baseline-seed0-")

@@ -1,10 +1,13 @@
 """The paper's figures: their runs, their numbers, the claims about them, and their pictures.
 
 A figure is one file, ``figN.py``, and one line in ``FIGURES``. Its module has ``TITLE``, ``ABOUT``
-and these functions, where ``plan`` says how much is run and a table is a list of dictionaries::
+and these functions, where ``plan`` says how much is run::
 
-    runs(plan) -> specs            numbers(plan, results) -> table
-    claims(plan, table) -> claims  draw(plan, results, table) -> a Matplotlib figure
+    arms(plan) -> [(facts, spec), ...]    draw(plan, results, table) -> a Matplotlib figure
+    claims(plan, table) -> claims         measured(spec, result) -> numbers
+
+A table has a row for each arm, a dictionary of its facts and its numbers. Without ``measured``
+these are the numbers at the end of the run.
 
 Reading order: spec, plans, measure, run, claims, one figure, report, reproduce.
 """

@@ -1,6 +1,5 @@
 """Figure 2: ten clusters through an untrained encoder, and through a trained one."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,22 +27,21 @@ STATEMENTS = {
 }
 
 
-def runs(plan: PointsPlan) -> list[RunSpec]:
+def arms(plan: PointsPlan) -> list[tuple[Row, RunSpec]]:
     """Return a run from 2 to 1 dimensions with pretraining for every seed; it has both encoders."""
-    return [plan.run(plan.clusters(2), (2, 1), seed, pretrained=True) for seed in plan.seeds]
-
-
-def numbers(plan: PointsPlan, results: dict[RunSpec, Result]) -> list[Row]:
-    """Return, for every seed, the modes of the data, and range and modes of both embeddings."""
     return [
-        {
-            "seed": spec.seed,
-            "data_modes": count_modes(spec.data.load(spec.seed).points),
-            "untrained": range_and_modes(results[spec]["untrained"]),
-            "trained": range_and_modes(results[spec]["at_start"]),
-        }
-        for spec in runs(plan)
+        ({"seed": seed}, plan.run(plan.clusters(2), (2, 1), seed, pretrained=True))
+        for seed in plan.seeds
     ]
+
+
+def measured(spec: RunSpec, result: Result) -> Row:
+    """Return the modes of the data, and range and modes of both encoders' embeddings."""
+    return {
+        "data_modes": count_modes(spec.data.load(spec.seed).points),
+        "untrained": range_and_modes(result["untrained"]),
+        "trained": range_and_modes(result["at_start"]),
+    }
 
 
 def range_and_modes(embeddings: Array) -> dict[str, float]:
@@ -54,8 +52,7 @@ def range_and_modes(embeddings: Array) -> dict[str, float]:
 
 def claims(plan: PointsPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.1 on the encoder before training."""
-    source = "section 3.1, Fig. 2"
-    claim = claim_maker("fig2", STATEMENTS, seeds=plan.seeds, source=source)
+    claim = claim_maker("fig2", STATEMENTS, seeds=plan.seeds, source="section 3.1, Fig. 2")
     data_modes = [row["data_modes"] for row in table]
 
     def of(encoder: str, name: str) -> list[float]:
@@ -85,7 +82,7 @@ def claims(plan: PointsPlan, table: Table) -> list[Claim]:
 
 def draw(plan: PointsPlan, results: dict[RunSpec, Result], table: Table) -> Any:
     """Draw the first seed."""
-    spec = runs(plan)[0]
+    spec = arms(plan)[0][1]
     data, result = spec.data.load(spec.seed), results[spec]
     return picture(data.points, data.labels, result["untrained"], result["at_start"], table[0])
 
@@ -121,7 +118,7 @@ def picture(data: Array, labels: Array, untrained: Array, trained: Array, row: R
 
 
 def share_of_classes(
-    axes: Any, embeddings: Array, labels: Array, encoder: str, extent: Mapping[str, float]
+    axes: Any, embeddings: Array, labels: Array, encoder: str, extent: dict[str, float]
 ) -> None:
     """Draw the density in which peaks are counted, the peaks, and the density of each class."""
     values = embeddings[:, 0].astype(np.float64)

@@ -13,8 +13,7 @@ from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, median, select
 from vqnp.experiments.views import ArmView, CaseView, view
-from vqnp.plots import style
-from vqnp.validation import Array
+from vqnp.plots import cloud, style
 
 TITLE = "Tokens collapse without pretraining, and spread with it"
 ABOUT = """
@@ -59,44 +58,34 @@ def cases(plan: PointsPlan) -> list[Case]:
     if plan.user_points is not None:
         dim = plan.user_points.load(0).dim
         token_dim = plan.user_token_dim or max(1, min(4, dim // 2))
-        name = f"own data, {dim} → {token_dim} dimensions"
-        table.append(Case("own", name, plan.user_points, (dim, token_dim)))
+        table.append(
+            Case(
+                "own",
+                f"own data, {dim} → {token_dim} dimensions",
+                plan.user_points,
+                (dim, token_dim),
+            )
+        )
     return table
 
 
-def arms(plan: PointsPlan) -> list[tuple[Case, RunSpec]]:
+def arms(plan: PointsPlan) -> list[tuple[Row, RunSpec]]:
     """Return both arms of every case for every seed."""
     return [
-        (case, spec)
+        ({"row": case.key, "seed": seed, "pretrained": spec.pretrained}, spec)
         for case in cases(plan)
         for seed in plan.seeds
         for spec in baseline_and_pretrained(plan, case.data, case.dims, seed)
     ]
 
 
-def runs(plan: PointsPlan) -> list[RunSpec]:
-    """Return every run."""
-    return [spec for _, spec in arms(plan)]
-
-
-def numbers(plan: PointsPlan, results: dict[RunSpec, Result]) -> list[Row]:
-    """Return, for every run, the numbers at its end and the tokens' range at start and end."""
-    return [
-        {
-            "row": case.key,
-            "seed": spec.seed,
-            "pretrained": spec.pretrained,
-            "token_range_at_start": largest_range(results[spec]["tokens_at_start"]),
-            "token_range": largest_range(results[spec]["tokens"]),
-            **results[spec].numbers,
-        }
-        for case, spec in arms(plan)
-    ]
-
-
-def largest_range(points: Array) -> float:
-    """Return the largest range of ``points`` ``(N, D)`` along an axis."""
-    return float((points.max(axis=0) - points.min(axis=0)).max())
+def measured(spec: RunSpec, result: Result) -> Row:
+    """Return the tokens' largest range along an axis, at start and end, and the run's numbers."""
+    return {
+        "token_range_at_start": float(np.ptp(result["tokens_at_start"], axis=0).max()),
+        "token_range": float(np.ptp(result["tokens"], axis=0).max()),
+        **result.numbers,
+    }
 
 
 def claims(plan: PointsPlan, table: Table) -> list[Claim]:
@@ -161,7 +150,6 @@ def claims_on(case: Case, rows: Table, plan: PointsPlan) -> list[Claim]:
     ]
     if rows[0]["class_spread_ratio"] is None:
         return made
-    divergence = "divergence of tokens' from embeddings' classes,"
     return [
         *made,
         claim(
@@ -175,7 +163,11 @@ def claims_on(case: Case, rows: Table, plan: PointsPlan) -> list[Claim]:
         claim(
             "diverse", **change("class_spread_ratio", "within-class spread", "−"), bound=(">", 0)
         ),
-        claim("shares", **change("class_divergence", divergence, "−"), bound=("<", 0)),
+        claim(
+            "shares",
+            **change("class_divergence", "divergence of tokens' from embeddings' classes,", "−"),
+            bound=("<", 0),
+        ),
     ]
 
 
@@ -268,11 +260,7 @@ def draw_codebook(axes: Any, seen: CaseView, arm: ArmView) -> None:
     if arm.tokens.shape[1] == 1:
         style.along_a_line(axes, arm.embeddings, arm.tokens)
         return
-    some = arm.embeddings[: style.SHOWN]
-    style.cloud(axes, some, style.EMBEDDING, "embeddings", alpha=0.35)
-    used = arm.token_share > 0
-    cross = {"s": 18, "alpha": 0.9, "marker": "x", "linewidths": 0.8}
-    style.cloud(axes, arm.tokens[~used], style.TOKEN, "tokens never chosen", **cross)
-    style.cloud(axes, arm.tokens[used], style.TOKEN, "tokens", s=14, alpha=0.95)
+    style.cloud(axes, arm.embeddings[: style.SHOWN], style.EMBEDDING, "embeddings", alpha=0.35)
+    cloud.draw_tokens(axes, arm.tokens, arm.token_share > 0)
     name = "t-SNE" if seen.latent_mapped else "coordinate"
     axes.set(xlabel=f"{name} 1", ylabel=f"{name} 2")

@@ -1,6 +1,5 @@
 """Figure 4: the larger the codebook, the more its initialization matters."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,25 +29,14 @@ PANELS = (
 )
 
 
-def runs(plan: ImagesPlan) -> list[RunSpec]:
+def arms(plan: ImagesPlan) -> list[tuple[Row, RunSpec]]:
     """Return both arms of every codebook size, for its seeds."""
     return [
-        spec
+        ({"tokens": n_tokens, "seed": seed, "pretrained": spec.pretrained}, spec)
         for n_tokens in plan.n_tokens
         for seed in (plan.seeds if n_tokens in plan.n_tokens_all_seeds else plan.seeds[:1])
         for spec in baseline_and_pretrained(plan, n_tokens, seed)
     ]
-
-
-def numbers(plan: ImagesPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
-    """Return the numbers of every run on the test set."""
-    return [image_row(spec, results) for spec in runs(plan)]
-
-
-def image_row(spec: RunSpec, results: Mapping[RunSpec, Result]) -> Row:
-    """Return codebook size, seed and arm of a run, and its numbers on the test set."""
-    arm = {"tokens": spec.quantizer.n_tokens, "seed": spec.seed, "pretrained": spec.pretrained}
-    return arm | results[spec].numbers
 
 
 def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
@@ -105,7 +93,7 @@ def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
     ]
 
 
-def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
+def draw(plan: ImagesPlan, results: dict[RunSpec, Result], table: Table) -> Any:
     """Draw the numbers of all runs, and the reconstructions of the first seed."""
     arms = {
         f"{spec.quantizer.n_tokens:,} tokens, {name} pretraining": results[spec]

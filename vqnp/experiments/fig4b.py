@@ -1,11 +1,9 @@
 """Figure 4b, beyond the paper: three causes that leave a large codebook unused, one at a time."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vqnp.experiments.claims import Claim, claim_maker, ratios
-from vqnp.experiments.fig4 import image_row
 from vqnp.experiments.plans import ImagesPlan
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
@@ -54,41 +52,25 @@ STATEMENTS = {
 }
 
 
-def arms(plan: ImagesPlan) -> list[tuple[Change, RunSpec]]:
+def arms(plan: ImagesPlan) -> list[tuple[Row, RunSpec]]:
     """Return every arm, a run of Figure 4 with one change, at every codebook size and seed."""
     return [
         (
-            change,
-            plan.run(
-                n_tokens,
-                seed,
-                pretrained=pretrained,
-                sample=plan.sample_fig4b if change.more_images else plan.sample,
-                dialect=change.dialect,
-            ),
+            {
+                "change": change.name(plan),
+                "sample": sample,
+                "dialect": change.dialect,
+                "tokens": n_tokens,
+                "seed": seed,
+                "pretrained": pretrained,
+            },
+            plan.run(n_tokens, seed, pretrained=pretrained, sample=sample, dialect=change.dialect),
         )
         for n_tokens in plan.n_tokens_fig4b
         for pretrained in (False, True)
         for change in (NOTHING, MORE_IMAGES, *OTHER_DIALECTS)
+        for sample in [plan.sample_fig4b if change.more_images else plan.sample]
         for seed in plan.seeds_fig4b
-    ]
-
-
-def runs(plan: ImagesPlan) -> list[RunSpec]:
-    """Return every run."""
-    return [spec for _, spec in arms(plan)]
-
-
-def numbers(plan: ImagesPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
-    """Return, for every run, its change and its numbers on the test set."""
-    return [
-        {
-            "change": change.name(plan),
-            "sample": spec.sample,
-            "dialect": change.dialect,
-            **image_row(spec, results),
-        }
-        for change, spec in arms(plan)
     ]
 
 
@@ -155,7 +137,7 @@ def claims_at(plan: ImagesPlan, rows: Table, n_tokens: int) -> list[Claim]:
 
 
 @style.styled
-def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
+def draw(plan: ImagesPlan, results: dict[RunSpec, Result], table: Table) -> Any:
     """Draw a line of panels for each codebook size: a row of bars a change."""
     sizes = sorted({row["tokens"] for row in table})
     figure, axes = style.new_figure(len(sizes), len(COLUMNS), 14, 0.6 + 3.6 * len(sizes))
@@ -167,9 +149,13 @@ def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> A
         for panel in line[1:]:
             panel.set_yticklabels([])
         line[0].set_title(f"codebook of {size:,} tokens", loc="left")
-    title = "bars and numbers: medians; dots: seeds"
-    above = {"loc": "upper left", "bbox_to_anchor": (0, 1.2)}
-    axes[0, -1].legend(ncols=2, fontsize=8, title=title, **above)
+    axes[0, -1].legend(
+        ncols=2,
+        fontsize=8,
+        title="bars and numbers: medians; dots: seeds",
+        loc="upper left",
+        bbox_to_anchor=(0, 1.2),
+    )
     return figure
 
 
@@ -199,8 +185,14 @@ def bars(axes: Any, table: Table, quantity: str, text: str) -> None:
         for i, change in enumerate(changes):
             values = column(table, quantity, change=change, pretrained=pretrained)
             middle = median(table, quantity, change=change, pretrained=pretrained)
-            look = {"height": 0.36, "color": color, "alpha": 0.75}
-            axes.barh(i + shift, middle, label=None if i else label, **look)
+            axes.barh(
+                i + shift,
+                middle,
+                height=0.36,
+                color=color,
+                alpha=0.75,
+                label=None if i else label,
+            )
             if len(values) > 1:
                 axes.plot(values, [i + shift] * len(values), ".", color="#333333", markersize=3)
             axes.annotate(text.format(middle), (max(values), i + shift), **beside)

@@ -1,6 +1,5 @@
 """Figure 5: embeddings collapse when the encoder is too small."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from vqnp.diagnostics import outside
@@ -40,31 +39,17 @@ def encoder_run(plan: PointsPlan, seed: int, hidden: int, extra: int | None = No
 
     ``extra`` is the width of one more layer before the tokens.
     """
-    clusters = plan.clusters(2)
-    return plan.run(clusters, (2, 1), seed, pretrained=False, encoder_hidden=hidden, extra=extra)
+    return plan.run(
+        plan.clusters(2), (2, 1), seed, pretrained=False, encoder_hidden=hidden, extra=extra
+    )
 
 
-def encoders(plan: PointsPlan) -> list[tuple[int, int | None]]:
-    """Return the encoders compared: (hidden units, width of the extra layer or ``None``)."""
+def arms(plan: PointsPlan) -> list[tuple[Row, RunSpec]]:
+    """Return every encoder for every seed: all widths, and the small one with an extra layer."""
     widths = sorted({SMALL, LARGE, *plan.widths})
-    return [(width, None) for width in widths] + [(SMALL, SMALL), (SMALL, LARGE)]
-
-
-def runs(plan: PointsPlan) -> list[RunSpec]:
-    """Return every encoder for every seed."""
-    return [encoder_run(plan, seed, *sizes) for sizes in encoders(plan) for seed in plan.seeds]
-
-
-def numbers(plan: PointsPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
-    """Return the numbers of every run."""
     return [
-        {
-            "hidden": hidden,
-            "extra": extra,
-            "seed": seed,
-            **results[encoder_run(plan, seed, hidden, extra)].numbers,
-        }
-        for hidden, extra in encoders(plan)
+        ({"hidden": hidden, "extra": extra, "seed": seed}, encoder_run(plan, seed, hidden, extra))
+        for hidden, extra in [*((width, None) for width in widths), (SMALL, SMALL), (SMALL, LARGE)]
         for seed in plan.seeds
     ]
 
@@ -122,7 +107,7 @@ def claims(plan: PointsPlan, table: Table) -> list[Claim]:
     ]
 
 
-def draw(plan: PointsPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
+def draw(plan: PointsPlan, results: dict[RunSpec, Result], table: Table) -> Any:
     """Draw both encoders of the first seed, and the sweep over all seeds."""
     seed = plan.seeds[0]
     data = plan.clusters(2).load(seed).points

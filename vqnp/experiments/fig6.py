@@ -1,10 +1,9 @@
 """Figure 6: on images too, a small encoder reconstructs worse."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from vqnp.experiments.claims import Claim, claim_maker, ratios
-from vqnp.experiments.fig4 import image_row, originals_above, plain_numbers
+from vqnp.experiments.fig4 import originals_above, plain_numbers
 from vqnp.experiments.plans import ImagesPlan
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
@@ -35,34 +34,23 @@ PANELS = (
 )
 
 
-def encoders(plan: ImagesPlan) -> list[tuple[int, int]]:
-    """Return the channels of every encoder with each of its seeds."""
-    ends = plan.channels[0], plan.channels[-1]
+def arms(plan: ImagesPlan) -> list[tuple[Row, RunSpec]]:
+    """Return every encoder, those at the ends of the channels with all seeds."""
+    ends, tokens = (plan.channels[0], plan.channels[-1]), plan.n_tokens_fig6
     return [
-        (channels, seed)
+        (
+            {"channels": channels, "tokens": tokens, "seed": seed, "pretrained": False},
+            plan.encoder_run(channels, seed),
+        )
         for channels in plan.channels
         for seed in (plan.seeds_fig6 if channels in ends else plan.seeds_fig6[:1])
-    ]
-
-
-def runs(plan: ImagesPlan) -> list[RunSpec]:
-    """Return every run."""
-    return [plan.encoder_run(channels, seed) for channels, seed in encoders(plan)]
-
-
-def numbers(plan: ImagesPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
-    """Return the numbers of every run on the test set."""
-    return [
-        {"channels": channels, **image_row(plan.encoder_run(channels, seed), results)}
-        for channels, seed in encoders(plan)
     ]
 
 
 def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.2 on images."""
     large, small = plan.channels[0], plan.channels[-1]
-    source = "section 3.2, Fig. 6"
-    claim = claim_maker("fig6", STATEMENTS, seeds=plan.seeds_fig6, source=source)
+    claim = claim_maker("fig6", STATEMENTS, seeds=plan.seeds_fig6, source="section 3.2, Fig. 6")
     first = plan.seeds_fig6[:1]
     sweep = column(table, "mse", seed=first[0])
 
@@ -93,7 +81,7 @@ def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
     ]
 
 
-def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
+def draw(plan: ImagesPlan, results: dict[RunSpec, Result], table: Table) -> Any:
     """Draw the numbers of all runs, and the reconstructions of the first seed."""
     shown = {
         f"{channels} channels": results[plan.encoder_run(channels, plan.seeds_fig6[0])]

@@ -30,8 +30,12 @@ def evaluate_points(model: VQVAE, data: Dataset) -> tuple[dict[str, Any], dict[s
         embeddings, model.tokens, data.labels, data=data.points, reconstruction=reconstruction
     )
     mse = float(((reconstruction - data.points) ** 2).mean())
-    arrays = {"embeddings": embeddings, "tokens": model.tokens, "codes": codes}
-    return {"mse": mse, **asdict(diagnosis)}, arrays | {"reconstruction": reconstruction}
+    return {"mse": mse, **asdict(diagnosis)}, {
+        "embeddings": embeddings,
+        "tokens": model.tokens,
+        "codes": codes,
+        "reconstruction": reconstruction,
+    }
 
 
 def evaluate_images(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -53,9 +57,11 @@ def evaluate_images(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str
     embeddings = np.concatenate(clouds)
     assignment = Assignment(counts, quantization / len(embeddings))
     diagnosis = diagnose(embeddings, model.tokens, assignment=assignment)
-    arrays = {"originals": test[:IMAGES_SHOWN], "reconstructions": np.concatenate(shown)}
-    numbers = {"mse": squared_error / test.size, **asdict(diagnosis)}
-    return numbers, arrays | {"counts": counts}
+    return {"mse": squared_error / test.size, **asdict(diagnosis)}, {
+        "originals": test[:IMAGES_SHOWN],
+        "reconstructions": np.concatenate(shown),
+        "counts": counts,
+    }
 
 
 def course_point(model: VQVAE, test: Array) -> dict[str, Any]:

@@ -24,10 +24,13 @@ def page(
         }
         for name in figures
     ]
-    held = sum(claim.holds for claim in claims)
-    title = "Representation collapse in vector quantization"
     return render(
-        "report.html", title=title, figures=shown, held=held, total=len(claims), record=record
+        "report.html",
+        title="Representation collapse in vector quantization",
+        figures=shown,
+        held=sum(claim.holds for claim in claims),
+        total=len(claims),
+        record=record,
     )
 
 

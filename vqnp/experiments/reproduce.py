@@ -57,18 +57,23 @@ def reproduce(
     plans: dict[str, Any] = {"points": points or PointsPlan(), "images": images or ImagesPlan()}
     made = {name: (figure_module(name), plans[FIGURES[name].plan]) for name in figures}
     runs = writable_directory(writable_directory(directory) / "runs")
-    specs = dict.fromkeys(spec for module, plan in made.values() for spec in module.runs(plan))
+    specs = dict.fromkeys(spec for module, plan in made.values() for _, spec in module.arms(plan))
     results = run_all(list(specs), runs, jobs=jobs, resume=resume, progress=progress)
     claims = []
     for name, (module, plan) in made.items():
-        table = module.numbers(plan, results)
+        measured = getattr(module, "measured", lambda spec, result: result.numbers)
+        table = [facts | measured(spec, results[spec]) for facts, spec in module.arms(plan)]
         save_json(directory / f"{name}.json", {"title": module.TITLE, "numbers": table})
         style.save(module.draw(plan, results, table), directory / name)
         claims += module.claims(plan, table)
     save_json(directory / "claims.json", [claim.to_json() for claim in claims])
-    seconds = round(time.perf_counter() - begun, 1)
-    record = {"figures": list(figures), "scale": scale, "jobs": jobs, "seconds": seconds}
-    record |= provenance(figures, plans, results, jobs)
+    record = {
+        "figures": list(figures),
+        "scale": scale,
+        "jobs": jobs,
+        "seconds": round(time.perf_counter() - begun, 1),
+        **provenance(figures, plans, results, jobs),
+    }
     save_json(directory / "run.json", record)
     report = directory / "report.html"
     save_text(report, page(directory, figures, claims, record))

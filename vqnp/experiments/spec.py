@@ -12,8 +12,7 @@ from vqnp.files import as_json
 from vqnp.models import VQVAE
 from vqnp.networks import ConvSettings, MLPSettings, conv_vqvae, mlp_vqvae
 from vqnp.quantize import Identity, Quantizer
-from vqnp.training import TrainSettings
-from vqnp.training.schedule import FineTune, InitializeCodebook, Phase, Pretrain
+from vqnp.training import FineTune, InitializeCodebook, Phase, Pretrain, TrainSettings
 
 
 @dataclass(frozen=True)
