@@ -12,7 +12,7 @@ PACKAGE = house.Package(ROOT / "vqnp")
 PAGES = [
     ROOT / page for page in ("README.md", "tests/benchmarks/LOG.md", "tests/testing/PUBLISHED.md")
 ]
-STATEMENTS = 6_190  # may only fall; the aim is 5,723, the count before there were guests
+STATEMENTS = 5_720  # may only fall; 5,723 before there were guests
 README_WORDS = 1_500
 
 

@@ -24,8 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
-        message = "\nStopped. Finished runs are kept: give the same command with --resume."
-        print(message, file=sys.stderr)
+        print(
+            "\nStopped. Finished runs are kept: give the same command with --resume.",
+            file=sys.stderr,
+        )
         return 130
     except (ValueError, TypeError, OSError) as error:
         print(f"vqnp: {error}", file=sys.stderr)
@@ -207,8 +209,9 @@ def images_plan(options: argparse.Namespace, figures: Sequence[str], seeds: tupl
         return ImagesPlan.at_scale(options.scale, Patches(*sizes), seeds)
     if all(FIGURES[name].plan != "images" for name in figures if name in FIGURES):
         raise ValueError(f"--data cifar10 is for figures {on_images()}: name one of them")
-    cifar10 = Cifar10(*sizes, options.data_name, options.data_dir)
-    return ImagesPlan.at_scale(options.scale, cifar10, seeds)
+    return ImagesPlan.at_scale(
+        options.scale, Cifar10(*sizes, options.data_name, options.data_dir), seeds
+    )
 
 
 def claims_table(claims: Sequence) -> str:
@@ -219,8 +222,9 @@ def claims_table(claims: Sequence) -> str:
         ("holds" if c.holds else "not shown", f"{c.agreeing}/{len(c.seeds)}", c.id, c.statement)
         for c in claims
     ]
-    widths = [None, None, None, 78]
-    return str(tabulate(rows, ["", "seeds", "claim", "statement"], maxcolwidths=widths))
+    return str(
+        tabulate(rows, ["", "seeds", "claim", "statement"], maxcolwidths=[None, None, None, 78])
+    )
 
 
 TO_FETCH: Options = {

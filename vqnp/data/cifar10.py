@@ -80,13 +80,16 @@ def load_cifar10(path: str | PathLike[str], *, batch_size: int = 10_000) -> Imag
     layout, where, files, name = _open(Path(path).expanduser())
     for needed in layout.files:
         if needed not in files:
-            holds = f"{layout.folder} holds {', '.join(layout.files)}"
-            raise FileNotFoundError(f"{where}/{needed} is missing; {holds}")
+            raise FileNotFoundError(
+                f"{where}/{needed} is missing; {layout.folder} holds {', '.join(layout.files)}"
+            )
     *batches, meta = layout.files
     names = layout.read_names(files.pop(meta), f"{where}/{meta}")
     if tuple(names) != CLASSES:
-        expected, given = ", ".join(CLASSES), ", ".join(names) or "nothing"
-        raise ValueError(f"{where}/{meta} must name the classes {expected}; got {given:.200}")
+        raise ValueError(
+            f"{where}/{meta} must name the classes {', '.join(CLASSES)}; "
+            f"got {', '.join(names) or 'nothing':.200}"
+        )
     *train, test = (layout.read(files.pop(x), f"{where}/{x}", batch_size) for x in batches)
     images, labels = map(np.concatenate, zip(*train, strict=True))
     return Images(name, images, labels, *test, CLASSES)
@@ -95,8 +98,9 @@ def load_cifar10(path: str | PathLike[str], *, batch_size: int = 10_000) -> Imag
 def read_binary_batch(raw: bytes, where: str, count: int) -> tuple[Array, Array]:
     """Return images uint8 ``(count, 32, 32, 3)`` and labels int64 ``(count,)`` of a binary file."""
     if len(raw) != count * (1 + BYTES_AN_IMAGE):
-        expected = f"{count:,} × {1 + BYTES_AN_IMAGE:,} bytes"
-        raise ValueError(f"{where} must have {expected}, got {len(raw):,}")
+        raise ValueError(
+            f"{where} must have {count:,} × {1 + BYTES_AN_IMAGE:,} bytes, got {len(raw):,}"
+        )
     rows = np.frombuffer(raw, np.uint8).reshape(count, 1 + BYTES_AN_IMAGE)
     return _channels_last(rows[:, 1:]), _checked_labels(rows[:, 0].tolist(), where, count)
 
@@ -108,11 +112,6 @@ def read_python_batch(raw: bytes, where: str, count: int) -> tuple[Array, Array]
     return _channels_last(rows), _checked_labels(batch.get("labels"), where, count)
 
 
-def read_binary_names(raw: bytes, where: str) -> list[str]:
-    """Return the names of the classes, one a line."""
-    return as_text(raw).split()
-
-
 def read_python_names(raw: bytes, where: str) -> list[str]:
     """Return the names of the classes, an entry of the dictionary."""
     names = read_pickle(raw, where).get("label_names")
@@ -121,8 +120,7 @@ def read_python_names(raw: bytes, where: str) -> list[str]:
 
 def _channels_last(planes: Array) -> Array:
     """Turn rows of three planes ``(N, 3072)`` into images ``(N, 32, 32, 3)``."""
-    images = planes.reshape(-1, 3, SIDE, SIDE)  # (N, 3, H, W)
-    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))  # (N, H, W, 3)
+    return np.ascontiguousarray(planes.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1))
 
 
 def _checked_labels(labels: object, where: str, count: int) -> Array:
@@ -132,8 +130,10 @@ def _checked_labels(labels: object, where: str, count: int) -> Array:
     for i, label in enumerate(labels):
         # a hostile label can be a bool, or an integer too large for an array
         if type(label) is not int or not 0 <= label < len(CLASSES):
-            expected = f"labels must be integers from 0 to {len(CLASSES) - 1}"
-            raise ValueError(f"{where}: {expected}, that of image {i} is not")
+            raise ValueError(
+                f"{where}: labels must be integers from 0 to {len(CLASSES) - 1}, "
+                f"that of image {i} is not"
+            )
     return np.array(labels, np.int64)
 
 
@@ -147,9 +147,13 @@ class Layout:
     read_names: Callable[[bytes, str], list[str]]
 
 
-BINARY_FILES = (*(f"{name}.bin" for name in BATCHES), "batches.meta.txt")
 LAYOUTS = (
-    Layout("cifar-10-batches-bin", BINARY_FILES, read_binary_batch, read_binary_names),
+    Layout(
+        "cifar-10-batches-bin",
+        (*(f"{name}.bin" for name in BATCHES), "batches.meta.txt"),
+        read_binary_batch,
+        lambda raw, where: as_text(raw).split(),  # one a line
+    ),
     Layout("cifar-10-batches-py", (*BATCHES, "batches.meta"), read_python_batch, read_python_names),
 )
 
@@ -169,8 +173,10 @@ def _open(path: Path) -> tuple[Layout, str, dict[str, bytes], str]:
             if files:
                 called = "CIFAR-10" if is_published(archive) else COPY
                 return layout, f"{archive}: {layout.folder}", files, called
-    expected = " or ".join(layout.folder for layout in LAYOUTS)
-    raise FileNotFoundError(f"no CIFAR-10 in {path}: expected {expected}, or the .tar.gz of either")
+    raise FileNotFoundError(
+        f"no CIFAR-10 in {path}: expected {' or '.join(layout.folder for layout in LAYOUTS)}, "
+        "or the .tar.gz of either"
+    )
 
 
 def _read(path: Path) -> bytes:

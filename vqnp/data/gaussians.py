@@ -73,5 +73,4 @@ def clusters(
     centers = rng.uniform(-reach, reach, (classes, dim))
     labels = np.repeat(np.arange(classes), per_class)  # (N,)
     points = centers[labels] + spread * rng.standard_normal((len(labels), dim))  # (N, D)
-    name = f"{classes} clusters in {dim} dimensions{seeded}"
-    return Dataset(name, standardize(points), labels)
+    return Dataset(f"{classes} clusters in {dim} dimensions{seeded}", standardize(points), labels)

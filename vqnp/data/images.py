@@ -60,8 +60,10 @@ class Images:
             if labels.dtype != np.int64:
                 raise TypeError(f"{name} must be int64, got {labels.dtype}")
         if self.train.shape[1:] != self.test.shape[1:]:
-            given = f"{self.train.shape}, {self.test.shape}"
-            raise ValueError(f"train and test must hold images of one size, got {given}")
+            raise ValueError(
+                "train and test must hold images of one size, "
+                f"got {self.train.shape}, {self.test.shape}"
+            )
 
     def first(self, train: int, test: int, name: str | None = None) -> "Images":
         """Return the first ``train`` and ``test`` images, under a name that says so.
@@ -166,6 +168,7 @@ def require_pixels(images: Pixels, name: str) -> Pixels:
         given = getattr(images, "dtype", type(images).__name__)
         raise TypeError(f"{name} must be a NumPy array of uint8, got {given}")
     if images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
-        given = images.shape
-        raise ValueError(f"{name} must have shape (N, H, W, 3) and hold an image, got {given}")
+        raise ValueError(
+            f"{name} must have shape (N, H, W, 3) and hold an image, got {images.shape}"
+        )
     return images

@@ -62,10 +62,12 @@ def load_patches(train: int = 2_000, test: int = 500, *, rng: Rng = 0) -> Images
 
     seed = as_seed(rng)
     pictures = np.stack(load_sample_images().images)  # (2, 427, 640, 3), the temple first
-    patches = cut_patches(pictures, train, test, seed)
-    counts = f"{train:,} training and {test:,} test patches"
-    name = f"{counts} of scikit-learn's two photographs, seed {seed}"
-    return Images(name, *patches, ("china", "flower"))
+    return Images(
+        f"{train:,} training and {test:,} test patches of scikit-learn's two photographs, "
+        f"seed {seed}",
+        *cut_patches(pictures, train, test, seed),
+        ("china", "flower"),
+    )
 
 
 def cut_patches(
@@ -97,9 +99,9 @@ def _draw(
     positions = (len(pictures), windows.shape[1], len(edges))
     most = math.prod(positions)
     if count > most:
-        expected = f"at most {most:,}, the number of different patches"
-        raise ValueError(f"{name} must be {expected}, got {count:,}")
-    chosen = rng.choice(most, count, replace=False)
-    picture, row, edge = np.unravel_index(chosen, positions)
+        raise ValueError(
+            f"{name} must be at most {most:,}, the number of different patches, got {count:,}"
+        )
+    picture, row, edge = np.unravel_index(rng.choice(most, count, replace=False), positions)
     patches = windows[picture, row, edges[edge]]  # (count, C, 32, 32)
     return np.ascontiguousarray(np.moveaxis(patches, 1, -1)), picture.astype(np.int64)

@@ -97,7 +97,7 @@ def picture(data: Array, labels: Array, untrained: Array, trained: Array, row: R
         f"{small['range'] / large['range']:.0%} of the trained one's range"
     )
     scatter, left, right = axes[0]
-    style.cloud(scatter, data[:: max(1, len(data) // style.SHOWN)], style.DATA, "data")
+    style.cloud(scatter, style.thinned(data), style.DATA, "data")
     scatter.set(
         title=f"(data) ten clusters: {row['data_modes']} peaks",
         xlabel="coordinate 1",
@@ -130,8 +130,13 @@ def share_of_classes(
     for i, label in enumerate(np.unique(labels)):
         members = values[labels == label]
         curve = style.density(members, grid, width) * len(members) / len(values)
-        name = None if i else "each of the ten clusters"
-        axes.plot(grid, curve, color="#333333", linewidth=0.6, label=name)
+        axes.plot(
+            grid,
+            curve,
+            color="#333333",
+            linewidth=0.6,
+            label=None if i else "each of the ten clusters",
+        )
     above = np.interp(peaks, grid, whole) + 0.03 * whole.max()
     axes.plot(peaks, above, "v", color=style.TOKEN, markersize=5, label="peaks")
     axes.set(

@@ -205,8 +205,7 @@ def picture(shown: Sequence[tuple[str, CaseView, Table]], n_seeds: int) -> Any:
             line[2 * i + 1].set_title(usage(arm.name, numbers_of_arm))
         # The units of t-SNE are arbitrary, and so is the height of a density.
         if not seen.latent_mapped:
-            on_a_line = seen.arms[0].tokens.shape[1] == 1
-            style.share_axes(line[1], line[3], "x" if on_a_line else "xy")
+            style.share_axes(line[1], line[3], "x" if seen.arms[0].tokens.shape[1] == 1 else "xy")
     handles = [style.legend_mark(color, label) for color, label in LEGEND]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure

@@ -196,7 +196,9 @@ def bars(axes: Any, table: Table, quantity: str, text: str) -> None:
             if len(values) > 1:
                 axes.plot(values, [i + shift] * len(values), ".", color="#333333", markersize=3)
             axes.annotate(text.format(middle), (max(values), i + shift), **beside)
-    names = ["nothing else" if change == "paper" else change for change in changes]
-    axes.set_yticks(range(len(changes)), names)
+    axes.set_yticks(
+        range(len(changes)),
+        ["nothing else" if change == "paper" else change for change in changes],
+    )
     axes.invert_yaxis()
     axes.margins(x=0.12)

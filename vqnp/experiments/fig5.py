@@ -143,15 +143,19 @@ def picture(panels: list[tuple[str, Array, Result]], table: Table) -> Any:
     style.share_axes(axes[0, 0], axes[0, 1], "x")
     style.share_axes(axes[1, 0], axes[1, 1], "xy")
     sweep(axes[0, 2], table, "mse", "mean squared error")
-    strayed = ("reconstruction_outside", "reconstructions outside the data")
-    sweep(axes[1, 2], table, *strayed, chance=0.01)
+    sweep(
+        axes[1, 2],
+        table,
+        "reconstruction_outside",
+        "reconstructions outside the data",
+        chance=0.01,
+    )
     return figure
 
 
 def draw_reconstruction(axes: Any, data: Array, reconstruction: Array, strayed: Array) -> None:
     """Draw the data and the distinct reconstructions; ``strayed`` ``(N,)`` are outside the data."""
-    few = data[:: max(1, len(data) // style.SHOWN)]
-    style.cloud(axes, few, style.DATA, "data", alpha=0.35)
+    style.cloud(axes, style.thinned(data), style.DATA, "data", alpha=0.35)
     for rows, color, label, least in (
         (~strayed, style.RECONSTRUCTION, "reconstruction", 8),
         (strayed, style.OUTSIDE, "outside the data", 30),

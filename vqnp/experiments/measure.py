@@ -10,7 +10,7 @@ from vqnp.data import Dataset, pixels_to_float
 from vqnp.diagnostics import diagnose
 from vqnp.diagnostics.assignment import Assignment
 from vqnp.diagnostics.usage import perplexity_of_counts
-from vqnp.models import VQVAE
+from vqnp.models import VQVAE, as_rows
 from vqnp.quantize import Quantized
 from vqnp.training import encode_in_batches
 from vqnp.validation import Array
@@ -85,7 +85,7 @@ def quantized_batches(
     for start in range(0, len(test), IMAGES_A_BATCH):
         x = pixels_to_float(test[start : start + IMAGES_A_BATCH])
         z = model.encode(x)
-        points = z.reshape(-1, z.shape[-1])  # (B·H/4·W/4, D)
+        points = as_rows(z)  # (B·H/4·W/4, D)
         quantized = model.quantizer.forward(points)[0]
         yield start, (x, points, quantized, model.decode(quantized.vectors.reshape(z.shape)))
 

@@ -70,5 +70,4 @@ class RunSpec:
         autoencoder = isinstance(self.quantizer, Identity)
         quantized = "autoencoder" if autoencoder else f"tokens{self.quantizer.n_tokens}-{arm}"
         digest = sha256(repr(self).encode()).hexdigest()[:8]
-        kind = type(self.data).__name__.lower()
-        return f"{kind}-{width}-{quantized}-seed{self.seed}-{digest}"
+        return f"{type(self.data).__name__.lower()}-{width}-{quantized}-seed{self.seed}-{digest}"

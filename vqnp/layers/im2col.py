@@ -55,8 +55,8 @@ def im2col_numpy(images: Array, kernel_size: Size, stride: Size = 1, padding: Si
     kernel_size, (sh, sw), (ph, pw), _ = as_walk(images, kernel_size, stride, padding)
     padded = np.pad(images, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel_size, axis=(1, 2))
-    columns = windows[:, ::sh, ::sw].transpose(0, 1, 2, 4, 5, 3)  # (B, Ho, Wo, kh, kw, C)
-    return _join_columns(columns)
+    # (B, Ho, Wo, kh, kw, C)
+    return _join_columns(windows[:, ::sh, ::sw].transpose(0, 1, 2, 4, 5, 3))
 
 
 def im2col(images: Pictures, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Columns:

@@ -162,8 +162,10 @@ def uniform_start(
     This is the default of the common frameworks.
     """
     bound = fan_in**-0.5
-    weight = rng.uniform(-bound, bound, shape).astype(dtype)
-    return {"weight": weight, "bias": rng.uniform(-bound, bound, outputs).astype(dtype)}
+    return {
+        "weight": rng.uniform(-bound, bound, shape).astype(dtype),
+        "bias": rng.uniform(-bound, bound, outputs).astype(dtype),
+    }
 
 
 def by_name(dx: Array, dweight: Array, dbias: Array) -> tuple[Array, Gradients]:

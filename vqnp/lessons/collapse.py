@@ -147,9 +147,8 @@ def encoder_maps(shown: Sequence[EncoderMap]) -> Any:
     """Draw the contours of each encoder's height among the data; below, the decoded line."""
     figure, axes = style.new_figure(2, len(shown), 8, 6)
     for (above, below), part in zip(axes.T, shown, strict=True):
-        few = part.data[:: max(1, len(part.data) // style.SHOWN)]
         for panel in (above, below):
-            style.cloud(panel, few, style.DATA, "data", alpha=0.35)
+            style.cloud(panel, style.thinned(part.data), style.DATA, "data", alpha=0.35)
             panel.set(
                 xlim=(part.x[0], part.x[-1]),
                 ylim=(part.y[0], part.y[-1]),

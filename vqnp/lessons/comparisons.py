@@ -69,8 +69,14 @@ def errors_by_parameters(table: Table) -> Any:
         (True, style.TOKEN, "s", "and one more before the quantizer"),
     ):
         rows = [row for row in table if (row["extra"] is not None) is deeper]
-        x, y = column(rows, "parameters"), column(rows, "mse")
-        panel.loglog(x, y, marker, color=color, alpha=0.85, label=label)
+        panel.loglog(
+            column(rows, "parameters"),
+            column(rows, "mse"),
+            marker,
+            color=color,
+            alpha=0.85,
+            label=label,
+        )
     for parameters, name in dict.fromkeys((row["parameters"], row["name"]) for row in table):
         top = parameters, max(column(table, "mse", parameters=parameters))
         panel.annotate(name, top, (0, 7), textcoords="offset points", ha="center", fontsize=7)

@@ -68,8 +68,7 @@ def draw_cells(axes: Any, points: Array, tokens: Array, darkest: float) -> float
             linewidth=0.5,
         )
     style.cloud(axes, points, style.DATA, "points", s=3, zorder=2)
-    size = 22 if len(tokens) <= 16 else 7
-    cloud.draw_tokens(axes, tokens, hits > 0, s=size, alpha=1, zorder=3)
+    cloud.draw_tokens(axes, tokens, hits > 0, s=22 if len(tokens) <= 16 else 7, alpha=1, zorder=3)
     axes.set(
         xlim=style.span(points[:, 0], margin=0.08),
         ylim=style.span(points[:, 1], margin=0.08),

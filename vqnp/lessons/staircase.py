@@ -58,9 +58,8 @@ def descents(panels: list[tuple[str, float, Array, dict[str, Array]]]) -> Any:
     """
     figure, (line,) = style.new_figure(1, len(panels), 4.1 * len(panels), 3.4)
     for axes, (title, target, tokens, paths) in zip(line, panels, strict=True):
-        steps = len(next(iter(paths.values())))
-        still = np.broadcast_to(tokens, (steps, tokens.shape[-1]))
-        axes.plot(still, color=style.TOKEN, linewidth=1, alpha=0.8)
+        shape = len(next(iter(paths.values()))), tokens.shape[-1]  # (steps, K)
+        axes.plot(np.broadcast_to(tokens, shape), color=style.TOKEN, linewidth=1, alpha=0.8)
         axes.lines[-1].set_label("tokens")
         axes.axhline(target, label="what the decoder should see", **style.GUIDE)
         for name, path in paths.items():

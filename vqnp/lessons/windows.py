@@ -27,8 +27,9 @@ def draw_windows(image: Array, kernel_size: int, stride: int, padding: int, colu
     figure = style.blank(9, 3.2)
     left, right = figure.subfigures(1, 2, width_ratios=(0.75, 1))
     left.suptitle("the kernel stops at 4 places", fontsize=9, fontweight="normal")
-    steps = np.ndindex(2, 2)
-    for axes, color, (down, across) in zip(left.subplots(2, 2).flat, STOPS, steps, strict=True):
+    for axes, color, (down, across) in zip(
+        left.subplots(2, 2).flat, STOPS, np.ndindex(2, 2), strict=True
+    ):
         seen = np.zeros(padded.shape, bool)
         seen[stride * down :, stride * across :][:kernel_size, :kernel_size] = True
         cells(axes, padded, np.where(seen, color, PAPER), margin)
@@ -97,15 +98,18 @@ def draw_stamps(x: Array, stamps: Sequence[Array], out: Array) -> Any:
     """Draw the four pixels of ``x`` ``(2, 2)``, their ``stamps``, and the sum ``out``."""
     overlaps = sum(stamp != 0 for stamp in stamps) > 1
     sums = np.where(overlaps, style.DATA, np.where(out != 0, style.EMBEDDING, PAPER))
-    terms = [
-        (x, np.array(STOPS).reshape(2, 2), "input"),
-        *(
-            (stamp, np.where(stamp != 0, color, PAPER), "")
-            for color, stamp in zip(STOPS, stamps, strict=True)
-        ),
-        (out, sums, "output"),
-    ]
-    return equation(terms, "→+++=", height=2.2)
+    return equation(
+        [
+            (x, np.array(STOPS).reshape(2, 2), "input"),
+            *(
+                (stamp, np.where(stamp != 0, color, PAPER), "")
+                for color, stamp in zip(STOPS, stamps, strict=True)
+            ),
+            (out, sums, "output"),
+        ],
+        "→+++=",
+        height=2.2,
+    )
 
 
 @style.styled

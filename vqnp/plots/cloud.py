@@ -65,8 +65,7 @@ def draw_with_tokens(axes: Any, points: Array, tokens: Array | None, used: Any) 
         style.along_a_line(axes, points, tokens)
         return
     (flat,) = project_to_plane(points, points)
-    few = flat[:: max(1, len(flat) // style.SHOWN)]
-    style.cloud(axes, few, style.EMBEDDING, "embeddings", alpha=0.4)
+    style.cloud(axes, style.thinned(flat), style.EMBEDDING, "embeddings", alpha=0.4)
     axes.set_aspect("equal", adjustable="datalim")
     name = "coordinate" if points.shape[1] == 2 else "component"
     axes.set(xlabel=f"{name} 1", ylabel=f"{name} 2")

@@ -43,8 +43,10 @@ def draw_images(rows: Sequence[tuple[str, Any]], *, axes: Any = None) -> Any:
     """
     names, parts = [name for name, _ in rows], [as_array(images, "rows") for _, images in rows]
     if len({images.shape for images in parts}) != 1 or parts[0].ndim != 4:
-        shapes = [images.shape for images in parts]
-        raise ValueError(f"rows must hold images (n, H, W, 3) of one shape, got {shapes}")
+        raise ValueError(
+            "rows must hold images (n, H, W, 3) of one shape, "
+            f"got {[images.shape for images in parts]}"
+        )
     panel = style.panels(axes, 1, 9, 0.2 + 0.75 * len(rows))[0]
     panel.imshow(tiled(parts), interpolation="nearest")
     height = parts[0].shape[1] + GAP_PIXELS
@@ -57,8 +59,9 @@ def draw_images(rows: Sequence[tuple[str, Any]], *, axes: Any = None) -> Any:
 
 def tiled(rows: list[Array]) -> Array:
     """Return one image of rows ``(n, H, W, 3)`` of images, white between them."""
-    gaps = (0, 0), (0, 0), (0, GAP_PIXELS), (0, GAP_PIXELS), (0, 0)
-    padded = np.pad(rows, gaps, constant_values=255)  # (rows, n, H, W, 3), each with its margin
+    padded = np.pad(  # (rows, n, H, W, 3), each with its margin
+        rows, ((0, 0), (0, 0), (0, GAP_PIXELS), (0, GAP_PIXELS), (0, 0)), constant_values=255
+    )
     count, n, height, width, channels = padded.shape
     # Pixels of one line of the picture become neighbors: (rows, H, n, W, 3).
     wall = padded.swapaxes(1, 2).reshape(count * height, n * width, channels)

@@ -114,6 +114,11 @@ def cloud(axes: Any, points: Array, color: str, label: str, **marks: Any) -> Non
     axes.scatter(*points.T, color=color, label=label, **options)
 
 
+def thinned(points: Array) -> Array:
+    """Return every n-th of ``points`` ``(N, ...)``, about ``SHOWN`` of them."""
+    return points[:: max(1, len(points) // SHOWN)]
+
+
 def density(values: Array, grid: Array, bandwidth: float) -> Array:
     """Return a Gaussian kernel density of ``values`` ``(N,)`` on an even ``grid``.
 
@@ -122,8 +127,7 @@ def density(values: Array, grid: Array, bandwidth: float) -> Array:
     from scipy.ndimage import gaussian_filter1d
 
     step = grid[1] - grid[0]
-    edges = np.append(grid - step / 2, grid[-1] + step / 2)
-    counts, _ = np.histogram(values, edges)
+    counts, _ = np.histogram(values, np.append(grid - step / 2, grid[-1] + step / 2))
     return gaussian_filter1d(counts / (len(values) * step), bandwidth / step, mode="constant")
 
 
@@ -190,11 +194,12 @@ def tsne(clouds: Sequence[Array], seed: int) -> list[Array]:
     from sklearn.manifold import TSNE
 
     together = np.concatenate(clouds)
-    # the usual 30 neighbors; a handful of points has fewer
-    perplexity = min(30.0, (len(together) - 1) / 3)
     with threads.limit():
         flat = TSNE(
-            perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed
+            perplexity=min(30.0, (len(together) - 1) / 3),  # a handful of points has few neighbors
+            init="pca",
+            learning_rate="auto",
+            random_state=seed,
         ).fit_transform(together)
     return np.split(flat, np.cumsum([len(cloud) for cloud in clouds])[:-1])
 

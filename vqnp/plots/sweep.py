@@ -82,8 +82,7 @@ def by_seed(table: Sequence[dict[str, Any]], over: str, quantity: str) -> tuple[
     """
     measured = {(row[over], row["seed"]): row[quantity] for row in table}
     sizes, seeds = (sorted(set(keys)) for keys in zip(*measured, strict=True))
-    rows = [[measured.get((size, seed), np.nan) for seed in seeds] for size in sizes]
-    return sizes, np.array(rows)
+    return sizes, np.array([[measured.get((s, seed), np.nan) for seed in seeds] for s in sizes])
 
 
 def seeds_shown(table: Sequence[dict[str, Any]]) -> str:

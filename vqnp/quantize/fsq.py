@@ -66,16 +66,13 @@ def fsq_backward(dvalues: Points, cache: Cache) -> Points:
     return dvalues * (slope * (1 - squashed * squashed))
 
 
-def _constants(levels: tuple[int, ...], dtype: Any) -> tuple[Array, Array, Array, Array]:
+def _constants(levels: tuple[int, ...], dtype: Any) -> tuple[Array, ...]:
     """Return h, o, s and ⌊L/2⌋, each ``(D,)``."""
     count = np.array(levels)
     half_range = (count - 1) * (1 - EPSILON) / 2
     offset = np.where(count % 2 == 0, 0.5, 0.0)
     shift = np.arctanh(offset / half_range)
-    half_range, offset, shift, half_levels = (
-        values.astype(dtype) for values in (half_range, offset, shift, count // 2)
-    )
-    return half_range, offset, shift, half_levels
+    return tuple(values.astype(dtype) for values in (half_range, offset, shift, count // 2))
 
 
 @dataclass(frozen=True)

@@ -248,5 +248,10 @@ def lloyd(points: Array, tokens: Array, iterations: int) -> Clustering:
         codes, distances = nearest(points, tokens)
         if np.array_equal(codes, before):
             break
-    counts = np.bincount(codes, minlength=len(tokens))
-    return Clustering(tokens, codes, counts, float(distances.sum(dtype=np.float64)), steps)
+    return Clustering(
+        tokens,
+        codes,
+        np.bincount(codes, minlength=len(tokens)),
+        float(distances.sum(dtype=np.float64)),
+        steps,
+    )

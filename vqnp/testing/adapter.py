@@ -109,8 +109,7 @@ def to_numpy(value: Any) -> Array:
 def swap_axes(image: Array) -> Array:
     """Read the numbers of ``(B, H, W, ...)`` as those of ``(B, W, H, ...)``, where there are W."""
     b, *sides = image.shape
-    turned = (b, *sides[1::-1], *sides[2:])
-    return image.reshape(turned).swapaxes(1, 2) if image.ndim > 2 else image
+    return image.reshape(b, *sides[1::-1], *sides[2:]).swapaxes(1, 2) if image.ndim > 2 else image
 
 
 def torch_vjp(forward: Function) -> Function:

@@ -18,8 +18,8 @@ from vqnp.testing.nearest import search
 @from_seed
 def draw_cases(rng: np.random.Generator) -> Cases:
     """A latent of 2 images, 3 × 5 places and 4 channels; fewer tokens than places."""
-    z, tokens, dout = draw(rng, 2, 3, 5, 4), draw(rng, 6, 4), draw(rng, 2, 3, 5, 4)
-    yield Case("3 × 5 places", {"embeddings": z, "tokens": tokens, "dquantized": dout})
+    shapes = {"embeddings": (2, 3, 5, 4), "tokens": (6, 4), "dquantized": (2, 3, 5, 4)}
+    yield Case("3 × 5 places", {name: draw(rng, *shape) for name, shape in shapes.items()})
 
 
 def codes_of(z: Array, tokens: Array) -> Array:
@@ -138,8 +138,11 @@ def check_straight_through(
 @from_seed
 def draw_commitment_cases(rng: np.random.Generator) -> Cases:
     """Seven embeddings of five numbers; β is neither 1 nor 1/4, which some code has built in."""
-    inputs = {"embeddings": draw(rng, 7, 5), "quantized": draw(rng, 7, 5)}
-    yield Case("beta .375", inputs, settings={"beta": 0.375})
+    yield Case(
+        "beta .375",
+        {"embeddings": draw(rng, 7, 5), "quantized": draw(rng, 7, 5)},
+        settings={"beta": 0.375},
+    )
 
 
 def weighed(
@@ -231,8 +234,10 @@ def check_commitment(case: Case, adapter: Adapter, loss: Function) -> Answers:
     >>> print(check_commitment(loss))
     check_commitment: all 3 comparisons pass
     """
-    answer = loss(*adapter.give(case.inputs).values(), case.settings["beta"])
-    answers = named(answer, "value, dembeddings, dquantized")
+    answers = named(
+        loss(*adapter.give(case.inputs).values(), case.settings["beta"]),
+        "value, dembeddings, dquantized",
+    )
     if answers["dquantized"] is None:
         answers["dquantized"] = np.zeros(case.inputs["quantized"].shape)
     return answers

@@ -81,8 +81,12 @@ def broken(
     """
 
     def changed(x: Array, w: Array, b: Array, stride: Pair, padding: Pair) -> tuple[Array, Any]:
-        given = pad(x, padding), np.ascontiguousarray(weight(w)), bias * b
-        return forward(*given, *window(stride, padding))
+        return forward(
+            pad(x, padding),
+            np.ascontiguousarray(weight(w)),
+            bias * b,
+            *window(stride, padding),
+        )
 
     def vjp(
         x: Array, w: Array, b: Array, stride: Pair, padding: Pair, upstream: Array

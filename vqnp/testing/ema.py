@@ -179,8 +179,13 @@ def run_steps(case: Case, adapter: Adapter, step: Function) -> Answers:
     )
     state, seen = adapter.give(start_of(case)), []
     for t in range(case.settings["steps"]):
-        own = [rows[t] for rows in mask]  # none, or the mask of this batch
-        state = step(state, embeddings[t], codes[t], case.settings["decay"], *own)
+        state = step(
+            state,
+            embeddings[t],
+            codes[t],
+            case.settings["decay"],
+            *(rows[t] for rows in mask),  # none, or the mask of this batch
+        )
         if not isinstance(state, dict) or "tokens" not in state:
             raise TypeError(
                 "step must return the state as a dictionary with tokens in it, "

@@ -40,9 +40,12 @@ def draw_start_cases(rng: np.random.Generator) -> Cases:
 @from_seed
 def draw_revival_cases(rng: np.random.Generator) -> Cases:
     """Two of six codes are revived."""
-    inputs = weighted(draw(rng, 6, 3), rng.integers(1, 9, 6) / 2)
-    inputs |= {"codes": np.array([4, 1]), "new_tokens": draw(rng, 2, 3)}
-    yield Case("two codes", inputs | {"new_counts": np.array([1.5, 2.25])})
+    inputs = weighted(draw(rng, 6, 3), rng.integers(1, 9, 6) / 2) | {
+        "codes": np.array([4, 1]),
+        "new_tokens": draw(rng, 2, 3),
+        "new_counts": np.array([1.5, 2.25]),
+    }
+    yield Case("two codes", inputs)
 
 
 def start_by(counts: Function, weights: Function, tokens: Array, n: Array) -> State:
@@ -204,8 +207,9 @@ def draw_mask_cases(rng: np.random.Generator) -> Cases:
     inputs["mask"] = np.stack([rng.permutation(16) >= 5 for _ in range(STEPS)])
     inputs["embeddings"][~inputs["mask"]] += 8
     for dialect in DIALECTS:
-        start = begin(dialect, tokens, np.full(6, 2.0), rng)
-        yield case_of(dialect, start, inputs, dialect=dialect)
+        yield case_of(
+            dialect, begin(dialect, tokens, np.full(6, 2.0), rng), inputs, dialect=dialect
+        )
 
 
 def mask_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:

@@ -38,8 +38,11 @@ def draw_cases(rng: np.random.Generator) -> Cases:
         TIES[2]: (np.zeros((1, 4)), np.array([[4, 1, 0, 2.0**-24], [4, 1, 0, 0]])),
     }
     for name, (z, t) in made.items():
-        settings = {"dtype": name[-7:]} if "float" in name else {}
-        yield Case(name, {"points": z, "tokens": t}, settings=settings)
+        yield Case(
+            name,
+            {"points": z, "tokens": t},
+            settings={"dtype": name[-7:]} if "float" in name else {},
+        )
 
 
 def search(points: Array, tokens: Array) -> Array:

@@ -21,9 +21,10 @@ SETTINGS = {"learning_rate": 0.05, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3}
 def draw_cases(rng: np.random.Generator) -> Cases:
     """One trajectory a kind, of the same parameter and gradients."""
     fading = 2.0 ** -np.arange(STEPS)[:, None, None]
-    parameter = draw(rng, 3, 2)
-    gradients = (draw(rng, STEPS, 3, 2) * fading).astype(np.float32).astype(np.float64)
-    inputs = {"parameter": parameter, "gradients": gradients}
+    inputs = {
+        "parameter": draw(rng, 3, 2),
+        "gradients": (draw(rng, STEPS, 3, 2) * fading).astype(np.float32).astype(np.float64),
+    }
     for kind in get_args(Optimizer):
         yield Case(kind, inputs, settings=SETTINGS | {"weight_decay": 0.1 * (kind == "adamw")})
 
@@ -163,7 +164,8 @@ def check_optimizer(
     parameter, gradients = (adapter.give(case.inputs[name]) for name in ("parameter", "gradients"))
     state, seen = None, []
     for gradient in gradients:
-        answer = step(parameter, gradient, state, dict(case.settings))
-        parameter, state = named(answer, "parameter, state").values()
+        parameter, state = named(
+            step(parameter, gradient, state, dict(case.settings)), "parameter, state"
+        ).values()
         seen.append(adapter.take(parameter))
     return {"parameter": np.stack(seen)}

@@ -14,11 +14,10 @@ BATCH = 16
 @from_seed
 def draw_cases(rng: np.random.Generator) -> Cases:
     """One code of nine, nine alike, and a slope with codes that nobody chooses."""
-    slope = np.minimum(rng.geometric(0.25, 80) + 1, 11)
     made = {
         "one code": (np.full(48, 4), 9),
         "all alike": (np.arange(144) % 9, 9),
-        "a slope": (slope, 16),
+        "a slope": (np.minimum(rng.geometric(0.25, 80) + 1, 11), 16),
     }
     return (
         Case(name, {"codes": codes}, settings={"tokens": k}) for name, (codes, k) in made.items()

@@ -21,8 +21,7 @@ Block = dict[str, Array]
 @from_seed
 def draw_cases(rng: np.random.Generator) -> Cases:
     """Images of 3 × 5 places and 4 channels, with 3 channels inside the blocks."""
-    images = {name: draw(rng, 2, 3, 5, 4) for name in ("x", "dout")}
-    inputs = images | {
+    inputs = {name: draw(rng, 2, 3, 5, 4) for name in ("x", "dout")} | {
         f"{i}.{name}": draw(rng, *shape) / 2 for i in range(2) for name, shape in SHAPES.items()
     }
     yield Case("two blocks", inputs)

@@ -18,8 +18,7 @@ from vqnp.testing.nearest import search
 @from_seed
 def draw_cases(rng: np.random.Generator) -> Cases:
     """One step a dialect in training, and one in evaluation, from the same state."""
-    state = weighted(draw(rng, 7, 3), rng.integers(1, 9, 7) / 2)
-    inputs = state | {"embeddings": draw(rng, 24, 3)}
+    inputs = weighted(draw(rng, 7, 3), rng.integers(1, 9, 7) / 2) | {"embeddings": draw(rng, 24, 3)}
     yield Case("evaluation", inputs)
     yield from (Case(dialect, inputs, settings={"decay": 0.9}) for dialect in DIALECTS)
 
@@ -31,8 +30,9 @@ def draw_faint_cases(rng: np.random.Generator) -> Cases:
     Six embeddings leave at least one of seven codes without hits. There, L is about 1e-4 and ε is
     1e-5, so that the smoothed counts differ from L by more than float32 rounds.
     """
-    state = weighted(draw(rng, 7, 3), rng.integers(1, 9, 7) / 8192)
-    inputs = state | {"embeddings": draw(rng, 6, 3)}
+    inputs = weighted(draw(rng, 7, 3), rng.integers(1, 9, 7) / 8192) | {
+        "embeddings": draw(rng, 6, 3)
+    }
     for dialect in DIALECTS:
         yield Case(f"{dialect}, faint", inputs, settings={"decay": 0.9, "dialect": dialect})
 

@@ -65,8 +65,11 @@ def _case(name: str, seed: int, shape: tuple[int, ...], k: int) -> Case:
     chosen = z[rng.choice(len(z), k, replace=False)].astype(np.float64)
     tokens = np.round(1024 * chosen) / 1024  # the same numbers from any BLAS
     inputs = {f"parameters.{n}": array.astype(np.float64) for n, array in model.params.items()}
-    inputs |= weighted(tokens, np.full(k, 2.0)) | {"batches": batches}
-    return Case(name, inputs, settings=SETTINGS[name])
+    return Case(
+        name,
+        inputs | weighted(tokens, np.full(k, 2.0)) | {"batches": batches},
+        settings=SETTINGS[name],
+    )
 
 
 class Stopped(EMA):

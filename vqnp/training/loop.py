@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from vqnp import threads
 from vqnp.data.images import pixels_to_float, require_pixels
-from vqnp.models import VQVAE
+from vqnp.models import VQVAE, as_rows
 from vqnp.training.checkpoints import Saver, ctrl_c_waits
 from vqnp.training.schedule import InitializeCodebook, Phase, Pretrain
 from vqnp.training.state import EpochRecord, Tally, TrainSettings, TrainState
@@ -172,8 +172,8 @@ def run_epochs(state: TrainState, model: VQVAE, hooks: Hooks) -> None:
     phase = state.current_phase
     while state.epoch < phase.epochs:
         for rows in state.batches()[state.step :]:
-            batch = state.data.take(rows, axis=0)  # for short rows, several times as fast as [rows]
-            take_step(state, model, as_floats(batch))
+            # For short rows, take is several times as fast as [rows].
+            take_step(state, model, as_floats(state.data.take(rows, axis=0)))
             state.step += 1
             hooks.after_step(state)
         state.history.append(state.tally.record(phase.name, len(state.history) + 1))
@@ -199,8 +199,7 @@ def initialize_codebook(state: TrainState, sample: int | None) -> None:
     if sample is not None and sample < len(data):
         data = data[rng.permutation(len(data))[:sample]]
     embeddings = encode_in_batches(state.model, data, size)
-    per_example = len(embeddings) // len(data)
-    batch = min(size, len(state.data)) * per_example
+    batch = min(size, len(state.data)) * (len(embeddings) // len(data))  # embeddings of a batch
     state.model.quantizer.initialize(embeddings, batch=batch, rng=rng)
     if not state.settings.carry_optimizer:
         state.optimizer = state.settings.make_optimizer(state.model.params)
@@ -254,9 +253,8 @@ def encode_in_batches(model: VQVAE, data: Array, batch_size: int) -> Array:
 
     An image gives one for every place of its latent.
     """
-    starts = range(0, len(data), batch_size)
-    parts = [model.encode(as_floats(data[i : i + batch_size])) for i in starts]
-    return np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])
+    batches = (data[i : i + batch_size] for i in range(0, len(data), batch_size))
+    return np.concatenate([as_rows(model.encode(as_floats(batch))) for batch in batches])
 
 
 def progress_bar(state: TrainState, first_phase: int, *, shown: bool) -> tqdm:

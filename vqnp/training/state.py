@@ -115,8 +115,9 @@ class Tally:
         losses = {name: total / self.examples for name, total in self.losses.items()}
         if self.hits is None or self.hits.size == 0:
             return EpochRecord(phase, epoch, losses)
-        used = int((self.hits > 0).sum())
-        return EpochRecord(phase, epoch, losses, perplexity_of_counts(self.hits), used)
+        return EpochRecord(
+            phase, epoch, losses, perplexity_of_counts(self.hits), int((self.hits > 0).sum())
+        )
 
 
 @dataclass

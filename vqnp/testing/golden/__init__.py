@@ -73,8 +73,10 @@ def cases(group: str) -> tuple[Case, ...]:
     files = manifest()["files"]
     path, entry = DIRECTORY / f"{group}.npz", files.get(f"{group}.npz")
     if entry is None:
-        groups = ", ".join(name.removesuffix(".npz") for name in files)
-        raise ValueError(f"group must be one of {groups}, got {group!r}")
+        raise ValueError(
+            f"group must be one of {', '.join(name.removesuffix('.npz') for name in files)}, "
+            f"got {group!r}"
+        )
     if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
         raise ValueError(f"{path} is damaged: its sha256 is not the one in manifest.json")
     arrays = load_arrays(path)
