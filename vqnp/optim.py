@@ -10,10 +10,12 @@ Here u is v for Adam and the largest v so far for AMSGrad. AdamW first shrinks p
 decay is called *decoupled* because it does not pass through m and v.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
+from vqnp.elementary import power
 from vqnp.jit import kernel
 from vqnp.validation import Array
 
@@ -180,7 +182,7 @@ class Adam:
         (beta1, beta2), rate = self.betas, self.learning_rate
         factors = np.array([
             beta1, 1 - beta1, beta2, 1 - beta2, 1 - rate * self.weight_decay,
-            rate / (1 - beta1**self.steps), (1 - beta2**self.steps) ** 0.5, self.epsilon,
+            rate / (1 - power(beta1, self.steps)), math.sqrt(1 - power(beta2, self.steps)), self.epsilon,
         ])  # fmt: skip
         return {"d": factors, "f": factors.astype(np.float32)}
 

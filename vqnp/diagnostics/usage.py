@@ -7,6 +7,7 @@ embeddings shows at most min(K, B). A mean over batches describes the batch more
 
 import numpy as np
 
+from vqnp.elementary import exp, logs
 from vqnp.validation import (
     Array,
     CodesLike,
@@ -77,7 +78,7 @@ def perplexity_of_counts(counts: CountsLike) -> float:
         raise ValueError(
             f"counts must be a (K,) array of finite numbers >= 0, not all zero, got {counts!r}"
         )
-    return float(np.exp(entropy(counts)))
+    return exp(entropy(counts))
 
 
 def codes_used(codes: CodesLike, n_tokens: int) -> int:
@@ -113,7 +114,7 @@ def codes_used(codes: CodesLike, n_tokens: int) -> int:
 def entropy(weights: Array) -> float:
     """Return −Σ p ln p in nats, where p are ``weights`` ``(K,)`` >= 0 divided by their sum."""
     shares = weights[weights > 0] / weights.sum(dtype=np.float64)
-    return float(-(shares * np.log(shares)).sum())
+    return float(-(shares * logs(shares)).sum())
 
 
 def _counts(codes: CodesLike, n_tokens: int) -> Counts:

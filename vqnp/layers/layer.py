@@ -140,9 +140,9 @@ def sum_rows(dout: Array) -> Array:
     """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64."""
     sums = np.zeros((-(-len(dout) // ROWS_A_BLOCK), dout.shape[1]))
     _sum_blocks.sized(dout.size, PARALLEL_NUMBERS)(dout, sums)
-    # NumPy's sum over a single block takes as long as all the additions before it.
-    total = sums[0] if len(sums) == 1 else sums.sum(axis=0)
-    return total.astype(dout.dtype)
+    for of_block in sums[1:]:  # NumPy's own sum may have another order on another processor
+        sums[0] += of_block
+    return sums[0].astype(dout.dtype)
 
 
 @both

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from vqnp.elementary import power
 from vqnp.fast.averages import move, rows_by_code, sum_and_move
 from vqnp.losses import commitment
 from vqnp.quantize.codebook import Codebook, Dialect, require_dialect, smoothed
@@ -77,7 +78,7 @@ def ema_update_loop(
         if dialect == "paper" and hits[k] > 0:  # else M / L stays; computed, it would drift
             tokens[k] = M[k] / L[k]  # eq. 5
     if dialect != "paper":
-        bias = 1 - decay ** int(codebook.steps) if dialect == "debiased" else 1
+        bias = 1 - power(decay, int(codebook.steps)) if dialect == "debiased" else 1
         S = smoothed(L / bias)
         for k in range(len(tokens)):
             tokens[k] = M[k] / bias / S[k]  # eq. 5, with S in place of L
@@ -106,7 +107,7 @@ def ema_update_numpy(
 
 def _divide_by_smoothed(codebook: Codebook, decay: float, dialect: Dialect) -> None:
     """Eq. 5 in the other dialects: every token moves, because S is never zero."""
-    bias = 1 - decay ** int(codebook.steps) if dialect == "debiased" else 1.0
+    bias = 1 - power(decay, int(codebook.steps)) if dialect == "debiased" else 1.0
     weights = smoothed(codebook.counts / bias)
     if dialect == "smoothed-state":
         codebook.counts[:] = weights
