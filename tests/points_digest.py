@@ -1,4 +1,4 @@
-"""The digests of a reproduction of the figures on points: ``python tests/points_digest.py [whole]``.
+"""Digests of a reproduction of the figures on points: ``python tests/points_digest.py [whole]``.
 
 Prints JSON: for each figure the SHA-256 of its numbers and claims, and one of all arrays of the
 runs. Times and versions are left out. ``whole`` is the paper's size with three seeds; otherwise the

@@ -180,9 +180,10 @@ class Adam:
 
     def _factors(self) -> dict[Any, Array]:
         (beta1, beta2), rate = self.betas, self.learning_rate
+        rest1, rest2 = 1 - power(beta1, self.steps), 1 - power(beta2, self.steps)  # 1 − βᵗ
         factors = np.array([
             beta1, 1 - beta1, beta2, 1 - beta2, 1 - rate * self.weight_decay,
-            rate / (1 - power(beta1, self.steps)), math.sqrt(1 - power(beta2, self.steps)), self.epsilon,
+            rate / rest1, math.sqrt(rest2), self.epsilon,
         ])  # fmt: skip
         return {"d": factors, "f": factors.astype(np.float32)}
 

@@ -178,7 +178,7 @@ def mean_and_covariance(points: Array) -> tuple[Array, Array]:
 
 
 def squares_and_products(points: Array) -> Array:
-    """Return ``points.T @ points`` ``(D, D)``, with the same bits everywhere below 128 dimensions."""
+    """Return ``points.T @ points`` ``(D, D)``; if small, with the same bits on every processor."""
     if points.shape[1] < BLAS_FROM_DIMENSIONS:
         return outer_products(points, points)
     with limit():  # one BLAS thread, so that the bits do not depend on the number of threads

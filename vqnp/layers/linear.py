@@ -4,9 +4,9 @@ With dL/dy known for every output, the chain rule gives::
 
     dL/dx = dL/dy Wᵀ        dL/dW = xᵀ dL/dy        dL/db = the sum of dL/dy over the batch
 
-The order of every sum is fixed, so that a training gives the same bits on every processor. The loops
-are the definition; the NumPy forms and the fast ones equal them to the last bit. A weight of more
-than ``BLAS_FROM_WEIGHTS`` numbers goes to BLAS, whose order depends on the processor.
+The order of every sum is fixed, so that a training gives the same bits on every processor. The
+loops are the definition; the NumPy forms and the fast ones equal them to the last bit. A weight of
+more than ``BLAS_FROM_WEIGHTS`` numbers goes to BLAS, whose order depends on the processor.
 
 Shapes: x ``(N, I)``, W ``(I, O)``, b ``(O,)``, y ``(N, O)``.
 """
