@@ -153,15 +153,16 @@ def total_variance(points: PointsLike, name: str = "points") -> float:
 def principal_variances(points: PointsLike, name: str = "points") -> Array:
     """Return the variances along the principal components of points, largest first.
 
-    They are rounded to ``SAME_DIGITS`` decimals of the largest, and those that round to zero are
-    dropped. None are left when all points coincide.
+    They are rounded to ``SAME_DIGITS`` decimals of the total variance, and those that round to zero
+    are dropped. None are left when all points coincide.
     """
-    variances = np.linalg.eigvalsh(mean_and_covariance(as_points(points, name))[1])[::-1]
-    if variances[0] <= 0:
-        return variances[:0]
+    covariance = mean_and_covariance(as_points(points, name))[1]
+    total = np.trace(covariance)
+    if total == 0:
+        return np.empty(0)
     # LAPACK's last digits depend on the processor, so they are rounded away.
-    variances = np.round(variances / variances[0], SAME_DIGITS) * variances[0]
-    return variances[variances > 0]
+    shares = np.round(np.linalg.eigvalsh(covariance)[::-1] / total, SAME_DIGITS)
+    return shares[shares > 0] * total
 
 
 def mean_and_covariance(points: Array) -> tuple[Array, Array]:
