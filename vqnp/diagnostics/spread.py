@@ -10,12 +10,11 @@ import math
 
 import numpy as np
 
-from vqnp.diagnostics.blocks import row_blocks
 from vqnp.diagnostics.usage import entropy
 from vqnp.elementary import exp
 from vqnp.fast.products import outer_products
 from vqnp.threads import limit
-from vqnp.validation import Array, PointsLike, TokensLike, as_points, require_share
+from vqnp.validation import Array, PointsLike, TokensLike, as_points, require_share, row_blocks
 
 SAME_DIGITS = 12  # decimals in which LAPACK's eigenvalues agree on all processors tried
 BLAS_FROM_DIMENSIONS = 128  # from there its products are several times as fast as ours
@@ -79,8 +78,8 @@ def effective_rank(points: PointsLike) -> float:
 
     Raises
     ------
-    TypeError, ValueError
-        For arrays that are no finite points.
+    ValueError
+        For NaN or infinity, and for a cloud without points. Their type is checked as well.
 
     Examples
     --------
@@ -116,8 +115,8 @@ def spread_ratio(tokens: TokensLike, embeddings: PointsLike) -> float:
 
     Raises
     ------
-    TypeError, ValueError
-        For arrays that are no finite points of one D.
+    ValueError
+        For tokens of another D than the embeddings have.
 
     Examples
     --------
