@@ -1,7 +1,7 @@
-"""Points give one set of numbers on every processor, for any number of threads, with and without BLAS.
+"""Points give one set of numbers on every processor and for any number of threads.
 
-Other processors are imitated: Numba compiles for them, OpenBLAS takes their kernel, and NumPy leaves
-out the instructions they lack. ``golden_points.json`` holds the digests of a small reproduction of
+Other processors are imitated: Numba compiles for them, OpenBLAS takes their kernel, and NumPy and
+the C library leave out the instructions they lack. ``golden_points.json`` holds the digests of a small reproduction of
 Figures 2, 3 and 5, and of a whole one with three seeds.
 """
 
@@ -22,6 +22,7 @@ PROCESSORS = {
         "NUMBA_CPU_NAME": "nehalem",
         "OPENBLAS_CORETYPE": "Nehalem",
         "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3",
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F",
         "NUMBA_NUM_THREADS": "1",
     },
     "generic": {
