@@ -18,25 +18,30 @@ FIGURES = ("fig2", "fig3", "fig5")
 
 
 def digests(whole: bool) -> dict[str, str]:
-    """Reproduce the figures on points and return a digest of each part."""
+    """Reproduce the figures on points in a temporary folder, and return their digests."""
     from vqnp.experiments.plans import PointsPlan
     from vqnp.experiments.reproduce import reproduce
-    from vqnp.files import load_arrays
 
     small = PointsPlan(seeds=(0,), epochs=2, per_class=60, n_tokens=16, widths=(2, 32))
     with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        directory = Path(place)
-        reproduce(FIGURES, directory, points=PointsPlan() if whole else small)
-        found = {
-            name: digest((directory / f"{name}.json").read_bytes()) for name in (*FIGURES, "claims")
-        }
-        for path in sorted((directory / "runs").glob("*.npz")):
-            arrays = load_arrays(path)
-            info = json.loads(str(arrays.pop("info")))
-            del info["seconds"]
-            parts = [np.ascontiguousarray(arrays[name]).tobytes() for name in sorted(arrays)]
-            found[path.stem] = digest(json.dumps(info).encode(), *parts)
+        reproduce(FIGURES, Path(place), points=PointsPlan() if whole else small)
+        return digests_of(Path(place))
+
+
+def digests_of(directory: Path) -> dict[str, str]:
+    """Return the digests of what ``vqnp reproduce`` wrote into ``directory``."""
+    from vqnp.files import load_arrays
+
+    found = {
+        name: digest((directory / f"{name}.json").read_bytes()) for name in (*FIGURES, "claims")
+    }
+    for path in sorted((directory / "runs").glob("*.npz")):
+        arrays = load_arrays(path)
+        info = json.loads(str(arrays.pop("info")))
+        del info["seconds"]
+        parts = [np.ascontiguousarray(arrays[name]).tobytes() for name in sorted(arrays)]
+        found[path.stem] = digest(json.dumps(info).encode(), *parts)
     return found
 
 

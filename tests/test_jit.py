@@ -45,7 +45,8 @@ def test_work_is_spread_from_the_size_asked_for():
 
 SHOW_DISTANCE = """
 import numpy as np, vqnp
-print(vqnp.__file__, vqnp.quantize.search.nearest(np.zeros((9, 3), "f"), np.ones((2, 3), "f"))[1][0])
+_, distances = vqnp.quantize.search.nearest(np.zeros((9, 3), "f"), np.ones((2, 3), "f"))
+print(vqnp.__file__, distances[0])
 """
 
 

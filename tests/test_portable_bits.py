@@ -1,8 +1,8 @@
 """Points give one set of numbers on every processor and for any number of threads.
 
 Other processors are imitated: Numba compiles for them, OpenBLAS takes their kernel, and NumPy and
-the C library leave out the instructions they lack. ``golden_points.json`` holds the digests of a small reproduction of
-Figures 2, 3 and 5, and of a whole one with three seeds.
+the C library leave out the instructions they lack. ``golden_points.json`` holds the digests of a
+small reproduction of Figures 2, 3 and 5, and of a whole one with three seeds.
 """
 
 import json
