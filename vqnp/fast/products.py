@@ -98,9 +98,10 @@ def outer_products_wide(x: Array, dout: Array) -> Array:
     """Return ``x.T @ dout`` with vectors along the columns of ``dout``."""
     sums = np.zeros((-(-len(x) // ROWS_A_SUM), x.shape[1], dout.shape[1]), x.dtype)
     _outer_blocks.sized(x.size * dout.shape[1], PARALLEL_PRODUCTS)(x, dout, sums)
-    for partial in sums[1:]:
-        sums[0] += partial
-    return sums[0]
+    total = np.zeros_like(sums, shape=sums.shape[1:])
+    for partial in sums:
+        total += partial
+    return total
 
 
 @both

@@ -140,9 +140,10 @@ def sum_rows(dout: Array) -> Array:
     """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64."""
     sums = np.zeros((-(-len(dout) // ROWS_A_SUM), dout.shape[1]))
     _sum_blocks.sized(dout.size, PARALLEL_NUMBERS)(dout, sums)
-    for of_block in sums[1:]:  # NumPy's own sum may have another order on another processor
-        sums[0] += of_block
-    return sums[0].astype(dout.dtype)
+    total = np.zeros(dout.shape[1])
+    for of_block in sums:  # NumPy's own sum may have another order on another processor
+        total += of_block
+    return total.astype(dout.dtype)
 
 
 @both
