@@ -90,6 +90,7 @@ EXAMPLES = {
     "pixel_variance": lambda f: f(PIXELS),
     "pixels_to_float": lambda f: f(PIXELS),
     "quantization_error": lambda f: f(POINTS, TOKENS),
+    "rotation_backward": lambda f: f(POINTS, POINTS + 1, TOKENS[CODES]),
     "quantizer_from_json": lambda f: f(vqnp.EMA(K).to_json()),
     "readings": lambda f: f(vqnp.diagnose(POINTS, TOKENS)),
     "relu_backward": lambda f: backward(f, layers.relu_forward, POINTS),

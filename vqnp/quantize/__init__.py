@@ -5,6 +5,7 @@ from vqnp.quantize.ema import EMA, ema_update
 from vqnp.quantize.fsq import FSQ, fsq_backward, fsq_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
+from vqnp.quantize.rotation import rotation_backward
 from vqnp.quantize.search import nearest
 from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
 
@@ -25,6 +26,7 @@ __all__ = [
     "kmeans",
     "nearest",
     "quantizer_from_json",
+    "rotation_backward",
     "straight_through_backward",
     "straight_through_forward",
 ]
