@@ -50,6 +50,8 @@ EXAMPLES = {
     "class_divergence": lambda f: f(TOKENS, POINTS, LABELS),
     "class_spread_ratio": lambda f: f(POINTS * 0.5, POINTS, LABELS),
     "clusters": lambda f: f(D, per_class=N),
+    "codebook_loss_backward": lambda f: f(quantize.codebook_loss_forward(POINTS, TOKENS)[1], K),
+    "codebook_loss_forward": lambda f: f(POINTS, TOKENS),
     "codes_used": lambda f: f(CODES, K),
     "commitment": lambda f: f(POINTS, TOKENS[CODES]),
     "conv2d_backward": lambda f: backward(f, layers.conv2d_forward, IMAGES, KERNEL, BIAS, 2, 1),
@@ -131,7 +133,7 @@ def public_functions():
 
 FUNCTIONS = public_functions()
 # The first axis of what these return is an axis of no array among their arguments.
-UNBOUND = ("col2im", "ema_update", "im2col")
+UNBOUND = ("codebook_loss_backward", "col2im", "ema_update", "im2col")
 CALLED = sorted(name for name in FUNCTIONS if EXAMPLES.get(name))
 
 

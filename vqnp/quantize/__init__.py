@@ -3,6 +3,11 @@
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
 from vqnp.quantize.ema import EMA, ema_update
 from vqnp.quantize.fsq import FSQ, fsq_backward, fsq_forward
+from vqnp.quantize.gradient_codebook import (
+    GradientCodebook,
+    codebook_loss_backward,
+    codebook_loss_forward,
+)
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
 from vqnp.quantize.rotation import rotation_backward
@@ -16,10 +21,13 @@ __all__ = [
     "Clustering",
     "Codebook",
     "Dialect",
+    "GradientCodebook",
     "Identity",
     "Quantized",
     "Quantizer",
     "View",
+    "codebook_loss_backward",
+    "codebook_loss_forward",
     "ema_update",
     "fsq_backward",
     "fsq_forward",

@@ -26,7 +26,6 @@ dtype.
 Shapes: embeddings ``(N, D)``, codes ``(N,)``, tokens, m and M ``(K, D)``, l and L ``(K,)``.
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,10 +39,10 @@ from vqnp.quantize.lloyd import (
     batch_statistics,
     batch_statistics_loop,
     batch_statistics_numpy,
-    kmeans,
 )
 from vqnp.quantize.quantizer import LATER, Cache, Gradients, Quantized, Quantizer
 from vqnp.quantize.rotation import Estimator, estimate, require_estimator
+from vqnp.quantize.starts import TokenStart, first_tokens, require_token_start
 from vqnp.quantize.straight_through import straight_through_forward
 from vqnp.validation import (
     Array,
@@ -56,6 +55,7 @@ from vqnp.validation import (
     require_integer,
     require_mask,
     require_share,
+    require_weight,
 )
 
 Hits = Float[np.ndarray, "K"]
@@ -199,6 +199,8 @@ class EMA(Quantizer):
         The weight of the commitment loss, at least 0.
     estimator : {"straight-through", "rotation", "rotation-unscaled"}
         How the gradient of a token reaches its embedding; see ``rotation.py``.
+    start : {"k-means", "normal", "uniform"}
+        Where the first tokens come from; see ``starts.py``.
 
     Raises
     ------
@@ -216,14 +218,15 @@ class EMA(Quantizer):
     dialect: Dialect = "paper"
     beta: float = 0.25
     estimator: Estimator = field(default="straight-through", metadata=LATER)
+    start: TokenStart = field(default="k-means", metadata=LATER)
 
     def __post_init__(self) -> None:
         require_integer(self.n_tokens, "n_tokens", least=1)
         require_share(self.decay, "decay")
         require_dialect(self.dialect)
         require_estimator(self.estimator)
-        if not 0 <= self.beta < math.inf:
-            raise ValueError(f"beta must be at least 0 and finite, got {self.beta}")
+        require_token_start(self.start)
+        require_weight(self.beta, "beta")
 
     @property
     def initialized(self) -> bool:
@@ -251,15 +254,14 @@ class EMA(Quantizer):
         return self.codebook.tokens
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
-        """Place the tokens on embeddings ``z`` ``(N, D)`` by k-means (eq. 2).
+        """Place the tokens: on embeddings ``z`` ``(N, D)`` by k-means (eq. 2), or at random.
 
-        The averages start from the clusters' sizes n as a batch of ``batch`` embeddings would
+        The averages start from the hits n of each token as a batch of ``batch`` embeddings would
         show them: L = n · batch / N.
         """
         rng = np.random.default_rng(rng)
-        clusters = kmeans(z, self.n_tokens, rng=rng)
-        expected_hits = clusters.counts * (batch / len(z))
-        self.use(Codebook.start(clusters.tokens, expected_hits, self.dialect, rng=rng))
+        tokens, hits = first_tokens(z, self.n_tokens, self.start, rng)
+        self.use(Codebook.start(tokens, hits * (batch / len(z)), self.dialect, rng=rng))
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vqnp.files import as_json
-from vqnp.validation import Array
+from vqnp.validation import Array, require_mask
 
 Cache = Any
 Gradients = dict[str, Array]
@@ -128,7 +128,10 @@ class Quantizer:
 
         ``mask`` ``(N,)`` of bool is False where an embedding is only padding.
         """
-        codes = quantized.codes if mask is None else quantized.codes[mask]
+        codes = quantized.codes
+        if mask is not None:
+            require_mask(mask, "mask", len(codes))
+            codes = codes[mask]
         return np.bincount(codes, minlength=self.n_tokens).astype(np.float64)
 
     def decode(self, codes: Array) -> Array:
@@ -212,6 +215,13 @@ def quantizer_from_json(value: dict[str, Any]) -> Quantizer:
             f"defined are {', '.join(sorted(kinds))}"
         )
     return kinds[value["kind"]](**config)
+
+
+def placed(arrays: dict[str, Array], name: str) -> Array:
+    """Return ``arrays[name]``; raises ``RuntimeError`` before ``initialize`` has placed it."""
+    if name not in arrays:
+        raise RuntimeError("there is no codebook yet: call initialize(z, batch=...) first")
+    return arrays[name]
 
 
 def _tuples(value: Any) -> Any:

@@ -1,0 +1,15 @@
+"""One instance of each quantizer, for the tests that all of them share.
+
+They take embeddings of four dimensions. To add one, add a line.
+"""
+
+from vqnp.quantize import EMA, FSQ, GradientCodebook
+
+FAMILY = [
+    EMA(6),
+    EMA(6, dialect="counts-one", start="normal"),
+    EMA(6, estimator="rotation", start="uniform"),
+    FSQ((4, 3, 5, 3)),
+    GradientCodebook(6),
+    GradientCodebook(6, estimator="rotation", start="normal"),
+]
