@@ -92,6 +92,9 @@ EXAMPLES = {
     "pixel_variance": lambda f: f(PIXELS),
     "pixels_to_float": lambda f: f(PIXELS),
     "quantization_error": lambda f: f(POINTS, TOKENS),
+    "revive": lambda f: f(
+        vqnp.Codebook.start(TOKENS, np.zeros(K)), POINTS, "relative", rng=np.random.default_rng(0)
+    ),
     "rotation_backward": lambda f: f(POINTS, POINTS + 1, TOKENS[CODES]),
     "quantizer_from_json": lambda f: f(vqnp.EMA(K).to_json()),
     "readings": lambda f: f(vqnp.diagnose(POINTS, TOKENS)),
@@ -133,7 +136,7 @@ def public_functions():
 
 FUNCTIONS = public_functions()
 # The first axis of what these return is an axis of no array among their arguments.
-UNBOUND = ("codebook_loss_backward", "col2im", "ema_update", "im2col")
+UNBOUND = ("codebook_loss_backward", "col2im", "ema_update", "im2col", "revive")
 CALLED = sorted(name for name in FUNCTIONS if EXAMPLES.get(name))
 
 

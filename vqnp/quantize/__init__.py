@@ -1,6 +1,7 @@
 """Quantizers by hand, one idea a file: the search, k-means, the moving averages, and the rest."""
 
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
+from vqnp.quantize.cvq import CVQ
 from vqnp.quantize.ema import EMA, ema_update
 from vqnp.quantize.fsq import FSQ, fsq_backward, fsq_forward
 from vqnp.quantize.gradient_codebook import (
@@ -10,11 +11,13 @@ from vqnp.quantize.gradient_codebook import (
 )
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
+from vqnp.quantize.revive import revive
 from vqnp.quantize.rotation import rotation_backward
 from vqnp.quantize.search import nearest
 from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
 
 __all__ = [
+    "CVQ",
     "DIALECTS",
     "EMA",
     "FSQ",
@@ -34,6 +37,7 @@ __all__ = [
     "kmeans",
     "nearest",
     "quantizer_from_json",
+    "revive",
     "rotation_backward",
     "straight_through_backward",
     "straight_through_forward",
