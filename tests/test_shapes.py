@@ -86,6 +86,10 @@ EXAMPLES = {
     "mlp_vqvae": lambda f: f(vqnp.MLPSettings(D, 1), rng=0),
     "mse": lambda f: f(POINTS, POINTS + 1),
     "nearest": lambda f: f(POINTS, TOKENS),
+    "normalize_backward": lambda f: backward(f, quantize.normalize_forward, POINTS),
+    "normalize_forward": lambda f: f(POINTS),
+    "orthogonal_backward": lambda f: f(quantize.orthogonal_forward(TOKENS)[1]),
+    "orthogonal_forward": lambda f: f(TOKENS),
     "outside": lambda f: f(POINTS, TOKENS),
     "perplexity": lambda f: f(CODES, K),
     "perplexity_of_counts": lambda f: f(np.bincount(CODES)),
@@ -136,7 +140,14 @@ def public_functions():
 
 FUNCTIONS = public_functions()
 # The first axis of what these return is an axis of no array among their arguments.
-UNBOUND = ("codebook_loss_backward", "col2im", "ema_update", "im2col", "revive")
+UNBOUND = (
+    "codebook_loss_backward",
+    "col2im",
+    "ema_update",
+    "im2col",
+    "orthogonal_backward",
+    "revive",
+)
 CALLED = sorted(name for name in FUNCTIONS if EXAMPLES.get(name))
 
 

@@ -16,6 +16,7 @@ FAMILY = [
     FSQ((4, 3, 5, 3)),
     GradientCodebook(6),
     GradientCodebook(6, estimator="rotation", start="normal"),
+    GradientCodebook(6, orthogonal=10.0),
     CVQ(6),
     CVQ(6, anchor="random", start="normal"),
 ]

@@ -10,6 +10,8 @@ from vqnp.quantize.gradient_codebook import (
     codebook_loss_forward,
 )
 from vqnp.quantize.lloyd import Clustering, kmeans
+from vqnp.quantize.normalize import normalize_backward, normalize_forward
+from vqnp.quantize.orthogonal import orthogonal_backward, orthogonal_forward
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
 from vqnp.quantize.revive import revive
 from vqnp.quantize.rotation import rotation_backward
@@ -36,6 +38,10 @@ __all__ = [
     "fsq_forward",
     "kmeans",
     "nearest",
+    "normalize_backward",
+    "normalize_forward",
+    "orthogonal_backward",
+    "orthogonal_forward",
     "quantizer_from_json",
     "revive",
     "rotation_backward",
