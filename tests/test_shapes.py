@@ -68,6 +68,18 @@ EXAMPLES = {
         vqnp.Codebook(TOKENS.copy(), np.ones(K), TOKENS.copy()), POINTS, CODES, 0.9
     ),
     "energy_distance": lambda f: f(POINTS, TOKENS),
+    "bits_entropy_backward": lambda f: backward(
+        f, quantize.bits_entropy_forward, POINTS, 1.0, 1.0, 1.0, 3
+    ),
+    "bits_entropy_forward": lambda f: f(POINTS, 1.0, 1.0, 1.0, 3),
+    "entropy_gap_backward": lambda f: backward(
+        f, quantize.entropy_gap_forward, POINTS, TOKENS, 1.0
+    ),
+    "entropy_gap_forward": lambda f: f(POINTS, TOKENS, 1.0),
+    "normalize_backward": lambda f: backward(f, quantize.normalize_forward, POINTS),
+    "normalize_forward": lambda f: f(POINTS),
+    "sign_forward": lambda f: f(POINTS),
+    "vertices": lambda f: f(D),
     "fetch_cifar10": None,  # needs the network
     "fsq_backward": lambda f: backward(f, quantize.fsq_forward, POINTS, (8, 5, 5)),
     "fsq_forward": lambda f: f(POINTS, (8, 5, 5)),

@@ -2,29 +2,52 @@
 
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
 from vqnp.quantize.ema import EMA, ema_update
+from vqnp.quantize.entropy import entropy_gap_backward, entropy_gap_forward
+from vqnp.quantize.entropy_vq import EntropyVQ
 from vqnp.quantize.fsq import FSQ, fsq_backward, fsq_forward
+from vqnp.quantize.lfq import (
+    BSQ,
+    LFQ,
+    bits_entropy_backward,
+    bits_entropy_forward,
+    normalize_backward,
+    normalize_forward,
+    sign_forward,
+    vertices,
+)
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
 from vqnp.quantize.search import nearest
 from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
 
 __all__ = [
+    "BSQ",
     "DIALECTS",
     "EMA",
     "FSQ",
+    "LFQ",
     "Clustering",
     "Codebook",
     "Dialect",
+    "EntropyVQ",
     "Identity",
     "Quantized",
     "Quantizer",
     "View",
+    "bits_entropy_backward",
+    "bits_entropy_forward",
     "ema_update",
+    "entropy_gap_backward",
+    "entropy_gap_forward",
     "fsq_backward",
     "fsq_forward",
     "kmeans",
     "nearest",
+    "normalize_backward",
+    "normalize_forward",
     "quantizer_from_json",
+    "sign_forward",
     "straight_through_backward",
     "straight_through_forward",
+    "vertices",
 ]

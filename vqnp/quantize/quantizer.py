@@ -191,6 +191,13 @@ def quantizer_from_json(value: dict[str, Any]) -> Quantizer:
     return kinds[value["kind"]](**config)
 
 
+def placed(arrays: dict[str, Array], name: str) -> Array:
+    """Return ``arrays[name]``; raises ``RuntimeError`` before ``initialize`` has placed it."""
+    if name not in arrays:
+        raise RuntimeError("there is no codebook yet: call initialize(z, batch=...) first")
+    return arrays[name]
+
+
 def _tuples(value: Any) -> Any:
     """Undo what JSON does to tuples: it knows only lists."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
