@@ -68,18 +68,17 @@ EXAMPLES = {
         vqnp.Codebook(TOKENS.copy(), np.ones(K), TOKENS.copy()), POINTS, CODES, 0.9
     ),
     "energy_distance": lambda f: f(POINTS, TOKENS),
-    "bits_entropy_backward": lambda f: backward(
-        f, quantize.bits_entropy_forward, POINTS, 1.0, 1.0, 1.0, 3
-    ),
-    "bits_entropy_forward": lambda f: f(POINTS, 1.0, 1.0, 1.0, 3),
     "entropy_gap_backward": lambda f: backward(
         f, quantize.entropy_gap_forward, POINTS, TOKENS, 1.0
     ),
     "entropy_gap_forward": lambda f: f(POINTS, TOKENS, 1.0),
-    "normalize_backward": lambda f: backward(f, quantize.normalize_forward, POINTS),
-    "normalize_forward": lambda f: f(POINTS),
+    "latent_backward": lambda f: f(
+        1.0, quantize.latent_forward(POINTS, np.arange(6.0), (1, 2, 3))[-1]
+    ),
+    "latent_forward": lambda f: f(POINTS, np.arange(6.0), (1, 2, 3)),
+    "mapped_tokens_backward": lambda f: f(TOKENS, TOKENS),
+    "mapped_tokens_forward": lambda f: f(TOKENS, np.eye(D), np.zeros(D)),
     "sign_forward": lambda f: f(POINTS),
-    "vertices": lambda f: f(D),
     "fetch_cifar10": None,  # needs the network
     "fsq_backward": lambda f: backward(f, quantize.fsq_forward, POINTS, (8, 5, 5)),
     "fsq_forward": lambda f: f(POINTS, (8, 5, 5)),
@@ -142,7 +141,7 @@ def public_functions():
 
 FUNCTIONS = public_functions()
 # The first axis of what these return is an axis of no array among their arguments.
-UNBOUND = ("col2im", "ema_update", "im2col")
+UNBOUND = ("col2im", "ema_update", "entropy_gap_backward", "im2col", "latent_backward")
 CALLED = sorted(name for name in FUNCTIONS if EXAMPLES.get(name))
 
 

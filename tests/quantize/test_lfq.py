@@ -5,17 +5,12 @@ import pytest
 from gradients import assert_gradient
 from guests import assert_guest, assert_resumes_and_loads
 
-from vqnp.quantize import (
-    BSQ,
-    LFQ,
-    EntropyVQ,
+from vqnp.quantize import BSQ, LFQ, EntropyVQ, entropy_gap_forward, nearest, sign_forward
+from vqnp.quantize.lfq import (
     bits_entropy_backward,
     bits_entropy_forward,
-    entropy_gap_forward,
-    nearest,
     normalize_backward,
     normalize_forward,
-    sign_forward,
     vertices,
 )
 

@@ -5,19 +5,12 @@ from vqnp.quantize.ema import EMA, ema_update
 from vqnp.quantize.entropy import entropy_gap_backward, entropy_gap_forward
 from vqnp.quantize.entropy_vq import EntropyVQ
 from vqnp.quantize.fsq import FSQ, fsq_backward, fsq_forward
-from vqnp.quantize.lfq import (
-    BSQ,
-    LFQ,
-    bits_entropy_backward,
-    bits_entropy_forward,
-    normalize_backward,
-    normalize_forward,
-    sign_forward,
-    vertices,
-)
+from vqnp.quantize.latent import LatentQuantizer, latent_backward, latent_forward
+from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
 from vqnp.quantize.search import nearest
+from vqnp.quantize.simvq import SimVQ, mapped_tokens_backward, mapped_tokens_forward
 from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
 
 __all__ = [
@@ -31,23 +24,24 @@ __all__ = [
     "Dialect",
     "EntropyVQ",
     "Identity",
+    "LatentQuantizer",
     "Quantized",
     "Quantizer",
+    "SimVQ",
     "View",
-    "bits_entropy_backward",
-    "bits_entropy_forward",
     "ema_update",
     "entropy_gap_backward",
     "entropy_gap_forward",
     "fsq_backward",
     "fsq_forward",
     "kmeans",
+    "latent_backward",
+    "latent_forward",
+    "mapped_tokens_backward",
+    "mapped_tokens_forward",
     "nearest",
-    "normalize_backward",
-    "normalize_forward",
     "quantizer_from_json",
     "sign_forward",
     "straight_through_backward",
     "straight_through_forward",
-    "vertices",
 ]
