@@ -72,6 +72,16 @@ EXAMPLES = {
         f, quantize.entropy_gap_forward, POINTS, TOKENS, 1.0
     ),
     "entropy_gap_forward": lambda f: f(POINTS, TOKENS, 1.0),
+    "hull_backward": lambda f: backward(f, quantize.hull_forward, POINTS, TOKENS),
+    "hull_forward": lambda f: f(POINTS, TOKENS),
+    "simplex_backward": lambda f: backward(
+        f, lambda v: (quantize.simplex_forward(v),) * 2, RNG.standard_normal((N, K))
+    ),
+    "simplex_forward": lambda f: f(RNG.standard_normal((N, K))),
+    "soft_convex_backward": lambda f: f(
+        POINTS, quantize.soft_convex_forward(POINTS, TOKENS, 0.1)[-1]
+    ),
+    "soft_convex_forward": lambda f: f(POINTS, TOKENS, 0.1),
     "latent_backward": lambda f: f(
         1.0, quantize.latent_forward(POINTS, np.arange(6.0), (1, 2, 3))[-1]
     ),

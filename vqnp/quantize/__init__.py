@@ -5,12 +5,15 @@ from vqnp.quantize.ema import EMA, ema_update
 from vqnp.quantize.entropy import entropy_gap_backward, entropy_gap_forward
 from vqnp.quantize.entropy_vq import EntropyVQ
 from vqnp.quantize.fsq import FSQ, fsq_backward, fsq_forward
+from vqnp.quantize.hull import hull_backward, hull_forward
 from vqnp.quantize.latent import LatentQuantizer, latent_backward, latent_forward
 from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
 from vqnp.quantize.search import nearest
+from vqnp.quantize.simplex import simplex_backward, simplex_forward
 from vqnp.quantize.simvq import SimVQ, mapped_tokens_backward, mapped_tokens_forward
+from vqnp.quantize.soft_convex import SoftConvex, soft_convex_backward, soft_convex_forward
 from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
 
 __all__ = [
@@ -28,12 +31,15 @@ __all__ = [
     "Quantized",
     "Quantizer",
     "SimVQ",
+    "SoftConvex",
     "View",
     "ema_update",
     "entropy_gap_backward",
     "entropy_gap_forward",
     "fsq_backward",
     "fsq_forward",
+    "hull_backward",
+    "hull_forward",
     "kmeans",
     "latent_backward",
     "latent_forward",
@@ -42,6 +48,10 @@ __all__ = [
     "nearest",
     "quantizer_from_json",
     "sign_forward",
+    "simplex_backward",
+    "simplex_forward",
+    "soft_convex_backward",
+    "soft_convex_forward",
     "straight_through_backward",
     "straight_through_forward",
 ]
