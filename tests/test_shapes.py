@@ -22,6 +22,7 @@ MODULES = (vqnp, data, diagnostics, layers, losses, quantize)
 RNG = np.random.default_rng(0)
 N, D, K = 7, 3, 5  # points, dimensions, tokens
 POINTS, TOKENS = RNG.standard_normal((N, D)), RNG.standard_normal((K, D))
+LOGITS = RNG.standard_normal((N, K))
 CODES = np.array([0, 1, 1, 2, 3, 4, 4])
 LABELS = CODES % 2
 BATCH, HEIGHT, WIDTH, CHANNELS, OUT = 2, 8, 6, 3, 5
@@ -50,6 +51,8 @@ EXAMPLES = {
     "class_divergence": lambda f: f(TOKENS, POINTS, LABELS),
     "class_spread_ratio": lambda f: f(POINTS * 0.5, POINTS, LABELS),
     "clusters": lambda f: f(D, per_class=N),
+    "codebook_loss_backward": lambda f: f(quantize.codebook_loss_forward(POINTS, TOKENS)[1], K),
+    "codebook_loss_forward": lambda f: f(POINTS, TOKENS),
     "codes_used": lambda f: f(CODES, K),
     "commitment": lambda f: f(POINTS, TOKENS[CODES]),
     "conv2d_backward": lambda f: backward(f, layers.conv2d_forward, IMAGES, KERNEL, BIAS, 2, 1),
@@ -72,12 +75,16 @@ EXAMPLES = {
         f, quantize.entropy_gap_forward, POINTS, TOKENS, 1.0
     ),
     "entropy_gap_forward": lambda f: f(POINTS, TOKENS, 1.0),
+    "gumbel_softmax_backward": lambda f: backward(
+        f, quantize.gumbel_softmax_forward, LOGITS, LOGITS, 0.5
+    ),
+    "gumbel_softmax_forward": lambda f: f(LOGITS, LOGITS, 0.5),
+    "mixture_backward": lambda f: f(POINTS, LOGITS, TOKENS),
+    "mixture_forward": lambda f: f(LOGITS, TOKENS),
     "hull_backward": lambda f: backward(f, quantize.hull_forward, POINTS, TOKENS),
     "hull_forward": lambda f: f(POINTS, TOKENS),
-    "simplex_backward": lambda f: backward(
-        f, lambda v: (quantize.simplex_forward(v),) * 2, RNG.standard_normal((N, K))
-    ),
-    "simplex_forward": lambda f: f(RNG.standard_normal((N, K))),
+    "simplex_backward": lambda f: backward(f, lambda v: (quantize.simplex_forward(v),) * 2, LOGITS),
+    "simplex_forward": lambda f: f(LOGITS),
     "soft_convex_backward": lambda f: f(
         POINTS, quantize.soft_convex_forward(POINTS, TOKENS, 0.1)[-1]
     ),
@@ -111,6 +118,7 @@ EXAMPLES = {
     "pixel_variance": lambda f: f(PIXELS),
     "pixels_to_float": lambda f: f(PIXELS),
     "quantization_error": lambda f: f(POINTS, TOKENS),
+    "rotation_backward": lambda f: f(POINTS, POINTS + 1, TOKENS[CODES]),
     "quantizer_from_json": lambda f: f(vqnp.EMA(K).to_json()),
     "readings": lambda f: f(vqnp.diagnose(POINTS, TOKENS)),
     "relu_backward": lambda f: backward(f, layers.relu_forward, POINTS),
@@ -151,7 +159,14 @@ def public_functions():
 
 FUNCTIONS = public_functions()
 # The first axis of what these return is an axis of no array among their arguments.
-UNBOUND = ("col2im", "ema_update", "entropy_gap_backward", "im2col", "latent_backward")
+UNBOUND = (
+    "codebook_loss_backward",
+    "col2im",
+    "ema_update",
+    "entropy_gap_backward",
+    "im2col",
+    "latent_backward",
+)
 CALLED = sorted(name for name in FUNCTIONS if EXAMPLES.get(name))
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from gradients import assert_gradient
-from guests import assert_guest, assert_resumes_and_loads
 
 from vqnp.quantize import BSQ, LFQ, EntropyVQ, entropy_gap_forward, nearest, sign_forward
 from vqnp.quantize.lfq import (
@@ -20,21 +19,6 @@ SETTINGS = {"entropy_weight": 0.3, "diversity": 1.5, "sharpness": 0.7, "beta": 0
 
 def rng(seed=0):
     return np.random.default_rng(seed)
-
-
-@pytest.mark.parametrize("kind", [LFQ, BSQ])
-@pytest.mark.parametrize("group_bits", [None, 1])
-def test_it_keeps_the_protocol(kind, group_bits):
-    assert_guest(kind(8, group_bits=group_bits), rng().normal(size=(N, 3)))
-
-
-def test_entropy_vq_keeps_the_protocol(tmp_path, monkeypatch):
-    assert_guest(EntropyVQ(K), rng().normal(size=(N, D)))
-    assert_resumes_and_loads(EntropyVQ(K), tmp_path, monkeypatch)
-
-
-def test_training_resumes(tmp_path, monkeypatch):
-    assert_resumes_and_loads(LFQ(8), tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("kind", [LFQ, BSQ])

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from gradients import assert_gradient
-from guests import assert_guest, assert_resumes_and_loads
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import nnls
@@ -38,16 +37,6 @@ def made(z, **settings):
     quantizer = SoftConvex(**{"n_tokens": K} | settings)
     quantizer.initialize(z, batch=10, rng=1)
     return quantizer
-
-
-@pytest.mark.parametrize("exact", [False, True])
-def test_hardened_it_keeps_the_protocol(exact):
-    assert_guest(SoftConvex(K, exact=exact, hard=True), rng().normal(size=(N, D)))
-
-
-@pytest.mark.parametrize("exact", [False, True])
-def test_training_resumes(tmp_path, monkeypatch, exact):
-    assert_resumes_and_loads(SoftConvex(K, exact=exact), tmp_path, monkeypatch)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 7))

@@ -1,15 +1,28 @@
 """Quantizers by hand, one idea a file: the search, k-means, the moving averages, and the rest."""
 
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
+from vqnp.quantize.dvae import DVAE, EdVAE
 from vqnp.quantize.ema import EMA, ema_update
 from vqnp.quantize.entropy import entropy_gap_backward, entropy_gap_forward
 from vqnp.quantize.entropy_vq import EntropyVQ
 from vqnp.quantize.fsq import FSQ, fsq_backward, fsq_forward
+from vqnp.quantize.gradient_codebook import (
+    GradientCodebook,
+    codebook_loss_backward,
+    codebook_loss_forward,
+)
+from vqnp.quantize.gumbel import (
+    gumbel_softmax_backward,
+    gumbel_softmax_forward,
+    mixture_backward,
+    mixture_forward,
+)
 from vqnp.quantize.hull import hull_backward, hull_forward
 from vqnp.quantize.latent import LatentQuantizer, latent_backward, latent_forward
 from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
+from vqnp.quantize.rotation import rotation_backward
 from vqnp.quantize.search import nearest
 from vqnp.quantize.simplex import simplex_backward, simplex_forward
 from vqnp.quantize.simvq import SimVQ, mapped_tokens_backward, mapped_tokens_forward
@@ -19,13 +32,16 @@ from vqnp.quantize.straight_through import straight_through_backward, straight_t
 __all__ = [
     "BSQ",
     "DIALECTS",
+    "DVAE",
     "EMA",
     "FSQ",
     "LFQ",
     "Clustering",
     "Codebook",
     "Dialect",
+    "EdVAE",
     "EntropyVQ",
+    "GradientCodebook",
     "Identity",
     "LatentQuantizer",
     "Quantized",
@@ -33,11 +49,15 @@ __all__ = [
     "SimVQ",
     "SoftConvex",
     "View",
+    "codebook_loss_backward",
+    "codebook_loss_forward",
     "ema_update",
     "entropy_gap_backward",
     "entropy_gap_forward",
     "fsq_backward",
     "fsq_forward",
+    "gumbel_softmax_backward",
+    "gumbel_softmax_forward",
     "hull_backward",
     "hull_forward",
     "kmeans",
@@ -45,8 +65,11 @@ __all__ = [
     "latent_forward",
     "mapped_tokens_backward",
     "mapped_tokens_forward",
+    "mixture_backward",
+    "mixture_forward",
     "nearest",
     "quantizer_from_json",
+    "rotation_backward",
     "sign_forward",
     "simplex_backward",
     "simplex_forward",

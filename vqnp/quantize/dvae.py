@@ -7,7 +7,7 @@ straight-through and no pull to tokens. A divergence from a prior keeps all code
 
 **dVAE** (Ramesh et al., 2021), with p = softmax(l), from the uniform choice:
 
-    KL = Σ_k p_k (ln p_k + ln K)                dKL/dl = p ⊙ (ln p - Σ_k p ln p)
+    KL = Σ_k p_k (ln p_k + ln K)                dKL/dl = p ⊙ (ln p + ln K - KL)
 
 **EdVAE** (Baykal et al., 2024), from the flat Dirichlet distribution. A logit is evidence, α is at
 least 1, and S = Σα. The choice has probabilities α / S, whose logarithm is ln α up to a constant:
@@ -62,11 +62,11 @@ def categorical_kl(logits: Logits) -> tuple[float, Logits]:
     >>> categorical_kl(np.zeros((3, 4)))[0], round(categorical_kl(np.diag([50.0] * 4))[0], 6)
     (0.0, 1.386294)
     """
-    log_p = log_softmax(logits)
-    p = np.exp(log_p)
-    negative_entropy = (p * log_p).sum(axis=1, keepdims=True)
-    value = negative_entropy.mean(dtype=np.float64) + math.log(logits.shape[1])
-    return float(value), p * (log_p - negative_entropy) / len(logits)
+    # ln(p K): exactly 0 for even logits, and finite for p = 0.
+    log_ratio = log_softmax(logits) + np.log(logits.dtype.type(logits.shape[1]))
+    p = softmax(logits)
+    kl = (p * log_ratio).sum(axis=1, keepdims=True)
+    return float(kl.mean(dtype=np.float64)), p * (log_ratio - kl) / len(logits)
 
 
 def dirichlet_kl(alpha: Logits) -> tuple[float, Logits]:
@@ -137,7 +137,6 @@ class DVAE(Quantizer):
     ((1, 2), [1])
     """
 
-    draws = True
     n_tokens: int = 512
     token_dim: int = 16
     kl_weight: float = 6.6 / 192
@@ -150,6 +149,11 @@ class DVAE(Quantizer):
         require_choice(self)
         if self.limit is not None:
             require_positive(self.limit, "limit")
+
+    @property
+    def draws(self) -> bool:
+        """True: a training step needs noise."""
+        return True
 
     @property
     def initialized(self) -> bool:
@@ -173,7 +177,7 @@ class DVAE(Quantizer):
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
-        """Choose by the logits ``z`` ``(N, K)``; in training, softly and with noise from ``rng``."""
+        """Choose by the logits ``z`` ``(N, K)``; in training, softly and with noise."""
         z = as_points(z, "z", dim=self.n_tokens)
         limit = np.inf if self.limit is None else self.limit
         logits, counts = np.minimum(z, z.dtype.type(limit)), z < limit
@@ -228,7 +232,6 @@ class EdVAE(Quantizer):
     [2]
     """
 
-    draws = True
     n_tokens: int = 512
     token_dim: int = 16
     kl_weight: float = 5e-7
@@ -238,6 +241,11 @@ class EdVAE(Quantizer):
 
     def __post_init__(self) -> None:
         require_choice(self)
+
+    @property
+    def draws(self) -> bool:
+        """True: a training step needs noise."""
+        return True
 
     @property
     def initialized(self) -> bool:

@@ -1,12 +1,9 @@
 """Entropy-regularized VQ: a codebook learnt by gradient, kept alive by the entropy of soft codes.
 
-The vectors are the nearest tokens, as in any VQ-VAE, and the gradient passes straight through. The
-tokens are parameters of the optimizer. Two losses of van den Oord et al. (2017) pull embedding and
-token together, and the entropy gap of ``entropy.py`` moves both:
+To the two losses of ``gradient_codebook.py`` comes the entropy gap of ``entropy.py``, which moves
+embeddings and tokens:
 
-    codebook    mean (sg(z) - t)²        moves the token
-    commitment  β mean (z - sg(t))²      moves the embedding
-    entropy     w (mean_n H(p_n) - γ H(p̄)),   p = softmax(-s ‖z - T‖²)
+    w (mean_n H(p_n) - γ H(p̄)),   p = softmax(-s ‖z - T‖²)
 
 Its price is the softmax: N · K exponentials a step, a block at a time. FSQ's authors compared with
 this quantizer at w = 0.1, and L. Yu et al.'s LFQ is the same loss with fixed tokens.
@@ -17,11 +14,11 @@ Shapes: z and vectors ``(N, D)``, tokens ``(K, D)``, codes ``(N,)``.
 from dataclasses import dataclass
 from typing import Any
 
-from vqnp.losses import commitment
 from vqnp.quantize.entropy import entropy_gap_backward, entropy_gap_forward
-from vqnp.quantize.lloyd import batch_statistics, kmeans
+from vqnp.quantize.gradient_codebook import codebook_loss_backward, codebook_loss_forward
+from vqnp.quantize.lloyd import kmeans
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
-from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
+from vqnp.quantize.straight_through import straight_through_backward
 from vqnp.validation import Array, require_integer, require_positive, require_weight
 
 
@@ -87,21 +84,19 @@ class EntropyVQ(Quantizer):
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
         """Return the nearest tokens, their codes and the losses; changes nothing."""
-        vectors, codes = straight_through_forward(z, self.tokens)
-        value, dcommitment = commitment(z, vectors)
-        losses, entropy_cache = {"codebook": value, "commitment": value}, None
+        quantized, cache = codebook_loss_forward(z, self.tokens)
+        entropy_cache = None
         if training and self.entropy_weight > 0:
-            losses["entropy"], entropy_cache = entropy_gap_forward(
+            quantized.losses["entropy"], entropy_cache = entropy_gap_forward(
                 z, self.tokens, self.sharpness, self.diversity
             )
-        return Quantized(vectors, codes, losses), (codes, dcommitment, entropy_cache)
+        return quantized, (cache, entropy_cache)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradients of ``z`` and of the tokens."""
-        codes, dcommitment, entropy_cache = cache
+        codebook_cache, entropy_cache = cache
+        dcommitment, dtokens = codebook_loss_backward(codebook_cache, self.n_tokens)
         dz = straight_through_backward(dvectors) + self.beta * dcommitment
-        # d/dt of (sg(z) - t)² is that of the commitment, negated; every token collects its own.
-        dtokens = batch_statistics(-dcommitment, codes, self.n_tokens)[1].astype(dz.dtype)
         if entropy_cache is not None:
             moved, pulled = entropy_gap_backward(self.entropy_weight, entropy_cache)
             dz, dtokens = dz + moved, dtokens + pulled

@@ -37,7 +37,7 @@ from vqnp.validation import (
     require_weight,
 )
 
-Start = Literal["line", "kmeans"]
+Start = Literal["line", "k-means"]
 Values = Float[np.ndarray, "V"]  # V = ΣL
 Indices = Int64[np.ndarray, "N D"]
 MOST_TOKENS = 1 << 24  # the hits of a batch are counted for every code
@@ -101,7 +101,7 @@ class LatentQuantizer(Quantizer):
         The weight of the codebook loss, which moves the values.
     beta : float
         The weight of the commitment loss.
-    start : {"line", "kmeans"}
+    start : {"line", "k-means"}
         Values evenly from -1/2 to 1/2, as published; or k-means of each coordinate, which is ours.
 
     Raises
@@ -134,7 +134,7 @@ class LatentQuantizer(Quantizer):
         require_weight(self.codebook_weight, "codebook_weight")
         require_weight(self.beta, "beta")
         if self.start not in get_args(Start):
-            raise ValueError(f"start must be one of line, kmeans, got {self.start!r}")
+            raise ValueError(f"start must be one of line, k-means, got {self.start!r}")
 
     @property
     def initialized(self) -> bool:
@@ -161,7 +161,7 @@ class LatentQuantizer(Quantizer):
         z, rng = as_points(z, "z", dim=len(self.levels)), np.random.default_rng(rng)
         parts = [
             kmeans(z[:, j : j + 1], count, rng=rng).tokens[:, 0]
-            if self.start == "kmeans"
+            if self.start == "k-means"
             else (np.arange(count) / (count - 1) - 0.5 if count > 1 else np.zeros(1))
             for j, count in enumerate(self.levels)
         ]

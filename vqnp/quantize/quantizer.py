@@ -13,16 +13,20 @@ Shapes: embeddings z and vectors ``(N, D)``, tokens ``(K, D)``, codes ``(N,)`` i
 """
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vqnp.files import as_json
-from vqnp.validation import Array
+from vqnp.validation import Array, require_mask
 
 Cache = Any
 Gradients = dict[str, Array]
+
+# The metadata of a setting that a class gained later. It is named only where it is not at its
+# default, so that the names and files of earlier runs stay what they were.
+LATER = {"later": True}
 
 
 class Quantized(NamedTuple):
@@ -76,9 +80,13 @@ class Quantizer:
     [[0.5], [0.5], [10.0]]
     """
 
-    draws: ClassVar[bool] = False  # True: forward and update draw numbers, and are given ``rng``
     params: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
     buffers: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def draws(self) -> bool:
+        """Whether ``forward`` and ``update`` draw numbers in training, and have to be given rng."""
+        return False
 
     @property
     def initialized(self) -> bool:
@@ -125,7 +133,10 @@ class Quantizer:
 
         ``mask`` ``(N,)`` of bool is False where an embedding is only padding.
         """
-        codes = quantized.codes if mask is None else quantized.codes[mask]
+        codes = quantized.codes
+        if mask is not None:
+            require_mask(mask, "mask", len(codes))
+            codes = codes[mask]
         return np.bincount(codes, minlength=self.n_tokens).astype(np.float64)
 
     def decode(self, codes: Array) -> Array:
@@ -138,7 +149,22 @@ class Quantizer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as JSON values; :func:`quantizer_from_json` inverts it."""
-        return as_json(self, kind=type(self).__name__)
+        shown = {"kind", *self._settings()}
+        named = as_json(self, kind=type(self).__name__).items()
+        return {name: value for name, value in named if name in shown}
+
+    def __repr__(self) -> str:
+        # A dataclass writes its own unless it is told ``repr=False``.
+        settings = (f"{name}={getattr(self, name)!r}" for name in self._settings())
+        return f"{type(self).__name__}({', '.join(settings)})"
+
+    def _settings(self) -> list[str]:
+        """Return the names of the configuration, without those that are ``LATER`` and unchanged."""
+        return [
+            f.name
+            for f in fields(self)
+            if f.init and not (f.metadata == LATER and getattr(self, f.name) == f.default)
+        ]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ all tokens:
 So an unused token cannot be left behind. The price: the cloud of tokens is an affine image of a
 Gaussian cloud. It can follow mean and covariance of the embeddings, but not their modes.
 
-Codebook and commitment losses are those of van den Oord et al. (2017), weighted 1 and β.
+Codebook and commitment losses are those of ``gradient_codebook.py``.
 
 Shapes: z and vectors ``(N, D)``, C and tokens T ``(K, D)``, W ``(D, D)``, b ``(D,)``.
 """
@@ -22,15 +22,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from vqnp.losses import commitment
-from vqnp.quantize.lloyd import batch_statistics, kmeans
+from vqnp.quantize.gradient_codebook import codebook_loss_backward, codebook_loss_forward
+from vqnp.quantize.lloyd import kmeans
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
-from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
+from vqnp.quantize.straight_through import straight_through_backward
 from vqnp.validation import Array, Tokens, as_points, require_integer, require_weight
 
 Map = Float[np.ndarray, "D D"]
 Offset = Float[np.ndarray, "D"]
-Cloud = Literal["gaussian", "kmeans"]
+Cloud = Literal["normal", "k-means"]
 
 
 def mapped_tokens_forward(cloud: Tokens, weight: Map, bias: Offset) -> Tokens:
@@ -68,8 +68,8 @@ class SimVQ(Quantizer):
         K, the size of the codebook.
     beta : float
         The weight of the commitment loss.
-    cloud : {"gaussian", "kmeans"}
-        C. The published one is Gaussian with deviation 1/√D, and W is drawn too. After ``kmeans``
+    cloud : {"normal", "k-means"}
+        C. The published one is Gaussian with deviation 1/√D, and W is drawn too. After ``k-means``
         C holds the k-means tokens of the embeddings and W is the identity, so that quantization
         begins as with any other codebook; this start is ours.
 
@@ -81,7 +81,7 @@ class SimVQ(Quantizer):
     Example
     -------
     >>> import numpy as np
-    >>> quantizer = SimVQ(n_tokens=2, cloud="kmeans")
+    >>> quantizer = SimVQ(n_tokens=2, cloud="k-means")
     >>> quantizer.initialize(np.array([[0.0], [1.0], [10.0]]), batch=3)
     >>> sorted(quantizer.tokens.tolist()), quantizer.params["weight"].tolist()
     ([[0.5], [10.0]], [[1.0]])
@@ -89,13 +89,13 @@ class SimVQ(Quantizer):
 
     n_tokens: int = 512
     beta: float = 0.25
-    cloud: Cloud = "gaussian"
+    cloud: Cloud = "normal"
 
     def __post_init__(self) -> None:
         require_integer(self.n_tokens, "n_tokens", least=1)
         require_weight(self.beta, "beta")
         if self.cloud not in get_args(Cloud):
-            raise ValueError(f"cloud must be one of gaussian, kmeans, got {self.cloud!r}")
+            raise ValueError(f"cloud must be one of normal, k-means, got {self.cloud!r}")
 
     @property
     def initialized(self) -> bool:
@@ -112,7 +112,7 @@ class SimVQ(Quantizer):
         """Draw the cloud, or place it on embeddings ``z`` ``(N, D)``, in their dtype."""
         z, rng = as_points(z, "z"), np.random.default_rng(rng)
         dim = z.shape[1]
-        if self.cloud == "kmeans":
+        if self.cloud == "k-means":
             cloud, weight = kmeans(z, self.n_tokens, rng=rng).tokens, np.eye(dim)
             bias = np.zeros(dim)
         else:
@@ -126,17 +126,11 @@ class SimVQ(Quantizer):
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
         """Return the nearest tokens, their codes and the two losses; changes nothing."""
-        vectors, codes = straight_through_forward(z, self.tokens)
-        value, dcommitment = commitment(z, vectors)
-        return Quantized(vectors, codes, {"codebook": value, "commitment": value}), (
-            codes,
-            dcommitment,
-        )
+        return codebook_loss_forward(z, self.tokens)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradients of ``z``, of the map and of the offset."""
-        codes, dcommitment = cache
+        dcommitment, dtokens = codebook_loss_backward(cache, self.n_tokens)  # dtokens is G
         dz = straight_through_backward(dvectors) + self.beta * dcommitment
-        dtokens = batch_statistics(-dcommitment, codes, self.n_tokens)[1].astype(dz.dtype)  # G
         dweight, dbias = mapped_tokens_backward(dtokens, self.buffers["cloud"])
         return dz, {"weight": dweight, "bias": dbias}

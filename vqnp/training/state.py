@@ -59,9 +59,9 @@ class TrainSettings:
             raise ValueError(f"optimizer must be adam, amsgrad or adamw, got {self.optimizer!r}")
 
     def make_optimizer(self, params: dict[str, Array]) -> Adam:
-        """Return a fresh optimizer over ``params``."""
+        """Return a fresh optimizer over ``params``; those of a quantizer do not decay."""
         if self.optimizer == "adamw":
-            return AdamW(params, self.learning_rate)
+            return AdamW(params, self.learning_rate, spared=("quantizer.",))
         return Adam(params, self.learning_rate, amsgrad=self.optimizer == "amsgrad")
 
 

@@ -1,0 +1,41 @@
+"""One instance of each quantizer, for the tests that all of them share.
+
+They take embeddings of four dimensions. To add one, add a line.
+"""
+
+from vqnp.quantize import (
+    BSQ,
+    DVAE,
+    EMA,
+    FSQ,
+    LFQ,
+    EdVAE,
+    EntropyVQ,
+    GradientCodebook,
+    LatentQuantizer,
+    SimVQ,
+    SoftConvex,
+)
+
+FAMILY = [
+    EMA(6),
+    EMA(6, dialect="counts-one", start="normal"),
+    EMA(6, estimator="rotation", start="uniform"),
+    FSQ((4, 3, 5, 3)),
+    GradientCodebook(6),
+    GradientCodebook(6, estimator="rotation", start="normal"),
+    LFQ(16),
+    BSQ(16, group_bits=2),
+    EntropyVQ(6),
+    SimVQ(6),
+    SimVQ(6, cloud="k-means"),
+    LatentQuantizer((3, 2, 4, 3)),
+    LatentQuantizer((3, 2, 4, 3), start="k-means"),
+    SoftConvex(6, hard=True),
+    SoftConvex(6, hard=True, exact=True),
+    DVAE(4, token_dim=4),
+    EdVAE(4, token_dim=4),
+]
+
+# Their embeddings are as wide as the number of tokens asks.
+AS_WIDE_AS_TOKENS = LFQ, BSQ, DVAE, EdVAE
