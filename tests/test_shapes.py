@@ -22,6 +22,7 @@ MODULES = (vqnp, data, diagnostics, layers, losses, quantize)
 RNG = np.random.default_rng(0)
 N, D, K = 7, 3, 5  # points, dimensions, tokens
 POINTS, TOKENS = RNG.standard_normal((N, D)), RNG.standard_normal((K, D))
+LOGITS = RNG.standard_normal((N, K))
 CODES = np.array([0, 1, 1, 2, 3, 4, 4])
 LABELS = CODES % 2
 BATCH, HEIGHT, WIDTH, CHANNELS, OUT = 2, 8, 6, 3, 5
@@ -70,6 +71,31 @@ EXAMPLES = {
         vqnp.Codebook(TOKENS.copy(), np.ones(K), TOKENS.copy()), POINTS, CODES, 0.9
     ),
     "energy_distance": lambda f: f(POINTS, TOKENS),
+    "entropy_gap_backward": lambda f: backward(
+        f, quantize.entropy_gap_forward, POINTS, TOKENS, 1.0
+    ),
+    "entropy_gap_forward": lambda f: f(POINTS, TOKENS, 1.0),
+    "gumbel_softmax_backward": lambda f: backward(
+        f, quantize.gumbel_softmax_forward, LOGITS, LOGITS, 0.5
+    ),
+    "gumbel_softmax_forward": lambda f: f(LOGITS, LOGITS, 0.5),
+    "mixture_backward": lambda f: f(POINTS, LOGITS, TOKENS),
+    "mixture_forward": lambda f: f(LOGITS, TOKENS),
+    "hull_backward": lambda f: backward(f, quantize.hull_forward, POINTS, TOKENS),
+    "hull_forward": lambda f: f(POINTS, TOKENS),
+    "simplex_backward": lambda f: backward(f, lambda v: (quantize.simplex_forward(v),) * 2, LOGITS),
+    "simplex_forward": lambda f: f(LOGITS),
+    "soft_convex_backward": lambda f: f(
+        POINTS, quantize.soft_convex_forward(POINTS, TOKENS, 0.1)[-1]
+    ),
+    "soft_convex_forward": lambda f: f(POINTS, TOKENS, 0.1),
+    "latent_backward": lambda f: f(
+        1.0, quantize.latent_forward(POINTS, np.arange(6.0), (1, 2, 3))[-1]
+    ),
+    "latent_forward": lambda f: f(POINTS, np.arange(6.0), (1, 2, 3)),
+    "mapped_tokens_backward": lambda f: f(TOKENS, TOKENS),
+    "mapped_tokens_forward": lambda f: f(TOKENS, np.eye(D), np.zeros(D)),
+    "sign_forward": lambda f: f(POINTS),
     "fetch_cifar10": None,  # needs the network
     "fsq_backward": lambda f: backward(f, quantize.fsq_forward, POINTS, (8, 5, 5)),
     "fsq_forward": lambda f: f(POINTS, (8, 5, 5)),
@@ -144,7 +170,9 @@ UNBOUND = (
     "codebook_loss_backward",
     "col2im",
     "ema_update",
+    "entropy_gap_backward",
     "im2col",
+    "latent_backward",
     "orthogonal_backward",
     "revive",
 )

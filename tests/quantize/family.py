@@ -3,7 +3,20 @@
 They take embeddings of four dimensions. To add one, add a line.
 """
 
-from vqnp.quantize import CVQ, EMA, FSQ, GradientCodebook
+from vqnp.quantize import (
+    BSQ,
+    CVQ,
+    DVAE,
+    EMA,
+    FSQ,
+    LFQ,
+    EdVAE,
+    EntropyVQ,
+    GradientCodebook,
+    LatentQuantizer,
+    SimVQ,
+    SoftConvex,
+)
 
 FAMILY = [
     EMA(6),
@@ -19,4 +32,18 @@ FAMILY = [
     GradientCodebook(6, orthogonal=10.0),
     CVQ(6),
     CVQ(6, anchor="random", start="normal"),
+    LFQ(16),
+    BSQ(16, group_bits=2),
+    EntropyVQ(6),
+    SimVQ(6),
+    SimVQ(6, cloud="k-means"),
+    LatentQuantizer((3, 2, 4, 3)),
+    LatentQuantizer((3, 2, 4, 3), start="k-means"),
+    SoftConvex(6, hard=True),
+    SoftConvex(6, hard=True, exact=True),
+    DVAE(4, token_dim=4),
+    EdVAE(4, token_dim=4),
 ]
+
+# Their embeddings are as wide as the number of tokens asks.
+AS_WIDE_AS_TOKENS = LFQ, BSQ, DVAE, EdVAE

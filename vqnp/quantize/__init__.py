@@ -2,13 +2,25 @@
 
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
 from vqnp.quantize.cvq import CVQ
+from vqnp.quantize.dvae import DVAE, EdVAE
 from vqnp.quantize.ema import EMA, ema_update
+from vqnp.quantize.entropy import entropy_gap_backward, entropy_gap_forward
+from vqnp.quantize.entropy_vq import EntropyVQ
 from vqnp.quantize.fsq import FSQ, fsq_backward, fsq_forward
 from vqnp.quantize.gradient_codebook import (
     GradientCodebook,
     codebook_loss_backward,
     codebook_loss_forward,
 )
+from vqnp.quantize.gumbel import (
+    gumbel_softmax_backward,
+    gumbel_softmax_forward,
+    mixture_backward,
+    mixture_forward,
+)
+from vqnp.quantize.hull import hull_backward, hull_forward
+from vqnp.quantize.latent import LatentQuantizer, latent_backward, latent_forward
+from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.normalize import normalize_backward, normalize_forward
 from vqnp.quantize.orthogonal import orthogonal_backward, orthogonal_forward
@@ -16,27 +28,50 @@ from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quanti
 from vqnp.quantize.revive import revive
 from vqnp.quantize.rotation import rotation_backward
 from vqnp.quantize.search import nearest
+from vqnp.quantize.simplex import simplex_backward, simplex_forward
+from vqnp.quantize.simvq import SimVQ, mapped_tokens_backward, mapped_tokens_forward
+from vqnp.quantize.soft_convex import SoftConvex, soft_convex_backward, soft_convex_forward
 from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
 
 __all__ = [
+    "BSQ",
     "CVQ",
     "DIALECTS",
+    "DVAE",
     "EMA",
     "FSQ",
+    "LFQ",
     "Clustering",
     "Codebook",
     "Dialect",
+    "EdVAE",
+    "EntropyVQ",
     "GradientCodebook",
     "Identity",
+    "LatentQuantizer",
     "Quantized",
     "Quantizer",
+    "SimVQ",
+    "SoftConvex",
     "View",
     "codebook_loss_backward",
     "codebook_loss_forward",
     "ema_update",
+    "entropy_gap_backward",
+    "entropy_gap_forward",
     "fsq_backward",
     "fsq_forward",
+    "gumbel_softmax_backward",
+    "gumbel_softmax_forward",
+    "hull_backward",
+    "hull_forward",
     "kmeans",
+    "latent_backward",
+    "latent_forward",
+    "mapped_tokens_backward",
+    "mapped_tokens_forward",
+    "mixture_backward",
+    "mixture_forward",
     "nearest",
     "normalize_backward",
     "normalize_forward",
@@ -45,6 +80,11 @@ __all__ = [
     "quantizer_from_json",
     "revive",
     "rotation_backward",
+    "sign_forward",
+    "simplex_backward",
+    "simplex_forward",
+    "soft_convex_backward",
+    "soft_convex_forward",
     "straight_through_backward",
     "straight_through_forward",
 ]

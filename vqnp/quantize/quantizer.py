@@ -104,6 +104,11 @@ class Quantizer:
         return len(self.tokens)
 
     @property
+    def embedding_dim(self) -> int | None:
+        """The width of the embeddings it takes, where this is not the width of its vectors."""
+        return None
+
+    @property
     def bits(self) -> float:
         """Bits that name one embedding: log2 K, summed over the codebooks."""
         return math.log2(self.n_tokens)
