@@ -1,6 +1,7 @@
 """Quantizers by hand, one idea a file: the search, k-means, the moving averages, and the rest."""
 
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
+from vqnp.quantize.cosine import Cosine
 from vqnp.quantize.cvq import CVQ
 from vqnp.quantize.dvae import DVAE, EdVAE
 from vqnp.quantize.ema import EMA, ema_update
@@ -24,6 +25,7 @@ from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.normalize import normalize_backward, normalize_forward
 from vqnp.quantize.orthogonal import orthogonal_backward, orthogonal_forward
+from vqnp.quantize.projected import Projected
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
 from vqnp.quantize.revive import revive
 from vqnp.quantize.rotation import rotation_backward
@@ -43,12 +45,14 @@ __all__ = [
     "LFQ",
     "Clustering",
     "Codebook",
+    "Cosine",
     "Dialect",
     "EdVAE",
     "EntropyVQ",
     "GradientCodebook",
     "Identity",
     "LatentQuantizer",
+    "Projected",
     "Quantized",
     "Quantizer",
     "SimVQ",
