@@ -6,7 +6,7 @@ whole. So a checkpoint finds all of them, an optimizer moves them, and copies of
 none.
 """
 
-from dataclasses import replace
+from copy import copy
 
 from vqnp.quantize.cvq import CVQ
 from vqnp.quantize.ema import EMA
@@ -20,14 +20,15 @@ def borrow(part: Quantizer, whole: Quantizer, name: str) -> Quantizer:
 
     Raises ``RuntimeError`` before ``whole`` is initialized, where ``part`` needs that.
     """
-    copy = replace(part)
-    for own, kept in ((copy.params, whole.params), (copy.buffers, whole.buffers)):
-        prefix = f"{name}."
-        found = (key for key in kept if key.startswith(prefix))
-        own.update({key.removeprefix(prefix): kept[key] for key in found})
-    if not copy.initialized:
+    borrower = copy(part)  # unlike ``replace``, without another check of the configuration
+    prefix = f"{name}."
+    for kind in ("params", "buffers"):
+        kept: dict[str, Array] = getattr(whole, kind)
+        own = {key[len(prefix) :]: array for key, array in kept.items() if key.startswith(prefix)}
+        object.__setattr__(borrower, kind, own)  # it is frozen
+    if not borrower.initialized:
         raise RuntimeError("there is no codebook yet: call initialize(z, batch=...) first")
-    return copy
+    return borrower
 
 
 def keep(part: Quantizer, whole: Quantizer, name: str) -> None:
