@@ -118,6 +118,9 @@ EXAMPLES = {
     "pixel_variance": lambda f: f(PIXELS),
     "pixels_to_float": lambda f: f(PIXELS),
     "quantization_error": lambda f: f(POINTS, TOKENS),
+    "revive": lambda f: f(
+        vqnp.Codebook.start(TOKENS, np.zeros(K)), POINTS, "relative", rng=np.random.default_rng(0)
+    ),
     "rotation_backward": lambda f: f(POINTS, POINTS + 1, TOKENS[CODES]),
     "quantizer_from_json": lambda f: f(vqnp.EMA(K).to_json()),
     "readings": lambda f: f(vqnp.diagnose(POINTS, TOKENS)),
@@ -166,6 +169,7 @@ UNBOUND = (
     "entropy_gap_backward",
     "im2col",
     "latent_backward",
+    "revive",
 )
 CALLED = sorted(name for name in FUNCTIONS if EXAMPLES.get(name))
 

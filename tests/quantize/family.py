@@ -5,6 +5,7 @@ They take embeddings of four dimensions. To add one, add a line.
 
 from vqnp.quantize import (
     BSQ,
+    CVQ,
     DVAE,
     EMA,
     FSQ,
@@ -21,6 +22,10 @@ FAMILY = [
     EMA(6),
     EMA(6, dialect="counts-one", start="normal"),
     EMA(6, estimator="rotation", start="uniform"),
+    EMA(6, revival="relative", start="normal"),
+    EMA(6, revival="soundstream", dialect="debiased", decay=0.99),
+    EMA(6, revival="jukebox", start="uniform"),
+    EMA(6, revival="split", start="normal"),
     FSQ((4, 3, 5, 3)),
     GradientCodebook(6),
     GradientCodebook(6, estimator="rotation", start="normal"),
@@ -35,6 +40,8 @@ FAMILY = [
     SoftConvex(6, hard=True, exact=True),
     DVAE(4, token_dim=4),
     EdVAE(4, token_dim=4),
+    CVQ(6),
+    CVQ(6, anchor="random", start="normal"),
 ]
 
 # Their embeddings are as wide as the number of tokens asks.

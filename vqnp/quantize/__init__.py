@@ -1,6 +1,7 @@
 """Quantizers by hand, one idea a file: the search, k-means, the moving averages, and the rest."""
 
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
+from vqnp.quantize.cvq import CVQ
 from vqnp.quantize.dvae import DVAE, EdVAE
 from vqnp.quantize.ema import EMA, ema_update
 from vqnp.quantize.entropy import entropy_gap_backward, entropy_gap_forward
@@ -22,6 +23,7 @@ from vqnp.quantize.latent import LatentQuantizer, latent_backward, latent_forwar
 from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
+from vqnp.quantize.revive import revive
 from vqnp.quantize.rotation import rotation_backward
 from vqnp.quantize.search import nearest
 from vqnp.quantize.simplex import simplex_backward, simplex_forward
@@ -31,6 +33,7 @@ from vqnp.quantize.straight_through import straight_through_backward, straight_t
 
 __all__ = [
     "BSQ",
+    "CVQ",
     "DIALECTS",
     "DVAE",
     "EMA",
@@ -69,6 +72,7 @@ __all__ = [
     "mixture_forward",
     "nearest",
     "quantizer_from_json",
+    "revive",
     "rotation_backward",
     "sign_forward",
     "simplex_backward",

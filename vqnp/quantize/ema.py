@@ -41,6 +41,7 @@ from vqnp.quantize.lloyd import (
     batch_statistics_numpy,
 )
 from vqnp.quantize.quantizer import LATER, Cache, Gradients, Quantized, Quantizer
+from vqnp.quantize.revive import Revival, require_revival, revive
 from vqnp.quantize.rotation import Estimator, estimate, require_estimator
 from vqnp.quantize.starts import TokenStart, first_tokens, require_token_start
 from vqnp.quantize.straight_through import straight_through_forward
@@ -201,6 +202,8 @@ class EMA(Quantizer):
         How the gradient of a token reaches its embedding; see ``rotation.py``.
     start : {"k-means", "normal", "uniform"}
         Where the first tokens come from; see ``starts.py``.
+    revival : {"none", "relative", "soundstream", "jukebox", "split"}
+        What becomes of codes that are hardly used; see ``revive.py``.
 
     Raises
     ------
@@ -219,6 +222,7 @@ class EMA(Quantizer):
     beta: float = 0.25
     estimator: Estimator = field(default="straight-through", metadata=LATER)
     start: TokenStart = field(default="k-means", metadata=LATER)
+    revival: Revival = field(default="none", metadata=LATER)
 
     def __post_init__(self) -> None:
         require_integer(self.n_tokens, "n_tokens", least=1)
@@ -226,7 +230,13 @@ class EMA(Quantizer):
         require_dialect(self.dialect)
         require_estimator(self.estimator)
         require_token_start(self.start)
+        require_revival(self.revival)
         require_weight(self.beta, "beta")
+
+    @property
+    def draws(self) -> bool:
+        """Whether it revives codes, which draws embeddings."""
+        return self.revival != "none"
 
     @property
     def initialized(self) -> bool:
@@ -282,12 +292,20 @@ class EMA(Quantizer):
         """Move the tokens towards the embeddings that chose them (eqs. 3 to 5).
 
         Call it after the loss is known, because output and loss belong to the tokens from before.
-        Where ``mask`` is False throughout, nothing moves. Raises as :func:`ema_update` does.
+        Where ``mask`` is False throughout, nothing moves. The hits are those before any revival,
+        which needs ``rng``. Raises as :func:`ema_update` does.
         """
+        if self.draws and rng is None:
+            raise ValueError("rng is needed: revival draws embeddings")
         codes = quantized.codes
         if mask is not None:
             require_mask(mask, "mask", len(z))
             if not mask.any():
                 return np.zeros(self.n_tokens)
             z, codes = z[mask], codes[mask]
-        return ema_update(self.codebook, z, codes, self.decay, self.dialect)
+        codebook = self.codebook
+        hits = ema_update(codebook, z, codes, self.decay, self.dialect)
+        if self.draws:
+            bias = 1 - self.decay ** int(codebook.steps) if self.dialect == "debiased" else 1.0
+            revive(codebook, z, self.revival, rng=np.random.default_rng(rng), bias=bias)
+        return hits

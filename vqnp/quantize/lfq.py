@@ -8,10 +8,9 @@ token needs no search:
 BSQ first projects the embedding to the unit sphere, v = z / ‖z‖, and its vertices ±1/√D lie there
 too. So the error of rounding is bounded, and lengths are forgotten.
 
-The gradient passes straight through the sign. In BSQ it then passes through the projection, which
-removes its radial part:
-
-    dL/dz = (u - v (v · u)) / ‖z‖,   u = dL/dv
+The gradient passes straight through the sign. In BSQ it then passes through the projection, by
+``normalize.py``. The authors' code takes the sign's straight-through before the factor 1/√D, which
+makes the decoder's gradient smaller by this factor.
 
 Nothing pulls a coordinate to either side, so without the entropy loss of ``entropy.py`` both
 collapse. Its softmax over all vertices costs N · 2ᴰ. With ``group_bits`` m it is taken of m
@@ -28,6 +27,7 @@ import numpy as np
 
 from vqnp.losses import commitment
 from vqnp.quantize.entropy import entropy_gap_backward, entropy_gap_forward
+from vqnp.quantize.normalize import normalize_backward, normalize_forward
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View
 from vqnp.quantize.straight_through import straight_through_backward
 from vqnp.validation import (
@@ -60,35 +60,6 @@ def sign_forward(z: Points, scale: float = 1.0) -> tuple[Points, Codes]:
     positive = z > 0
     scale = z.dtype.type(scale)
     return np.where(positive, scale, -scale), positive @ (1 << np.arange(z.shape[1]))
-
-
-def normalize_forward(z: Points) -> tuple[Points, Cache]:
-    """Return z / ‖z‖ ``(N, D)``, and zero for zero.
-
-    Example
-    -------
-    >>> import numpy as np
-    >>> normalize_forward(np.array([[3.0, 4.0], [0.0, 0.0]]))[0].tolist()
-    [[0.6, 0.8], [0.0, 0.0]]
-    """
-    norms = np.sqrt((z * z).sum(axis=1, keepdims=True))
-    units = z / np.where(norms > 0, norms, 1)
-    return units, (units, norms)
-
-
-def normalize_backward(dunits: Points, cache: Cache) -> Points:
-    """Return the gradient of z ``(N, D)``, at right angles to z; zero at zero.
-
-    Example
-    -------
-    >>> import numpy as np
-    >>> _, cache = normalize_forward(np.array([[0.0, 2.0]]))
-    >>> normalize_backward(np.array([[1.0, 1.0]]), cache).tolist()
-    [[0.5, 0.0]]
-    """
-    units, norms = cache
-    across = dunits - units * (units * dunits).sum(axis=1, keepdims=True)
-    return np.divide(across, norms, out=np.zeros_like(across), where=norms > 0)
 
 
 def vertices(n_bits: int, scale: float = 1.0, dtype: Any = np.float64) -> Tokens:

@@ -94,6 +94,7 @@ def save(path: Path, state: TrainState) -> None:
         "optimizer_steps": optimizer.steps,
         "tally": {"examples": tally.examples, "losses": tally.losses},
         "history": [asdict(record) for record in state.history],
+        "notes": state.notes,
     }
     save_with_meta(path, arrays, meta)
 
@@ -121,6 +122,7 @@ def restore(path: Path, state: TrainState) -> None:
     state.phase, state.epoch, state.step = meta["place"]
     state.tally = Tally(**meta["tally"], hits=arrays.get("tally.hits"))
     state.history[:] = [EpochRecord(**record) for record in meta["history"]]
+    state.notes[:] = meta["notes"]
 
 
 def identity(state: TrainState) -> dict[str, Any]:
