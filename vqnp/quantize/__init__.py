@@ -22,6 +22,7 @@ from vqnp.quantize.hull import hull_backward, hull_forward
 from vqnp.quantize.latent import LatentQuantizer, latent_backward, latent_forward
 from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
+from vqnp.quantize.qinco import QINCo
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
 from vqnp.quantize.revive import revive
 from vqnp.quantize.rotation import rotation_backward
@@ -47,6 +48,7 @@ __all__ = [
     "GradientCodebook",
     "Identity",
     "LatentQuantizer",
+    "QINCo",
     "Quantized",
     "Quantizer",
     "SimVQ",
