@@ -19,6 +19,13 @@ from vqnp.quantize.gumbel import (
     mixture_forward,
 )
 from vqnp.quantize.hull import hull_backward, hull_forward
+from vqnp.quantize.hyperbolic import (
+    HyperVQ,
+    hyperplanes_backward,
+    hyperplanes_forward,
+    into_ball_backward,
+    into_ball_forward,
+)
 from vqnp.quantize.latent import LatentQuantizer, latent_backward, latent_forward
 from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
@@ -46,6 +53,7 @@ __all__ = [
     "EdVAE",
     "EntropyVQ",
     "GradientCodebook",
+    "HyperVQ",
     "Identity",
     "LatentQuantizer",
     "QINCo",
@@ -65,6 +73,10 @@ __all__ = [
     "gumbel_softmax_forward",
     "hull_backward",
     "hull_forward",
+    "hyperplanes_backward",
+    "hyperplanes_forward",
+    "into_ball_backward",
+    "into_ball_forward",
     "kmeans",
     "latent_backward",
     "latent_forward",
