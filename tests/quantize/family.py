@@ -13,9 +13,11 @@ from vqnp.quantize import (
     EdVAE,
     EntropyVQ,
     GradientCodebook,
+    HyperVQ,
     LatentQuantizer,
     SimVQ,
     SoftConvex,
+    WassersteinVQ,
 )
 
 FAMILY = [
@@ -29,6 +31,9 @@ FAMILY = [
     FSQ((4, 3, 5, 3)),
     GradientCodebook(6),
     GradientCodebook(6, estimator="rotation", start="normal"),
+    GradientCodebook(6, orthogonal=10.0),
+    CVQ(6),
+    CVQ(6, anchor="random", start="normal"),
     LFQ(16),
     BSQ(16, group_bits=2),
     EntropyVQ(6),
@@ -40,8 +45,8 @@ FAMILY = [
     SoftConvex(6, hard=True, exact=True),
     DVAE(4, token_dim=4),
     EdVAE(4, token_dim=4),
-    CVQ(6),
-    CVQ(6, anchor="random", start="normal"),
+    HyperVQ(6),
+    WassersteinVQ(6),
 ]
 
 # Their embeddings are as wide as the number of tokens asks.

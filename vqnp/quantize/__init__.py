@@ -29,6 +29,8 @@ from vqnp.quantize.hyperbolic import (
 from vqnp.quantize.latent import LatentQuantizer, latent_backward, latent_forward
 from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
+from vqnp.quantize.normalize import normalize_backward, normalize_forward
+from vqnp.quantize.orthogonal import orthogonal_backward, orthogonal_forward
 from vqnp.quantize.qinco import QINCo
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
 from vqnp.quantize.revive import revive
@@ -38,6 +40,7 @@ from vqnp.quantize.simplex import simplex_backward, simplex_forward
 from vqnp.quantize.simvq import SimVQ, mapped_tokens_backward, mapped_tokens_forward
 from vqnp.quantize.soft_convex import SoftConvex, soft_convex_backward, soft_convex_forward
 from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
+from vqnp.quantize.wasserstein import WassersteinVQ, wasserstein_backward, wasserstein_forward
 
 __all__ = [
     "BSQ",
@@ -62,6 +65,7 @@ __all__ = [
     "SimVQ",
     "SoftConvex",
     "View",
+    "WassersteinVQ",
     "codebook_loss_backward",
     "codebook_loss_forward",
     "ema_update",
@@ -85,6 +89,10 @@ __all__ = [
     "mixture_backward",
     "mixture_forward",
     "nearest",
+    "normalize_backward",
+    "normalize_forward",
+    "orthogonal_backward",
+    "orthogonal_forward",
     "quantizer_from_json",
     "revive",
     "rotation_backward",
@@ -95,4 +103,6 @@ __all__ = [
     "soft_convex_forward",
     "straight_through_backward",
     "straight_through_forward",
+    "wasserstein_backward",
+    "wasserstein_forward",
 ]

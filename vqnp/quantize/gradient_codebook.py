@@ -26,6 +26,7 @@ import numpy as np
 
 from vqnp.losses import mse
 from vqnp.quantize.lloyd import batch_statistics
+from vqnp.quantize.orthogonal import orthogonal_backward, orthogonal_forward
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
 from vqnp.quantize.rotation import Estimator, estimate, require_estimator
 from vqnp.quantize.starts import TokenStart, first_tokens, require_token_start
@@ -79,6 +80,9 @@ class GradientCodebook(Quantizer):
         Where the first tokens come from; see ``starts.py``.
     estimator : {"straight-through", "rotation", "rotation-unscaled"}
         How the gradient of a token reaches its embedding; see ``rotation.py``.
+    orthogonal : float
+        The weight of a loss that pushes tokens to right angles; see ``orthogonal.py``. Its paper
+        uses 10.
 
     Raises
     ------
@@ -95,12 +99,14 @@ class GradientCodebook(Quantizer):
     beta: float = 0.25
     start: TokenStart = "k-means"
     estimator: Estimator = "straight-through"
+    orthogonal: float = 0.0
 
     def __post_init__(self) -> None:
         require_integer(self.n_tokens, "n_tokens", least=1)
         require_weight(self.beta, "beta")
         require_token_start(self.start)
         require_estimator(self.estimator)
+        require_weight(self.orthogonal, "orthogonal")
 
     @property
     def initialized(self) -> bool:
@@ -120,12 +126,18 @@ class GradientCodebook(Quantizer):
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
-        """Return the nearest tokens, their codes and both losses; changes nothing."""
-        return codebook_loss_forward(z, self.tokens)
+        """Return the nearest tokens, their codes and the losses; changes nothing."""
+        quantized, cache = codebook_loss_forward(z, self.tokens)
+        if not self.orthogonal:
+            return quantized, (cache, None)
+        quantized.losses["orthogonal"], of_tokens = orthogonal_forward(self.tokens)
+        return quantized, (cache, of_tokens)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of ``z``, commitment included, and of the tokens."""
-        z, vectors, *_ = cache
-        dcommitment, dtokens = codebook_loss_backward(cache, self.n_tokens)
+        (z, vectors, *_), of_tokens = cache
+        dcommitment, dtokens = codebook_loss_backward(cache[0], self.n_tokens)
+        if of_tokens is not None:
+            dtokens += self.orthogonal * orthogonal_backward(of_tokens)
         dz = estimate(self.estimator, dvectors, z, vectors) + self.beta * dcommitment
         return dz, {"tokens": dtokens}

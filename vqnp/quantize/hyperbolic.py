@@ -15,9 +15,12 @@ The token of code k represents its hyperplane. Seen from the origin, in the spac
 
 Its own logit is 0. For c → 0 the logits become 4 g_k (h · u_k - r_k), those of planes.
 
-A code is chosen by the greatest logit, and the gradient is that of the softmax, p: with dV the
-gradient of the vectors, dl = p ⊙ (dp - Σ p dp), where dp = dV Tᵀ. This estimator is ours, because
-the paper leaves it open. No loss of its own pulls an embedding to its token.
+A code is chosen by the greatest logit. Its gradient is that of the softmax p of the logits, with dV
+the gradient of the vectors:
+
+    dp = dV Tᵀ,   dl = p ⊙ (dp - Σ p dp)
+
+This estimator is ours. No loss of its own pulls an embedding to its token.
 
 The regions are no Voronoi cells. The code is often not the nearest token, and a token may not even
 have its own code.

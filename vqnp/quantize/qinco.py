@@ -7,8 +7,8 @@ to the partial sum x̂, so that each x̂ has a codebook of its own, which is nev
 
     f(c, x̂):  e ← c + c Wc + x̂ Wx + b,   then L times  e ← e + relu(e U) V
 
-Codes are chosen greedily, i_m = argmin_k ‖z - x̂_{m-1} - f_m(C_m[k], x̂_{m-1})‖². All K candidates
-of a stage are computed for every embedding, which costs K (D + 2 L D h) each.
+Codes are chosen greedily, i_m = argmin_k ‖z - x̂_{m-1} - f_m(C_m[k], x̂_{m-1})‖². Every
+embedding is compared with K adapted tokens a stage, each of which takes D + 2 L D h products.
 
 Wc, Wx, b and V begin at zero, so that f(c, x̂) = c: the untrained quantizer *is* residual
 quantization, to the last bit. Its codebooks are placed by k-means of one residual after another.
@@ -17,8 +17,8 @@ Its own loss, with codes frozen and z shielded, is Σ_m mean (x̂_m - sg(z))². 
 through the partial sums into all earlier stages. Every prefix of the codes is so a code itself.
 The encoder sees the decoder's gradient straight through, and the commitment to the last sum.
 
-Shapes: z and x̂ ``(N, D)``, codes ``(N, M)``, tokens C ``(M, K, D)``. For the M - 1 stages after the
-first: Wc and Wx ``(M-1, D, D)``, b ``(M-1, D)``, U ``(M-1, L, D, h)``, V ``(M-1, L, h, D)``.
+Shapes: z and x̂ ``(N, D)``, codes ``(N, M)``, tokens C ``(M, K, D)``. Of the M - 1 later stages: Wc
+and Wx ``(M-1, D, D)``, b ``(M-1, D)``, U ``(M-1, L, D, h)``, V ``(M-1, L, h, D)``.
 """
 
 import math
@@ -94,11 +94,9 @@ def adapted_nearest(
     """
     codes = np.empty(len(residual), np.int64)
     for rows in _blocks(len(residual), tokens, network):
-        shape = len(partial[rows]), *tokens.shape
-        candidates, _ = adapt_forward(
-            np.broadcast_to(tokens, shape), partial[rows, None, :], network
-        )  # (rows, K, D)
-        squared = np.zeros(shape[:2], residual.dtype)
+        # c Wc is computed once for all rows, and x̂ Wx once for all tokens.
+        candidates, _ = adapt_forward(tokens[None], partial[rows, None], network)  # (rows, K, D)
+        squared = np.zeros(candidates.shape[:2], residual.dtype)
         for d in range(residual.shape[1]):
             squared += np.square(residual[rows, d, None] - candidates[:, :, d])
         codes[rows] = squared.argmin(axis=1)
@@ -138,10 +136,10 @@ class QINCo(Quantizer):
     -------
     >>> import numpy as np
     >>> quantizer = QINCo(n_tokens=2, stages=2)
-    >>> quantizer.initialize(np.array([[0.0], [1.0], [10.0], [13.0]]), batch=4)
-    >>> quantized, _ = quantizer.forward(np.array([[0.1], [12.0]]))
+    >>> quantizer.initialize(np.array([[0.0], [1.0], [10.0], [11.0]]), batch=4)
+    >>> quantized, _ = quantizer.forward(np.array([[0.1], [11.2]]))
     >>> quantized.vectors.tolist(), quantized.codes.shape, quantizer.bits
-    ([[0.5], [12.5]], (2, 2), 2.0)
+    ([[0.0], [11.0]], (2, 2), 2.0)
     """
 
     n_tokens: int = 64

@@ -129,9 +129,10 @@ class Quantizer:
     def update(
         self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
     ) -> Array:
-        """Move the buffers after a training step and return the hits ``(K,)`` of the batch.
+        """Move the buffers after a training step and return the hits of the batch.
 
-        ``mask`` ``(N,)`` of bool is False where an embedding is only padding.
+        They are ``(K,)``, or ``(H, K)`` for H codebooks. ``mask`` ``(N,)`` of bool is False
+        where an embedding is only padding.
         """
         codes = quantized.codes
         if mask is not None:
@@ -212,7 +213,7 @@ def quantizer_from_json(value: dict[str, Any]) -> Quantizer:
     The kind is looked up by name among the subclasses of :class:`Quantizer` that are defined, so a
     quantizer of your own is found once its module is imported. Raises ``ValueError`` otherwise.
     """
-    config = {name: _tuples(entry) for name, entry in value.items() if name != "kind"}
+    config = {name: _from_json(entry) for name, entry in value.items() if name != "kind"}
     kinds = {kind.__name__: kind for kind in Quantizer.__subclasses__()}
     if value["kind"] not in kinds:
         raise ValueError(
@@ -229,6 +230,8 @@ def placed(arrays: dict[str, Array], name: str) -> Array:
     return arrays[name]
 
 
-def _tuples(value: Any) -> Any:
-    """Undo what JSON does to tuples: it knows only lists."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def _from_json(value: Any) -> Any:
+    """Undo what JSON does: it knows only lists, and a quantizer inside another is a dictionary."""
+    if isinstance(value, dict):
+        return quantizer_from_json(value)
+    return tuple(map(_from_json, value)) if isinstance(value, list) else value
