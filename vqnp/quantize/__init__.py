@@ -1,6 +1,7 @@
 """Quantizers by hand, one idea a file: the search, k-means, the moving averages, and the rest."""
 
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
+from vqnp.quantize.cosine import Cosine
 from vqnp.quantize.cvq import CVQ
 from vqnp.quantize.dvae import DVAE, EdVAE
 from vqnp.quantize.ema import EMA, ema_update
@@ -27,10 +28,12 @@ from vqnp.quantize.hyperbolic import (
     into_ball_forward,
 )
 from vqnp.quantize.latent import LatentQuantizer, latent_backward, latent_forward
+from vqnp.quantize.latent_kmeans import LatentKMeans
 from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.normalize import normalize_backward, normalize_forward
 from vqnp.quantize.orthogonal import orthogonal_backward, orthogonal_forward
+from vqnp.quantize.projected import Projected
 from vqnp.quantize.qinco import QINCo
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
 from vqnp.quantize.revive import revive
@@ -52,13 +55,16 @@ __all__ = [
     "LFQ",
     "Clustering",
     "Codebook",
+    "Cosine",
     "Dialect",
     "EdVAE",
     "EntropyVQ",
     "GradientCodebook",
     "HyperVQ",
     "Identity",
+    "LatentKMeans",
     "LatentQuantizer",
+    "Projected",
     "QINCo",
     "Quantized",
     "Quantizer",
