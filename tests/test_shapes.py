@@ -40,6 +40,10 @@ def of_a_training_run():
     return model, points, vqnp.ae_then_vq(1, 1), vqnp.TrainSettings(batch_size=4)
 
 
+def planes(function=quantize.hyperplanes_forward):
+    return function(POINTS / 9, np.ones(K), TOKENS, np.ones(K), 1.0)
+
+
 def backward(function, forward, *arguments):
     """Call the second of a pair on what the first returned, as if that were its own gradient."""
     *outputs, cache = forward(*arguments)
@@ -81,6 +85,12 @@ EXAMPLES = {
     "gumbel_softmax_forward": lambda f: f(LOGITS, LOGITS, 0.5),
     "mixture_backward": lambda f: f(POINTS, LOGITS, TOKENS),
     "mixture_forward": lambda f: f(LOGITS, TOKENS),
+    "hyperplanes_backward": lambda f: f(LOGITS, planes()[-1]),
+    "hyperplanes_forward": lambda f: planes(f),
+    "into_ball_backward": lambda f: backward(f, quantize.into_ball_forward, POINTS, 1.0),
+    "into_ball_forward": lambda f: f(POINTS, 1.0),
+    "wasserstein_backward": lambda f: f(1.0, quantize.wasserstein_forward(POINTS, TOKENS)[1]),
+    "wasserstein_forward": lambda f: f(POINTS, TOKENS),
     "hull_backward": lambda f: backward(f, quantize.hull_forward, POINTS, TOKENS),
     "hull_forward": lambda f: f(POINTS, TOKENS),
     "simplex_backward": lambda f: backward(f, lambda v: (quantize.simplex_forward(v),) * 2, LOGITS),
@@ -175,6 +185,7 @@ UNBOUND = (
     "latent_backward",
     "orthogonal_backward",
     "revive",
+    "wasserstein_backward",
 )
 CALLED = sorted(name for name in FUNCTIONS if EXAMPLES.get(name))
 

@@ -14,10 +14,13 @@ from vqnp.quantize import (
     EdVAE,
     EntropyVQ,
     GradientCodebook,
+    HyperVQ,
+    LatentKMeans,
     LatentQuantizer,
     Projected,
     SimVQ,
     SoftConvex,
+    WassersteinVQ,
 )
 
 FAMILY = [
@@ -50,6 +53,9 @@ FAMILY = [
     SoftConvex(6, hard=True, exact=True),
     DVAE(4, token_dim=4),
     EdVAE(4, token_dim=4),
+    HyperVQ(6),
+    WassersteinVQ(6),
+    LatentKMeans(EMA(6)),
 ]
 
 # Their embeddings are as wide as the number of tokens asks.

@@ -8,10 +8,9 @@ from vqnp.quantize import BSQ, LFQ, EntropyVQ, entropy_gap_forward, nearest, sig
 from vqnp.quantize.lfq import (
     bits_entropy_backward,
     bits_entropy_forward,
-    normalize_backward,
-    normalize_forward,
     vertices,
 )
+from vqnp.quantize.normalize import normalize_forward
 
 N, D, K = 24, 3, 5
 SETTINGS = {"entropy_weight": 0.3, "diversity": 1.5, "sharpness": 0.7, "beta": 0.4}
@@ -38,15 +37,6 @@ def test_vectors_of_bsq_have_length_one():
     """A second division by √D, once published, makes them 1/√D long."""
     vectors = BSQ(1 << 18).forward(rng().normal(size=(9, 18)))[0].vectors
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-14)
-
-
-def test_normalizing_and_its_gradient():
-    z, upstream = rng(2).normal(size=(N, D)), rng(3).normal(size=(N, D))
-    units, cache = normalize_forward(z)
-    np.testing.assert_allclose(units, z / np.linalg.norm(z, axis=1)[:, None], rtol=1e-14)
-    dz = normalize_backward(upstream, cache)
-    assert_gradient(dz, z, lambda: float((upstream * normalize_forward(z)[0]).sum()))
-    np.testing.assert_allclose((dz * z).sum(axis=1), 0, atol=1e-14)
 
 
 def test_the_zero_vector_has_code_zero_and_no_gradient():

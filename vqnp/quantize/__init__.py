@@ -20,12 +20,21 @@ from vqnp.quantize.gumbel import (
     mixture_forward,
 )
 from vqnp.quantize.hull import hull_backward, hull_forward
+from vqnp.quantize.hyperbolic import (
+    HyperVQ,
+    hyperplanes_backward,
+    hyperplanes_forward,
+    into_ball_backward,
+    into_ball_forward,
+)
 from vqnp.quantize.latent import LatentQuantizer, latent_backward, latent_forward
+from vqnp.quantize.latent_kmeans import LatentKMeans
 from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.normalize import normalize_backward, normalize_forward
 from vqnp.quantize.orthogonal import orthogonal_backward, orthogonal_forward
 from vqnp.quantize.projected import Projected
+from vqnp.quantize.qinco import QINCo
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
 from vqnp.quantize.revive import revive
 from vqnp.quantize.rotation import rotation_backward
@@ -34,6 +43,7 @@ from vqnp.quantize.simplex import simplex_backward, simplex_forward
 from vqnp.quantize.simvq import SimVQ, mapped_tokens_backward, mapped_tokens_forward
 from vqnp.quantize.soft_convex import SoftConvex, soft_convex_backward, soft_convex_forward
 from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
+from vqnp.quantize.wasserstein import WassersteinVQ, wasserstein_backward, wasserstein_forward
 
 __all__ = [
     "BSQ",
@@ -50,14 +60,18 @@ __all__ = [
     "EdVAE",
     "EntropyVQ",
     "GradientCodebook",
+    "HyperVQ",
     "Identity",
+    "LatentKMeans",
     "LatentQuantizer",
     "Projected",
+    "QINCo",
     "Quantized",
     "Quantizer",
     "SimVQ",
     "SoftConvex",
     "View",
+    "WassersteinVQ",
     "codebook_loss_backward",
     "codebook_loss_forward",
     "ema_update",
@@ -69,6 +83,10 @@ __all__ = [
     "gumbel_softmax_forward",
     "hull_backward",
     "hull_forward",
+    "hyperplanes_backward",
+    "hyperplanes_forward",
+    "into_ball_backward",
+    "into_ball_forward",
     "kmeans",
     "latent_backward",
     "latent_forward",
@@ -91,4 +109,6 @@ __all__ = [
     "soft_convex_forward",
     "straight_through_backward",
     "straight_through_forward",
+    "wasserstein_backward",
+    "wasserstein_forward",
 ]

@@ -8,10 +8,9 @@ token needs no search:
 BSQ first projects the embedding to the unit sphere, v = z / ‖z‖, and its vertices ±1/√D lie there
 too. So the error of rounding is bounded, and lengths are forgotten.
 
-The gradient passes straight through the sign. In BSQ it then passes through the projection, which
-removes its radial part:
-
-    dL/dz = (u - v (v · u)) / ‖z‖,   u = dL/dv
+The gradient passes straight through the sign. In BSQ it then passes through the projection, by
+``normalize.py``. The authors' code takes the sign's straight-through before the factor 1/√D, which
+makes the decoder's gradient smaller by this factor.
 
 Nothing pulls a coordinate to either side, so without the entropy loss of ``entropy.py`` both
 collapse. Its softmax over all vertices costs N · 2ᴰ. With ``group_bits`` m it is taken of m
