@@ -139,7 +139,7 @@ def test_hits_that_cancel_leave_the_token():
 
 def test_to_sphere():
     tokens = np.array([[0.0, 4.0], [0.6, 0.8], [0.0, 0.0]])
-    to_sphere(tokens, np.array([1.0, 0.0]))
+    to_sphere(tokens, np.array([[9.0, 9.0], [9.0, 9.0], [1.0, 0.0]]))
     assert tokens.tolist() == [[0, 1], [0.6, 0.8], [1, 0]]
 
 

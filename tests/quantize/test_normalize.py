@@ -5,6 +5,7 @@ import pytest
 from gradients import assert_gradient
 
 from vqnp.quantize import normalize_backward, normalize_forward
+from vqnp.quantize.normalize import normalize_backward_loop, normalize_forward_loop
 
 
 def rng(seed=0):
@@ -32,3 +33,17 @@ def test_zero_stays_zero_and_is_given_no_gradient():
     assert not units.any()
     assert not dz.any()
     assert units.dtype == dz.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [3, 9000])
+@pytest.mark.jit
+def test_compiled_and_on_all_threads_it_has_the_bits_of_the_loop(dtype, n):
+    z, upstream = (rng(i).normal(size=(n, 3)).astype(dtype) for i in range(2))
+    z[1] = 0
+    units, cache = normalize_forward(z)
+    assert units.dtype == dtype
+    for found, expected in zip(cache, normalize_forward_loop(z), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    expected = normalize_backward_loop(upstream, *cache)
+    np.testing.assert_array_equal(normalize_backward(upstream, cache), expected)

@@ -33,9 +33,11 @@ from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
 from vqnp.quantize.normalize import normalize_backward, normalize_forward
 from vqnp.quantize.orthogonal import orthogonal_backward, orthogonal_forward
+from vqnp.quantize.product import Product
 from vqnp.quantize.projected import Projected
 from vqnp.quantize.qinco import QINCo
 from vqnp.quantize.quantizer import Identity, Quantized, Quantizer, View, quantizer_from_json
+from vqnp.quantize.residual import Residual
 from vqnp.quantize.revive import revive
 from vqnp.quantize.rotation import rotation_backward
 from vqnp.quantize.search import nearest
@@ -64,10 +66,12 @@ __all__ = [
     "Identity",
     "LatentKMeans",
     "LatentQuantizer",
+    "Product",
     "Projected",
     "QINCo",
     "Quantized",
     "Quantizer",
+    "Residual",
     "SimVQ",
     "SoftConvex",
     "View",

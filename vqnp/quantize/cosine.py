@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from vqnp.jit import kernel
 from vqnp.quantize.ema import EMA
 from vqnp.quantize.normalize import normalize_backward, normalize_forward
 from vqnp.quantize.parts import borrow, keep, require_codebook, under
@@ -32,17 +33,30 @@ from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View
 from vqnp.validation import Array, as_points
 
 
-def to_sphere(tokens: Array, instead: Array) -> None:
+def to_sphere_loop(tokens: Array, instead: Array, rounding: float) -> None:
     """Give the rows of ``tokens`` ``(K, D)`` length 1, in place; those at zero become ``instead``.
 
-    A row that has length 1 up to rounding is left to the bit, so that a code without hits stays.
+    A row that has length 1 up to ``rounding`` is left to the bit, so that a code without hits
+    stays.
     """
-    squared = np.square(tokens, dtype=np.float64).sum(axis=1)
-    off = np.abs(squared - 1) > 4 * np.finfo(tokens.dtype).eps
-    moved = tokens[off] / np.sqrt(np.where(squared > 0, squared, 1))[off, None]
-    tokens[off] = moved
-    zero = squared == 0
-    tokens[zero] = np.broadcast_to(instead, tokens.shape)[zero]
+    for k in range(len(tokens)):
+        squared = 0.0
+        for d in range(tokens.shape[1]):
+            squared += np.float64(tokens[k, d]) * np.float64(tokens[k, d])
+        if squared == 0:
+            tokens[k] = instead[k]
+        elif abs(squared - 1) > rounding:
+            length = np.sqrt(squared)
+            for d in range(tokens.shape[1]):
+                tokens[k, d] = tokens[k, d] / length
+
+
+_to_sphere = kernel(to_sphere_loop)
+
+
+def to_sphere(tokens: Array, instead: Array) -> None:
+    """Do the same, compiled; a few units of the last place of ``tokens`` are rounding."""
+    _to_sphere(tokens, instead, 4 * float(np.finfo(tokens.dtype).eps))
 
 
 @dataclass(frozen=True)
@@ -103,7 +117,9 @@ class Cosine(Quantizer):
             raise ValueError("cosine codes need two dimensions: on a line are two directions")
         made = replace(self.quantizer)
         made.initialize(normalize_forward(as_points(z, "z"))[0], batch=batch, rng=rng)
-        to_sphere(made.tokens, np.eye(1, z.shape[1]))
+        axis = np.zeros_like(made.tokens)
+        axis[:, 0] = 1  # any direction will do
+        to_sphere(made.tokens, axis)
         keep(made, self, "sphere")
 
     def forward(

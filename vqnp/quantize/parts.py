@@ -6,13 +6,15 @@ whole. So a checkpoint finds all of them, an optimizer moves them, and copies of
 none.
 """
 
-from dataclasses import replace
+import numpy as np
 
 from vqnp.quantize.cvq import CVQ
 from vqnp.quantize.ema import EMA
 from vqnp.quantize.gradient_codebook import GradientCodebook
 from vqnp.quantize.quantizer import Gradients, Quantizer
-from vqnp.validation import Array
+from vqnp.validation import Array, require_codes
+
+MOST_TOKENS = 1 << 16  # that are made into one array
 
 
 def borrow(part: Quantizer, whole: Quantizer, name: str) -> Quantizer:
@@ -20,14 +22,17 @@ def borrow(part: Quantizer, whole: Quantizer, name: str) -> Quantizer:
 
     Raises ``RuntimeError`` before ``whole`` is initialized, where ``part`` needs that.
     """
-    copy = replace(part)
-    for own, kept in ((copy.params, whole.params), (copy.buffers, whole.buffers)):
-        prefix = f"{name}."
-        found = (key for key in kept if key.startswith(prefix))
-        own.update({key.removeprefix(prefix): kept[key] for key in found})
-    if not copy.initialized:
+    # In the middle of a step, ``replace`` would check the configuration once more.
+    borrower = object.__new__(type(part))
+    vars(borrower).update(vars(part), params={}, buffers={})
+    prefix = f"{name}."
+    for own, kept in ((borrower.params, whole.params), (borrower.buffers, whole.buffers)):
+        for key, array in kept.items():
+            if key.startswith(prefix):
+                own[key[len(prefix) :]] = array
+    if not borrower.initialized:
         raise RuntimeError("there is no codebook yet: call initialize(z, batch=...) first")
-    return copy
+    return borrower
 
 
 def keep(part: Quantizer, whole: Quantizer, name: str) -> None:
@@ -58,3 +63,33 @@ def require_codebook(quantizer: Quantizer, *, straight_through: bool = False) ->
             "the gradient passes through the whole at once: give the estimator to the whole, "
             f"got {quantizer!r} inside"
         )
+
+
+def require_joint_codes(codes: Array, n_tokens: int, books: int, *, least: int = 0) -> Array:
+    """Return ``codes`` once they are integers ``(N, books)`` in ``[least, n_tokens)``.
+
+    Raises ``TypeError`` or ``ValueError``.
+    """
+    if not isinstance(codes, np.ndarray) or codes.ndim != 2 or codes.shape[1] != books:
+        raise ValueError(f"codes must have shape (N, {books}), got shape {np.shape(codes)}")
+    require_codes(np.where(codes == least, 0, codes).ravel(), "codes", n_tokens)
+    return codes
+
+
+def joint_codes(codes: Array, n_tokens: int) -> Array:
+    """Number the rows of ``codes`` ``(N, H)`` with the first codebook's code the fastest."""
+    return codes @ n_tokens ** np.arange(codes.shape[1])
+
+
+def joint_tokens(whole: Quantizer, n_tokens: int, books: int) -> Array:
+    """Return the vectors of all combinations of codes, in the order of :func:`joint_codes`.
+
+    Raises ``ValueError`` where they are too many to be looked at.
+    """
+    if whole.n_tokens > MOST_TOKENS:
+        raise ValueError(
+            f"{n_tokens}^{books} vectors are too many for one array (at most {MOST_TOKENS:,}): "
+            "look at one codebook at a time"
+        )
+    codes = np.arange(whole.n_tokens)[:, None] // n_tokens ** np.arange(books) % n_tokens
+    return whole.decode(codes)

@@ -134,11 +134,7 @@ class Quantizer:
         They are ``(K,)``, or ``(H, K)`` for H codebooks. ``mask`` ``(N,)`` of bool is False
         where an embedding is only padding.
         """
-        codes = quantized.codes
-        if mask is not None:
-            require_mask(mask, "mask", len(codes))
-            codes = codes[mask]
-        return np.bincount(codes, minlength=self.n_tokens).astype(np.float64)
+        return count_hits(quantized.codes, self.n_tokens, mask)
 
     def decode(self, codes: Array) -> Array:
         """Return the vectors ``(N, D)`` of ``codes``, equal to those of ``forward`` to the bit."""
@@ -221,6 +217,17 @@ def quantizer_from_json(value: dict[str, Any]) -> Quantizer:
             f"defined are {', '.join(sorted(kinds))}"
         )
     return kinds[value["kind"]](**config)
+
+
+def count_hits(codes: Array, n_tokens: int, mask: Array | None = None) -> Array:
+    """Return how often each of ``codes`` ``(N,)`` is chosen ``(K,)``, where ``mask`` is True.
+
+    Raises ``TypeError`` or ``ValueError`` for a mask that is not one bool a code.
+    """
+    if mask is not None:
+        require_mask(mask, "mask", len(codes))
+        codes = codes[mask]
+    return np.bincount(codes, minlength=n_tokens).astype(np.float64)
 
 
 def placed(arrays: dict[str, Array], name: str) -> Array:
