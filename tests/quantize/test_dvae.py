@@ -155,6 +155,18 @@ def test_evaluation_draws_nothing(kind):
     np.testing.assert_array_equal(one.vectors, quantizer.tokens[one.codes])
 
 
+@EACH
+def test_training_draws_from_the_generator_it_is_given(kind):
+    quantizer, z = placed(kind), rng(5).normal(size=(N, K))
+    one, same, other, none = (
+        quantizer.forward(z, training=True, rng=given)[0].vectors
+        for given in (rng(1), rng(1), rng(2), None)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert abs(one - other).max() > 0.1
+    assert abs(one - none).max() > 0.1
+
+
 def test_hits_are_of_codes_not_of_soft_weights():
     """Soft weights that are almost even, all with one maximum, are published as full usage."""
     quantizer, z = placed(DVAE(K, D)), np.full((N, K), 0.0)

@@ -79,6 +79,17 @@ def test_hull_agrees_with_nonnegative_least_squares(d):
         assert ((tokens - found) @ (point - found) <= 1e-9).all()  # the optimality of q
 
 
+def test_hull_of_a_grid():
+    """Points and tokens on integers: ties, copies, collinear tokens, points on edges."""
+    z = np.stack(np.meshgrid(*[np.arange(-3.0, 4.0)] * 2), axis=-1).reshape(-1, 2)
+    tokens = np.concatenate([z[(abs(z) <= 1).all(axis=1)]] * 2)
+    q, cache = hull_forward(z, tokens)
+    np.testing.assert_allclose(q, np.clip(z, -1, 1), atol=1e-12)
+    dz, dtokens = hull_backward(np.ones_like(z), cache)
+    assert np.isfinite(dz).all()
+    assert np.isfinite(dtokens).all()
+
+
 def test_gradients_of_the_hull():
     z, tokens = problem()
     upstream = rng(4).normal(size=(N, D))

@@ -32,6 +32,7 @@ from vqnp.jit import kernel, parallel_kernel
 from vqnp.quantize.quantizer import Cache
 from vqnp.validation import Array, Points, Tokens, as_points
 
+ROUNDS_A_DIMENSION = 100  # more than any search needs; rounding might let two tokens take turns
 TOLERANCE = 1e-12  # of the greatest squared distance from z to a token
 
 
@@ -90,7 +91,9 @@ def _wolfe(z: Array, tokens: Array, support: Array, weights: Array) -> None:
     """Fill ``support`` and ``weights`` of one point."""
     squares = ((tokens - z) ** 2).sum(axis=1)
     support[0], weights[0], size = np.argmin(squares), 1.0, 1
-    while size < len(support):
+    for _ in range(ROUNDS_A_DIMENSION * len(support)):
+        if size == len(support):  # inside the hull
+            return
         x = weights[:size] @ tokens[support[:size]] - z  # from z to q
         reach = tokens @ x
         k = np.argmin(reach)
