@@ -59,8 +59,8 @@ def lookup_forward(
 ) -> tuple[Points, Codes, Cache]:
     """Return the value of the loudest key for each row ``(N, C)``, its code, and the cache.
 
-    With a ``seed``, Gumbel noise is added to the logits: each code is then drawn with its
-    probability p. The noise follows from the seed, so that the backward pass finds it again.
+    With a ``seed``, Gumbel noise is added to the logits, so that code k is drawn with probability
+    p_k of the softmax. The noise follows from the seed: the backward pass finds it again.
 
     Example
     -------
