@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln, psi
 
+from vqnp.jit import kernel
 from vqnp.quantize.gumbel import (
     Logits,
     gumbel_softmax_backward,
@@ -97,14 +98,22 @@ def trigamma(x: Array) -> Array:
     >>> trigamma(np.array([1.0])) - np.pi**2 / 6 < 1e-12
     array([ True])
     """
-    total = np.zeros_like(x)
-    for _ in range(8):
-        total += 1 / (x * x)
-        x = x + 1
-    r = 1 / x
-    s = r * r
-    series = 1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * (5 / 66))))
-    return total + r + s / 2 + r * s * series
+    out = np.empty_like(x)
+    _trigamma(x.ravel(), out.reshape(-1))
+    return out
+
+
+@kernel
+def _trigamma(x: Array, out: Array) -> None:
+    for i in range(x.size):
+        y, total = x[i], 0.0
+        for _ in range(8):
+            total += 1 / (y * y)
+            y += 1
+        r = 1 / y
+        s = r * r
+        series = 1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * (5 / 66))))
+        out[i] = total + r + s / 2 + r * s * series
 
 
 def evidence(logits: Logits) -> tuple[Logits, Logits]:

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from vqnp.jit import kernel
 from vqnp.losses import commitment, mse
 from vqnp.quantize.lloyd import batch_statistics, kmeans
 from vqnp.quantize.parts import joint_codes, joint_tokens, require_joint_codes
@@ -49,7 +50,7 @@ from vqnp.validation import (
     require_weight,
 )
 
-VALUES_A_BLOCK = 1 << 20  # of candidates, looked at together
+VALUES_A_BLOCK = 1 << 16  # of candidates, looked at together
 NETWORK = ("code_map", "sum_map", "bias", "up", "down")  # Wc, Wx, b, U, V
 
 
@@ -99,15 +100,29 @@ def adapted_nearest(
     Distances are sums of squared differences in the order of the dimensions, as in eq. 1. The
     lowest of equally near codes wins.
     """
-    codes = np.empty(len(residual), np.int64)
+    codes = np.zeros(len(residual), np.int64)
+    base = tokens + (tokens @ network["code_map"] + network["bias"])  # once for all embeddings
     for rows in _blocks(len(residual), tokens, network):
-        # c Wc is computed once for all rows, and x̂ Wx once for all tokens.
-        candidates, _ = adapt_forward(tokens[None], partial[rows, None], network)  # (rows, K, D)
-        squared = np.zeros(candidates.shape[:2], residual.dtype)
-        for d in range(residual.shape[1]):
-            squared += np.square(residual[rows, d, None] - candidates[:, :, d])
-        codes[rows] = squared.argmin(axis=1)
+        context = partial[rows] @ network["sum_map"]  # once for all tokens
+        e = (base + context[:, None]).reshape(-1, base.shape[1])  # (rows · K, D)
+        for up, down in zip(network["up"], network["down"], strict=True):
+            e += np.maximum(e @ up, 0) @ down
+        _nearest_of_own(residual[rows], e.reshape(-1, *base.shape), codes[rows])
     return codes
+
+
+@kernel
+def _nearest_of_own(points: Array, candidates: Array, codes: Array) -> None:
+    """Do what ``nearest_loop`` does, where each point has tokens of its own ``(N, K, D)``."""
+    for i in range(len(points)):
+        least = np.inf
+        for k in range(candidates.shape[1]):
+            squared = points.dtype.type(0)
+            for d in range(points.shape[1]):
+                difference = points[i, d] - candidates[i, k, d]
+                squared += difference * difference
+            if squared < least:
+                codes[i], least = k, squared
 
 
 def _blocks(n_points: int, tokens: Array, network: dict[str, Array]) -> Iterator[slice]:
@@ -205,7 +220,7 @@ class QINCo(Quantizer):
         z = as_points(z, "z", dim=self.codebooks.shape[2])
         codes = np.empty((len(z), self.stages), np.int64)
         sums: list[Array] = []
-        caches = []
+        caches: list[Cache] = []
         for m, tokens in enumerate(self.codebooks):
             if m == 0:
                 codes[:, 0], _ = nearest(z, tokens)
