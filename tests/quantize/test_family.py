@@ -1,5 +1,6 @@
 """What every quantizer owes, whatever its kind; ``family.py`` names the instances."""
 
+import tracemalloc
 from dataclasses import fields, replace
 
 import numpy as np
@@ -8,7 +9,15 @@ from family import AS_WIDE_AS_TOKENS, FAMILY
 from runs import SCHEDULE, SETTINGS, small_data
 
 from vqnp import VQVAE, MLPSettings, diagnose, mlp_vqvae, train
-from vqnp.quantize import quantizer_from_json
+from vqnp.quantize import (
+    CVQ,
+    EMA,
+    Cosine,
+    GradientCodebook,
+    Projected,
+    Residual,
+    quantizer_from_json,
+)
 from vqnp.training import loop
 
 N, D = 23, 4
@@ -235,3 +244,31 @@ def test_training_resumes_to_the_same_bits(kind, stop, tmp_path, monkeypatch):
     again = VQVAE.load(tmp_path / "model.npz")
     assert again.quantizer == model.quantizer
     np.testing.assert_array_equal(again.reconstruct(x), model.reconstruct(x))
+
+
+MANY = 1 << 16
+OF_MANY = [
+    EMA(MANY, start="normal", revival="relative"),
+    EMA(MANY, start="normal", revival="split"),
+    GradientCodebook(MANY, start="normal", orthogonal=10.0),
+    CVQ(MANY, start="normal"),
+    Cosine(EMA(MANY, start="normal")),
+    Projected(EMA(MANY, start="normal"), dim=2),
+    Residual(EMA(MANY, start="normal"), stages=2),
+]
+
+
+@pytest.mark.parametrize("kind", OF_MANY, ids=repr)
+@pytest.mark.jit
+def test_many_tokens_are_never_compared_with_all_embeddings_at_once(kind):
+    """An array of 2,048 × 65,536 numbers would take 512 MiB; a codebook takes 1 MiB."""
+    z = points(2048)
+    made = replace(kind)
+    made.initialize(z, batch=len(z))
+    tracemalloc.start()
+    quantized, cache = made.forward(z, training=True, rng=rng())
+    made.backward(z, cache)
+    made.update(z, quantized, rng=rng())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32 << 20
