@@ -21,6 +21,7 @@ from vqnp.quantize import (
     Memcodes,
     Product,
     Projected,
+    QINCo,
     Residual,
     SimVQ,
     SoftConvex,
@@ -69,6 +70,7 @@ FAMILY = [
     HyperVQ(6),
     WassersteinVQ(6),
     LatentKMeans(EMA(6)),
+    QINCo(4, stages=3, width=5),
 ]
 
 # Their embeddings are as wide as the number of tokens asks.

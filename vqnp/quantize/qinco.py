@@ -11,7 +11,8 @@ Codes are chosen greedily, i_m = argmin_k ‖z - x̂_{m-1} - f_m(C_m[k], x̂_{m-
 embedding is compared with K adapted tokens a stage, each of which takes D + 2 L D h products.
 
 Wc, Wx, b and V begin at zero, so that f(c, x̂) = c: the untrained quantizer *is* residual
-quantization, to the last bit. Its codebooks are placed by k-means of one residual after another.
+quantization of ``residual.py``, to the last bit. Its codebooks are placed by k-means of one
+residual after another.
 
 Its own loss, with codes frozen and z shielded, is Σ_m mean (x̂_m - sg(z))². Its gradient runs back
 through the partial sums into all earlier stages. Every prefix of the codes is so a code itself.
@@ -21,28 +22,35 @@ Shapes: z and x̂ ``(N, D)``, codes ``(N, M)``, tokens C ``(M, K, D)``. Of the M
 and Wx ``(M-1, D, D)``, b ``(M-1, D)``, U ``(M-1, L, D, h)``, V ``(M-1, L, h, D)``.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from vqnp.jit import kernel
 from vqnp.losses import commitment, mse
 from vqnp.quantize.lloyd import batch_statistics, kmeans
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, placed
+from vqnp.quantize.parts import joint_codes, joint_tokens, require_joint_codes
+from vqnp.quantize.quantizer import (
+    Cache,
+    Gradients,
+    Quantized,
+    Quantizer,
+    View,
+    count_hits,
+    placed,
+)
 from vqnp.quantize.search import nearest
 from vqnp.quantize.straight_through import straight_through_backward
 from vqnp.validation import (
     Array,
     as_points,
     require_integer,
-    require_labels,
-    require_mask,
     require_weight,
 )
 
-VALUES_A_BLOCK = 1 << 20  # of candidates, looked at together
+VALUES_A_BLOCK = 1 << 16  # of candidates, looked at together
 NETWORK = ("code_map", "sum_map", "bias", "up", "down")  # Wc, Wx, b, U, V
 
 
@@ -92,15 +100,29 @@ def adapted_nearest(
     Distances are sums of squared differences in the order of the dimensions, as in eq. 1. The
     lowest of equally near codes wins.
     """
-    codes = np.empty(len(residual), np.int64)
+    codes = np.zeros(len(residual), np.int64)
+    base = tokens + (tokens @ network["code_map"] + network["bias"])  # once for all embeddings
     for rows in _blocks(len(residual), tokens, network):
-        # c Wc is computed once for all rows, and x̂ Wx once for all tokens.
-        candidates, _ = adapt_forward(tokens[None], partial[rows, None], network)  # (rows, K, D)
-        squared = np.zeros(candidates.shape[:2], residual.dtype)
-        for d in range(residual.shape[1]):
-            squared += np.square(residual[rows, d, None] - candidates[:, :, d])
-        codes[rows] = squared.argmin(axis=1)
+        context = partial[rows] @ network["sum_map"]  # once for all tokens
+        e = (base + context[:, None]).reshape(-1, base.shape[1])  # (rows · K, D)
+        for up, down in zip(network["up"], network["down"], strict=True):
+            e += np.maximum(e @ up, 0) @ down
+        _nearest_of_own(residual[rows], e.reshape(-1, *base.shape), codes[rows])
     return codes
+
+
+@kernel
+def _nearest_of_own(points: Array, candidates: Array, codes: Array) -> None:
+    """Do what ``nearest_loop`` does, where each point has tokens of its own ``(N, K, D)``."""
+    for i in range(len(points)):
+        least = np.inf
+        for k in range(candidates.shape[1]):
+            squared = points.dtype.type(0)
+            for d in range(points.shape[1]):
+                difference = points[i, d] - candidates[i, k, d]
+                squared += difference * difference
+            if squared < least:
+                codes[i], least = k, squared
 
 
 def _blocks(n_points: int, tokens: Array, network: dict[str, Array]) -> Iterator[slice]:
@@ -116,7 +138,7 @@ class QINCo(Quantizer):
 
     Parameters
     ----------
-    n_tokens : int
+    stage_tokens : int
         K, the tokens of each stage.
     stages : int
         M, at least 1; a code has M parts.
@@ -135,21 +157,21 @@ class QINCo(Quantizer):
     Example
     -------
     >>> import numpy as np
-    >>> quantizer = QINCo(n_tokens=2, stages=2)
+    >>> quantizer = QINCo(stage_tokens=2, stages=2)
     >>> quantizer.initialize(np.array([[0.0], [1.0], [10.0], [11.0]]), batch=4)
     >>> quantized, _ = quantizer.forward(np.array([[0.1], [11.2]]))
     >>> quantized.vectors.tolist(), quantized.codes.shape, quantizer.bits
     ([[0.0], [11.0]], (2, 2), 2.0)
     """
 
-    n_tokens: int = 64
+    stage_tokens: int = 64
     stages: int = 2
     width: int = 32
     blocks: int = 1
     beta: float = 0.25
 
     def __post_init__(self) -> None:
-        for name in ("n_tokens", "stages", "width"):
+        for name in ("stage_tokens", "stages", "width"):
             require_integer(getattr(self, name), name, least=1)
         require_integer(self.blocks, "blocks", least=0)
         require_weight(self.beta, "beta")
@@ -160,9 +182,14 @@ class QINCo(Quantizer):
         return bool(self.params)
 
     @property
-    def bits(self) -> float:
-        """Bits of all stages together."""
-        return self.stages * math.log2(self.n_tokens)
+    def n_tokens(self) -> int:
+        """K^M, the number of sums that codes can name."""
+        return self.stage_tokens**self.stages
+
+    @property
+    def tokens(self) -> Array:
+        """All sums ``(K^M, D)``; raises ``ValueError`` where they are more than 65,536."""
+        return joint_tokens(self, self.stage_tokens, self.stages)
 
     @property
     def codebooks(self) -> Array:
@@ -172,11 +199,11 @@ class QINCo(Quantizer):
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place each stage by k-means of the residuals ``(N, D)`` of the stages before."""
         z, rng = as_points(z, "z"), np.random.default_rng(rng)
-        residual, tokens = z, []
+        partial, tokens = np.zeros_like(z), []
         for _ in range(self.stages):
-            clusters = kmeans(residual, self.n_tokens, rng=rng)
+            clusters = kmeans(z - partial, self.stage_tokens, rng=rng)
             tokens.append(clusters.tokens)
-            residual = residual - clusters.tokens[clusters.codes]
+            partial = partial + clusters.tokens[clusters.codes]
         dim, later = z.shape[1], self.stages - 1
         reach = dim**-0.5
         shapes = {"code_map": (dim, dim), "sum_map": (dim, dim), "bias": (dim,)}
@@ -191,20 +218,20 @@ class QINCo(Quantizer):
     ) -> tuple[Quantized, Cache]:
         """Choose codes stage by stage; return the sums, the codes ``(N, M)`` and the losses."""
         z = as_points(z, "z", dim=self.codebooks.shape[2])
-        residual, codes = z, np.empty((len(z), self.stages), np.int64)
-        sums, caches = [], []
+        codes = np.empty((len(z), self.stages), np.int64)
+        sums: list[Array] = []
+        caches: list[Cache] = []
         for m, tokens in enumerate(self.codebooks):
             if m == 0:
                 codes[:, 0], _ = nearest(z, tokens)
-                step, cache = tokens[codes[:, 0]], None
-                sums.append(step)
+                sums.append(tokens[codes[:, 0]])
+                caches.append(None)
             else:
                 network = self._network(m)
-                codes[:, m] = adapted_nearest(residual, sums[-1], tokens, network)
+                codes[:, m] = adapted_nearest(z - sums[-1], sums[-1], tokens, network)
                 step, cache = adapt_forward(tokens[codes[:, m]], sums[-1], network)
                 sums.append(sums[-1] + step)
-            residual = residual - step
-            caches.append(cache)
+                caches.append(cache)
         errors = [mse(partial, z) for partial in sums]
         value, dcommitment = commitment(z, sums[-1])
         losses = {"codebook": sum(error for error, _ in errors), "commitment": value}
@@ -224,32 +251,25 @@ class QINCo(Quantizer):
                 dpartial = dpartial + through
                 for name, gradient in own.items():
                     gradients[name][m - 1] = gradient
-            gradients["tokens"][m] = batch_statistics(dtoken, codes[:, m], self.n_tokens)[1]
+            gradients["tokens"][m] = batch_statistics(dtoken, codes[:, m], self.stage_tokens)[1]
         return straight_through_backward(dvectors) + self.beta * dcommitment, gradients
 
     def update(
         self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
     ) -> Array:
         """Return the hits of each stage ``(M, K)``; nothing moves."""
-        codes = quantized.codes
-        if mask is not None:
-            require_mask(mask, "mask", len(codes))
-            codes = codes[mask]
-        hits = [np.bincount(codes[:, m], minlength=self.n_tokens) for m in range(self.stages)]
-        return np.stack(hits).astype(np.float64)
+        stages = quantized.codes.T
+        return np.stack([count_hits(codes, self.stage_tokens, mask) for codes in stages])
 
     def decode(self, codes: Array) -> Array:
         """Return the sums ``(N, D)`` of ``codes`` ``(N, M)``.
 
         A prefix ``(N, m)`` of the codes gives the partial sums x̂_{m-1}.
         """
-        if np.ndim(codes) != 2 or not 1 <= codes.shape[1] <= self.stages:
-            raise ValueError(
-                f"codes must have shape (N, 1) to (N, {self.stages}), got {np.shape(codes)}"
-            )
-        require_labels(codes[:, 0], "codes", len(codes))
-        if codes.size and not (codes.min() >= 0 and codes.max() < self.n_tokens):
-            raise ValueError(f"codes must lie in [0, {self.n_tokens})")
+        given = np.shape(codes)
+        if len(given) != 2 or not 1 <= given[1] <= self.stages:
+            raise ValueError(f"codes must have shape (N, 1) to (N, {self.stages}), got {given}")
+        codes = require_joint_codes(codes, self.stage_tokens, given[1])
         partial = self.codebooks[0][codes[:, 0]]
         for m in range(1, codes.shape[1]):
             token = self.codebooks[m][codes[:, m]]
@@ -257,9 +277,9 @@ class QINCo(Quantizer):
         return partial
 
     def view(self, z: Array) -> View:
-        """Return ``z``, the sums that occur in place of tokens, and which of them each is."""
-        rows, joint = np.unique(self.forward(z)[0].codes, axis=0, return_inverse=True)
-        return View(z, self.decode(rows), joint.reshape(-1))
+        """Return ``z`` among all sums, with the codes of the greedy search."""
+        codes = self.forward(z)[0].codes
+        return View(z, self.tokens, joint_codes(codes, self.stage_tokens))
 
     def _network(self, stage: int) -> dict[str, Array]:
         return {name: self.params[name][stage - 1] for name in NETWORK}
