@@ -7,7 +7,8 @@ With the gradient g of a parameter p at step t::
     p ← p − η · (m / (1 − β₁ᵗ)) / (√(u / (1 − β₂ᵗ)) + ε)
 
 Here u is v for Adam and the largest v so far for AMSGrad. AdamW first shrinks p ← (1 − ηλ) p. This
-decay is called *decoupled* because it does not pass through m and v.
+decay is called *decoupled* because it does not pass through m and v. Parameters can be spared it:
+a codebook is no weight, and shrinking it is no part of any method to learn one.
 """
 
 import math
@@ -20,6 +21,8 @@ from vqnp.jit import kernel
 from vqnp.validation import Array
 
 __all__ = ["Adam", "AdamW", "adam_update", "adam_update_loop", "adam_update_numpy"]
+
+SHRINK = 4  # where 1 − ηλ stands among the factors
 
 
 def adam_update_loop(
@@ -87,6 +90,8 @@ class Adam:
         Divide by the largest v so far, so that the denominator never shrinks.
     weight_decay : float
         λ, at least 0, decoupled.
+    spared : tuple of str
+        Parameters whose names begin with one of these do not decay.
 
     Attributes
     ----------
@@ -118,6 +123,7 @@ class Adam:
         epsilon: float = 1e-8,
         amsgrad: bool = False,
         weight_decay: float = 0.0,
+        spared: tuple[str, ...] = (),
     ) -> None:
         if learning_rate < 0 or weight_decay < 0 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(
@@ -125,7 +131,7 @@ class Adam:
                 f"{learning_rate}, {weight_decay} and {betas}"
             )
         self.learning_rate, self.betas, self.epsilon = learning_rate, betas, epsilon
-        self.amsgrad, self.weight_decay = amsgrad, weight_decay
+        self.amsgrad, self.weight_decay, self.spared = amsgrad, weight_decay, spared
         self.steps = 0
         self.params: dict[str, Array] = {}
         self.state: dict[str, dict[str, Array]] = {}
@@ -166,6 +172,9 @@ class Adam:
             m, v = self.state[name]["m"], self.state[name]["v"]
             u = self.state[name]["largest"] if self.amsgrad else v
             flat, now = parameter.reshape(-1), factors[parameter.dtype.char]
+            if name.startswith(self.spared):
+                now = now.copy()
+                now[SHRINK] = 1
             adam_update(flat, gradient.ravel(), m, v, u, self.amsgrad, now)
 
     def _factors(self) -> dict[Any, Array]:

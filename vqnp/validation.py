@@ -256,3 +256,17 @@ def require_share(value: float, name: str) -> float:
     if not 0 <= value < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {value}")
     return float(value)
+
+
+def require_weight(value: float, name: str) -> float:
+    """Return ``value`` once it is known to be at least 0 and finite; raises ``ValueError``."""
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be at least 0 and finite, got {value}")
+    return float(value)
+
+
+def require_positive(value: float, name: str) -> float:
+    """Return ``value`` once it is known to be positive and finite; raises ``ValueError``."""
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} must be positive and finite, got {value}")
+    return float(value)
