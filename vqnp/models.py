@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vqnp.files import load_with_meta, save_with_meta
+from vqnp.files import load_with_meta, named, save_with_meta
 from vqnp.layers import Layer, layer_from_json
 from vqnp.losses import mse
 from vqnp.quantize import Identity, Quantized, Quantizer, quantizer_from_json
 from vqnp.validation import Array
 
-FORMAT = 1  # of the files that ``save`` writes
+FORMAT = 2  # of the files that ``save`` writes; 1 had no sha256
 HALVES = ("encoder", "quantizer", "decoder")
 
 
@@ -147,7 +147,7 @@ class VQVAE:
         the file when it is not a whole one of this format.
         """
         arrays, meta = load_with_meta(Path(path), FORMAT)
-        try:
+        with named(path, "is not a saved model"):
             dtype = next(
                 (a.dtype for name, a in arrays.items() if name.startswith("params.e")), None
             )
@@ -157,8 +157,6 @@ class VQVAE:
             quantizer = quantizer_from_json(meta["quantizer"])
             model = cls(encoder, quantizer, decoder, variance=meta["variance"])
             fill(model, arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is not a saved model: {error}") from error
         return model
 
     def __repr__(self) -> str:
