@@ -165,7 +165,7 @@ DAMAGED = {
     "a negative shape": (npy("(-1, -1000)"), "declares"),
     "a shape of bools": (npy("(True, 2)", content=bytes(8)), "integer is required"),
     "an open bracket": (npy("(2,", content=bytes(8)), "EOF"),
-    "objects": (npy("(2,)", "|O", bytes(20)), "Object arrays cannot be loaded"),
+    "objects": (npy("(2,)", "|O", bytes(20)), "Python objects and records"),
     "a later version": (npy("(2,)", content=bytes(8), magic=b"\x93NUMPY\x03\x00"), "version"),
 }
 

@@ -156,12 +156,14 @@ def load_arrays(path: Path) -> dict[str, Array]:
 def require_header(file: IO[bytes], size: int) -> None:
     """Raise ``ValueError`` unless a ``.npy`` of ``size`` bytes can hold what its header declares.
 
-    NumPy sets the memory aside before it looks for the numbers.
+    It must declare numbers or text. NumPy sets the memory aside before it looks for them.
     """
     version = npy.read_magic(file)
     if version not in HEADERS:
         raise ValueError(f"it has version {version}, which no array of numbers needs")
     shape, _, dtype = HEADERS[version](file)
+    if dtype.hasobject or dtype.kind not in "biufcU":
+        raise ValueError(f"it declares {dtype}: Python objects and records are not read")
     if math.prod(shape) * max(dtype.itemsize, 1) > size:
         raise ValueError(f"its header declares an array {shape} of {dtype}, more than it holds")
 
