@@ -57,12 +57,19 @@ def relu_backward(dout: Floats, cache: Cache) -> Floats:
     array, shape of ``dout``
         The gradient of the input, a new array.
 
+    Raises
+    ------
+    ValueError
+        When ``dout`` has another shape than the output.
+
     Example
     -------
     >>> _, cache = relu_forward(np.array([-1.0, 2.0]))
     >>> relu_backward(np.array([5.0, 7.0]), cache)
     array([0., 7.])
     """
+    if np.shape(dout) != np.shape(cache):  # the kernel would read beyond the smaller one
+        raise ValueError(f"dout must have shape {np.shape(cache)}, got {np.shape(dout)}")
     dx = np.empty_like(dout, order="C")
     gate = _pass_where_positive.sized(dout.size, PARALLEL_NUMBERS)
     gate(dout.ravel(), cache.reshape(-1), dx.reshape(-1))
