@@ -209,12 +209,22 @@ def method(owner: Callable[[], Any], name: str) -> Callable:
 def register_all() -> None:
     call(vqnp.nearest)(lambda: {"points": floats(6, 2), "tokens": floats(3, 2)})
     call(vqnp.kmeans)(
-        lambda: {"points": floats(6, 2), "n_tokens": 2, "rng": 0, "start": "random",
-                 "iterations": 5}
+        lambda: {
+            "points": floats(6, 2),
+            "n_tokens": 2,
+            "rng": 0,
+            "start": "random",
+            "iterations": 5,
+        }
     )
     call(vqnp.ema_update)(
-        lambda: {"codebook": small_codebook(), "embeddings": floats(6, 2), "codes": CODES.copy(),
-                 "decay": 0.9, "dialect": "paper"}
+        lambda: {
+            "codebook": small_codebook(),
+            "embeddings": floats(6, 2),
+            "codes": CODES.copy(),
+            "decay": 0.9,
+            "dialect": "paper",
+        }
     )
     call(vqnp.Codebook)(
         lambda: {"tokens": floats(3, 2), "counts": np.ones(3, "f"), "sums": floats(3, 2)}
@@ -253,18 +263,22 @@ def register_all() -> None:
     turned = {"weight": floats(3, 3, 3, 2)}  # (kh, kw, C_out, C_in)
     call(layers.conv_transpose2d_forward)(lambda: conv | turned | step)
     call(layers.conv2d_backward)(
-        lambda: {"dout": floats(1, 3, 3, 3),
-                 "cache": layers.conv2d_forward(**conv, weight=floats(3, 3, 2, 3), **step)[1]}
+        lambda: {
+            "dout": floats(1, 3, 3, 3),
+            "cache": layers.conv2d_forward(**conv, weight=floats(3, 3, 2, 3), **step)[1],
+        }
     )
     call(layers.conv_transpose2d_backward)(
-        lambda: {"dout": floats(1, 9, 9, 3),
-                 "cache": layers.conv_transpose2d_forward(
-                     **conv, **turned, **step)[1]}
+        lambda: {
+            "dout": floats(1, 9, 9, 3),
+            "cache": layers.conv_transpose2d_forward(**conv, **turned, **step)[1],
+        }
     )
     call(layers.im2col)(lambda: {"images": floats(1, 5, 5, 2)} | shape)
     call(layers.col2im)(
-        lambda: {"columns": layers.im2col(floats(1, 5, 5, 2), **shape), "shape": (1, 5, 5, 2)}
-        | shape
+        lambda: (
+            {"columns": layers.im2col(floats(1, 5, 5, 2), **shape), "shape": (1, 5, 5, 2)} | shape
+        )
     )
     call(layers.linear_forward)(
         lambda: {"x": floats(4, 2), "weight": floats(2, 3), "bias": floats(3)}
@@ -299,8 +313,14 @@ def register_all() -> None:
     call(losses.commitment)(lambda: {"embeddings": floats(4, 2), "quantized": floats(4, 2)})
     for optimizer in (optim.Adam, optim.AdamW):
         call(optimizer)(
-            lambda: {"params": {"a": floats(3, 2)}, "learning_rate": 0.1, "betas": (0.9, 0.99),
-                     "epsilon": 1e-8, "amsgrad": True, "weight_decay": 0.1}
+            lambda: {
+                "params": {"a": floats(3, 2)},
+                "learning_rate": 0.1,
+                "betas": (0.9, 0.99),
+                "epsilon": 1e-8,
+                "amsgrad": True,
+                "weight_decay": 0.1,
+            }
         )
     call(method(lambda: optim.Adam({"a": floats(3, 2)}), "step"), "Adam.step")(
         lambda: {"gradients": {"a": floats(3, 2)}}
@@ -320,8 +340,13 @@ def register_all() -> None:
     )
     for function in (diagnostics.outside, diagnostics.share_outside):
         call(function)(
-            lambda: {"points": floats(6, 2), "reference": floats(9, 2), "quantile": 0.9,
-                     "sample": 9, "rng": 0}
+            lambda: {
+                "points": floats(6, 2),
+                "reference": floats(9, 2),
+                "quantile": 0.9,
+                "sample": 9,
+                "rng": 0,
+            }
         )
     call(diagnostics.class_divergence)(
         lambda: pair | {"labels": CLASSES.copy(), "sample": 9, "rng": 0}
@@ -330,8 +355,14 @@ def register_all() -> None:
         lambda: {"reconstruction": floats(6, 2), "data": floats(6, 2) + 1, "labels": CLASSES.copy()}
     )
     call(vqnp.diagnose)(
-        lambda: {"embeddings": floats(6, 2), "tokens": floats(3, 2), "labels": CLASSES.copy(),
-                 "data": floats(6, 3), "reconstruction": floats(6, 3), "rng": 0}
+        lambda: {
+            "embeddings": floats(6, 2),
+            "tokens": floats(3, 2),
+            "labels": CLASSES.copy(),
+            "data": floats(6, 3),
+            "reconstruction": floats(6, 3),
+            "rng": 0,
+        }
     )
 
     call(vqnp.clusters)(
@@ -344,8 +375,14 @@ def register_all() -> None:
     call(data.standardize)(lambda: {"points": floats(6, 2)})
     image = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
     call(data.Images, fixed=("name", "label_names"))(
-        lambda: {"name": "a", "train": image.copy(), "train_labels": np.array([0, 1]),
-                 "test": image.copy(), "test_labels": np.array([0, 1]), "label_names": ("x", "y")}
+        lambda: {
+            "name": "a",
+            "train": image.copy(),
+            "train_labels": np.array([0, 1]),
+            "test": image.copy(),
+            "test_labels": np.array([0, 1]),
+            "label_names": ("x", "y"),
+        }
     )
     call(data.pixels_to_float)(lambda: {"images": image.copy()})
     call(data.pixel_variance)(lambda: {"images": image.copy()})
@@ -355,36 +392,66 @@ def register_all() -> None:
     call(training.FineTune)(lambda: {"epochs": 1})
     call(training.InitializeCodebook)(lambda: {"sample": 1})
     call(training.TrainSettings)(
-        lambda: {"batch_size": 4, "learning_rate": 0.1, "optimizer": "adam",
-                 "carry_optimizer": True}
+        lambda: {
+            "batch_size": 4,
+            "learning_rate": 0.1,
+            "optimizer": "adam",
+            "carry_optimizer": True,
+        }
     )
     call(training.train)(
-        lambda: {"model": small_model(), "data": floats(6, 2),
-                 "schedule": training.ae_then_vq(1, 1), "settings": training.TrainSettings(4),
-                 "rng": 0, "on_epoch": lambda run: None, "on_phase": lambda run: None,
-                 "checkpoint_seconds": 1.0, "resume": False, "first_phase": 0, "progress": False}
+        lambda: {
+            "model": small_model(),
+            "data": floats(6, 2),
+            "schedule": training.ae_then_vq(1, 1),
+            "settings": training.TrainSettings(4),
+            "rng": 0,
+            "on_epoch": lambda run: None,
+            "on_phase": lambda run: None,
+            "checkpoint_seconds": 1.0,
+            "resume": False,
+            "first_phase": 0,
+            "progress": False,
+        }
     )
     call(vqnp.MLPSettings)(
         lambda: {"data_dim": 2, "token_dim": 1, "encoder_hidden": 4, "decoder_hidden": 4}
     )
     call(vqnp.ConvSettings)(
-        lambda: {"token_dim": 2, "encoder_width": 4, "decoder_width": 4, "encoder_residual": 2,
-                 "decoder_residual": 2, "blocks": 1, "image_channels": 3}
+        lambda: {
+            "token_dim": 2,
+            "encoder_width": 4,
+            "decoder_width": 4,
+            "encoder_residual": 2,
+            "decoder_residual": 2,
+            "blocks": 1,
+            "image_channels": 3,
+        }
     )
     call(vqnp.mlp_vqvae)(
         lambda: {"sizes": vqnp.MLPSettings(2, 1, 4, 4), "quantizer": vqnp.EMA(3)} | drawn
     )
     call(vqnp.conv_vqvae)(
-        lambda: {"sizes": vqnp.ConvSettings(2, 4, 4, 2, 2, 1), "quantizer": vqnp.EMA(3),
-                 "variance": 1.0} | drawn
+        lambda: (
+            {
+                "sizes": vqnp.ConvSettings(2, 4, 4, 2, 2, 1),
+                "quantizer": vqnp.EMA(3),
+                "variance": 1.0,
+            }
+            | drawn
+        )
     )
     ready = small_model()
     training.train(ready, floats(6, 2), training.ae_then_vq(1, 1))
     for name in ("encode", "quantize", "reconstruct", "loss_and_gradients"):
         call(getattr(ready, name), f"VQVAE.{name}")(lambda: {"x": floats(6, 2)})
     call(vqnp.VQVAE)(
-        lambda: {"encoder": ready.encoder, "quantizer": ready.quantizer,
-                 "decoder": ready.decoder, "variance": 1.0}
+        lambda: {
+            "encoder": ready.encoder,
+            "quantizer": ready.quantizer,
+            "decoder": ready.decoder,
+            "variance": 1.0,
+        }
     )
     call(data.load_array)(lambda: {"path": saved(), "mmap": False})
     call(data.load_points, fixed=("labels",))(lambda: {"path": saved(), "labels": None})
