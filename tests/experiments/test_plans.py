@@ -62,9 +62,25 @@ def test_the_papers_encoders():
 
 
 def test_laptop_scale_is_the_papers_but_smaller():
-    smaller = {"width": 64, "epochs": 20, "epochs_fig6": 20, "n_tokens": PAPER.n_tokens[::2]}
-    assert replace(PAPER, data=LAPTOP.data, **smaller) == LAPTOP
-    assert LAPTOP.data == Cifar10(10_000, 2_000)
+    smaller = {"width": 64, "epochs": 8, "epochs_fig6": 8, "batch_size": 32}
+    smaller |= {"n_tokens": PAPER.n_tokens[::2], "n_tokens_long": 2**12}
+    assert replace(PAPER, **smaller) == LAPTOP
+    assert LAPTOP.data == Cifar10(50_000, 10_000)
+
+
+def test_a_laptop_run_is_trained_for_ten_thousand_steps():
+    steps_an_epoch = -(-LAPTOP.data.train // LAPTOP.batch_size)
+    assert LAPTOP.epochs * steps_an_epoch == 12_504
+    assert LAPTOP.epochs_long * steps_an_epoch == 50_016
+
+
+def test_the_long_run_begins_as_the_run_of_figure_4():
+    for pretrained in (False, True):
+        short = LAPTOP.run(2**12, 0, pretrained=pretrained)
+        long = LAPTOP.long_run(0, pretrained=pretrained)
+        assert long.pretraining == short.pretraining
+        assert replace(long, finetune=short.finetune) == short
+        assert long.pretrain + long.finetune == LAPTOP.epochs_long
 
 
 def test_one_seed_for_the_sweep_and_all_for_its_ends():

@@ -15,7 +15,7 @@ import pytest
 from vqnp import train
 from vqnp.data import pixel_variance, pixels_to_float
 from vqnp.diagnostics import perplexity
-from vqnp.experiments import measure
+from vqnp.experiments import measure, run
 from vqnp.experiments.measure import evaluate_images
 from vqnp.experiments.reproduce import reproduce
 from vqnp.experiments.run import execute, is_finished, load_result, pretrain
@@ -87,6 +87,20 @@ def test_a_run_on_points_keeps_the_bits_of_one_run_in_one_go(plan, tmp_path):
     assert result.info["history"] == json.loads(json.dumps([asdict(record) for record in history]))
     for name, array in seen.items():
         np.testing.assert_array_equal(result[name], array)
+
+
+def test_the_course_of_a_run_ends_with_its_numbers(image_plan, tmp_path, monkeypatch):
+    """Pretraining takes 3 of the 6 steps; the first look is after the first step with VQ."""
+    monkeypatch.setattr(run, "LEAST_STEPS_A_LOOK", 2)
+    for pretrained, steps in ((False, [1, 2, 4, 6]), (True, [4, 6])):
+        spec = image_plan.run(4, 1, pretrained=pretrained)
+        if pretrained:
+            pretrain(spec.pretraining, tmp_path)
+        execute(spec, tmp_path)
+        result = load_result(spec, tmp_path)
+        course = result.info["course"]
+        assert [point.pop("step") for point in course] == steps
+        assert course[-1] == {name: result.numbers[name] for name in course[-1]}
 
 
 def test_without_its_pretraining_a_run_does_not_start(image_plan, tmp_path):

@@ -107,6 +107,26 @@ def test_stop_exactly_between_two_phases(path, place):
         assert_same_bits(small_train(checkpoint=path, resume=True), expected)
 
 
+@pytest.mark.parametrize("number", [1, 8, STEPS])
+def test_notes_come_back_on_resuming(path, monkeypatch, number):
+    """Each step is noted once, whether the run was stopped after it or not."""
+    notes = []
+
+    def note(run):
+        notes.append([run.phase, run.steps_done])
+
+    small_train(on_step=note, notes=notes)
+    expected, notes = notes, []
+    assert expected == [[0, n + 1] for n in range(6)] + [[2, n + 1] for n in range(6)]
+    with monkeypatch.context() as patch:
+        press_ctrl_c_at_step(patch, number)
+        train_interrupted(path, on_step=note, notes=notes)
+    assert notes == expected[:number]
+    notes = []
+    small_train(on_step=note, notes=notes, checkpoint=path, resume=True)
+    assert notes == expected
+
+
 def test_ctrl_c_in_the_last_callback_is_not_lost(path):
     with pytest.raises(KeyboardInterrupt):
         small_train(on_epoch=lambda run: ctrl_c() if len(run.history) == 4 else None)

@@ -1,5 +1,6 @@
 """The numbers and arrays that are kept of a trained model: of all points, or of the test images."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -8,7 +9,9 @@ import numpy as np
 from vqnp.data import Dataset, pixels_to_float
 from vqnp.diagnostics import diagnose
 from vqnp.diagnostics.assignment import Assignment
+from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.models import VQVAE
+from vqnp.quantize import Quantized
 from vqnp.training import encode_in_batches
 from vqnp.validation import Array
 
@@ -41,15 +44,10 @@ def evaluate_images(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str
     counts = np.zeros(len(model.tokens), np.int64)
     squared_error = quantization = 0.0
     clouds, shown = [], []
-    for start in range(0, len(test), IMAGES_A_BATCH):
-        x = pixels_to_float(test[start : start + IMAGES_A_BATCH])
-        z = model.encode(x)
-        points = z.reshape(-1, z.shape[-1])  # (B·H/4·W/4, D)
-        vectors, codes, _ = model.quantizer.forward(points)[0]
-        reconstruction = model.decode(vectors.reshape(z.shape))
-        counts += np.bincount(codes, minlength=len(counts))
+    for start, (x, points, quantized, reconstruction) in quantized_batches(model, test):
+        counts += np.bincount(quantized.codes, minlength=len(counts))
         squared_error += float(np.square(reconstruction - x).sum(dtype=np.float64))
-        quantization += float(np.square(points - vectors).sum(dtype=np.float64))
+        quantization += float(np.square(points - quantized.vectors).sum(dtype=np.float64))
         clouds.append(points)
         shown.append(as_pixels(reconstruction[: max(0, IMAGES_SHOWN - start)]))
     embeddings = np.concatenate(clouds)
@@ -58,6 +56,32 @@ def evaluate_images(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str
     arrays = {"originals": test[:IMAGES_SHOWN], "reconstructions": np.concatenate(shown)}
     numbers = {"mse": squared_error / test.size, **asdict(diagnosis)}
     return numbers, arrays | {"counts": counts}
+
+
+def course_point(model: VQVAE, test: Array) -> dict[str, Any]:
+    """Return MSE, perplexity and codes used over a few images: a point in the course of a run."""
+    counts = np.zeros(len(model.tokens), np.int64)
+    squared_error = 0.0
+    for _, (x, _, quantized, reconstruction) in quantized_batches(model, test):
+        counts += np.bincount(quantized.codes, minlength=len(counts))
+        squared_error += float(np.square(reconstruction - x).sum(dtype=np.float64))
+    return {
+        "mse": squared_error / test.size,
+        "perplexity": perplexity_of_counts(counts),
+        "codes_used": int((counts > 0).sum()),
+    }
+
+
+def quantized_batches(
+    model: VQVAE, test: Array
+) -> Iterator[tuple[int, tuple[Array, Array, Quantized, Array]]]:
+    """Yield the first index of each batch, and its images, embeddings, codes, reconstructions."""
+    for start in range(0, len(test), IMAGES_A_BATCH):
+        x = pixels_to_float(test[start : start + IMAGES_A_BATCH])
+        z = model.encode(x)
+        points = z.reshape(-1, z.shape[-1])  # (B·H/4·W/4, D)
+        quantized = model.quantizer.forward(points)[0]
+        yield start, (x, points, quantized, model.decode(quantized.vectors.reshape(z.shape)))
 
 
 def as_pixels(images: Array) -> Array:

@@ -14,7 +14,7 @@ from vqnp.quantize.codebook import Dialect
 from vqnp.training import TrainSettings
 from vqnp.validation import require_integer
 
-SIZES = {"quick": (1_000, 500), "laptop": (10_000, 2_000), "paper": (50_000, 10_000)}
+SIZES = {"quick": (1_000, 500), "laptop": (50_000, 10_000), "paper": (50_000, 10_000)}
 """The training and test images of each scale."""
 
 
@@ -74,9 +74,11 @@ class ImagesPlan:
     pretraining, or none.
 
     Figure 4 runs each of ``n_tokens`` with the first of ``seeds``, and the three sizes in
-    ``n_tokens_all_seeds`` with all of them. Figure 4b runs the sizes in ``n_tokens_fig4b`` with
-    ``seeds_fig4b``, and shows k-means ``sample_fig4b`` images in one of its arms. Figure 6 narrows
-    the encoder through ``channels``, the first and the last with all ``seeds_fig6``.
+    ``n_tokens_all_seeds`` with all of them. It shows the course of ``n_tokens_course``, and trains
+    ``n_tokens_long`` for ``epochs_long``, unless that is None. Figure 4b runs the sizes in
+    ``n_tokens_fig4b`` with ``seeds_fig4b``, and shows k-means ``sample_fig4b`` images in one of its
+    arms. Figure 6 narrows the encoder through ``channels``, the first and the last with all
+    ``seeds_fig6``.
     """
 
     data: Source = field(default_factory=Patches)
@@ -89,6 +91,9 @@ class ImagesPlan:
     sample: int = 32
     n_tokens: tuple[int, ...] = (16, 64, 256, 1024)
     n_tokens_all_seeds: tuple[int, int, int] = (16, 256, 1024)
+    n_tokens_course: tuple[int, ...] = (64, 256, 1024)
+    n_tokens_long: int | None = None
+    epochs_long: int = 32
     n_tokens_fig4b: tuple[int, ...] = (1024,)
     seeds_fig4b: tuple[int, ...] = (0, 1, 2)
     sample_fig4b: int = 256
@@ -111,8 +116,8 @@ class ImagesPlan:
     def at_scale(cls, scale: str, data: Source, seeds: tuple[int, ...]) -> "ImagesPlan":
         """Return the plan of a scale: ``quick``, ``laptop`` or ``paper``, the paper's own numbers.
 
-        At ``laptop`` the model is half as wide and every other codebook is left out, so that the
-        sweep ends within hours.
+        At ``laptop`` the model is half as wide, and every other codebook is left out. A batch has
+        32 images, so that 8 epochs are 12,504 steps. The sweep ends within a day.
         """
         if scale == "quick":
             return cls(data, seeds, seeds_fig4b=seeds, seeds_fig6=seeds)
@@ -120,24 +125,27 @@ class ImagesPlan:
             data,
             seeds,
             width=64,
-            epochs=20,
-            batch_size=256,
+            epochs=8,
+            batch_size=32,
             learning_rate=3e-4,
             sample=256,
             n_tokens=tuple(2**i for i in range(4, 17, 2)),
             n_tokens_all_seeds=(2**6, 2**12, 2**14),
+            n_tokens_course=(2**9, 2**12, 2**14),
+            n_tokens_long=2**12,
             n_tokens_fig4b=(2**14,),
             seeds_fig4b=seeds[:1],
             sample_fig4b=2560,
             channels=(64, 32, 16, 8, 4, 2),
             seeds_fig6=seeds[:1],
-            epochs_fig6=20,
+            epochs_fig6=8,
             n_tokens_fig6=512,
         )
         if scale == "laptop":
             return laptop
         every = tuple(2**i for i in range(4, 17))
-        return replace(laptop, width=128, epochs=300, epochs_fig6=300, n_tokens=every)
+        epochs = {"epochs": 300, "epochs_fig6": 300, "n_tokens_long": None}
+        return replace(laptop, width=128, batch_size=256, n_tokens=every, **epochs)
 
     def run(
         self,
@@ -161,6 +169,12 @@ class ImagesPlan:
             seed=seed,
             train=TrainSettings(self.batch_size, self.learning_rate, "amsgrad"),
         )
+
+    def long_run(self, seed: int, *, pretrained: bool) -> RunSpec:
+        """Return the long run; its first epochs are those of Figure 4."""
+        assert self.n_tokens_long is not None
+        spec = self.run(self.n_tokens_long, seed, pretrained=pretrained)
+        return replace(spec, finetune=self.epochs_long - spec.pretrain)
 
     def encoder_run(self, channels: int, seed: int) -> RunSpec:
         """Return a run of Figure 6: the baseline with an encoder of ``channels``."""

@@ -5,6 +5,7 @@ interrupted. The pretraining that several runs share is a run of its own, and co
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,14 +16,22 @@ import numpy as np
 
 from vqnp import threads
 from vqnp.data import Dataset, Images, pixel_variance
-from vqnp.experiments.measure import POINTS_A_BATCH, evaluate_images, evaluate_points
+from vqnp.experiments.measure import (
+    POINTS_A_BATCH,
+    course_point,
+    evaluate_images,
+    evaluate_points,
+)
 from vqnp.experiments.spec import RunSpec
 from vqnp.files import load_arrays, save_arrays
 from vqnp.models import VQVAE
-from vqnp.training import EpochRecord, encode_in_batches, train
+from vqnp.training import EpochRecord, TrainState, encode_in_batches, train
 from vqnp.validation import Array
 
 IDENTITY_DIGITS = 16  # of the data's digest: enough to tell them apart
+IMAGES_A_LOOK = 1_000  # 64,000 embeddings, four for each of 16,384 tokens
+LOOKS_A_RUN = 50  # each of them costs less than ten steps of training
+LEAST_STEPS_A_LOOK = 50
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,8 @@ class Result:
 
     The info is the spec, the data's name and identity, the seconds, the history and the numbers.
     Runs on points also keep ``untrained``, the embeddings before any training, and ``at_start``
-    and ``tokens_at_start``, those the codebook was initialized on and with.
+    and ``tokens_at_start``, those the codebook was initialized on and with. Runs on images keep
+    their ``course`` in the info: MSE, perplexity and codes used of the first test images, by step.
     """
 
     info: dict[str, Any]
@@ -105,19 +115,22 @@ def execute(spec: RunSpec, directory: Path, resume: bool = False) -> None:
         if points:
             looks["at_start"] = encode_in_batches(model, examples, POINTS_A_BATCH)
             looks["tokens_at_start"] = model.tokens.copy()
+        course: list[dict[str, Any]] = []
         history += train(
             model,
             examples,
             spec.schedule,
             spec.train,
             rng=spec.seed,
+            on_step=None if points else look_now_and_then(spec, data, course),
+            notes=course,
             checkpoint=checkpoint_of(spec, directory),
             resume=resume,
             first_phase=2,
         )
         evaluated = evaluate_points(model, data) if points else evaluate_images(model, data.test)
     numbers, arrays = evaluated
-    save_finished(spec, data, directory, begun, history, numbers, arrays | looks)
+    save_finished(spec, data, directory, begun, history, numbers, arrays | looks, course)
 
 
 def training_examples(data: Dataset | Images) -> tuple[Array, float]:
@@ -125,6 +138,26 @@ def training_examples(data: Dataset | Images) -> tuple[Array, float]:
     if isinstance(data, Dataset):
         return data.points, 1.0
     return data.train, pixel_variance(data.train)
+
+
+def look_now_and_then(
+    spec: RunSpec, images: Images, course: list[dict[str, Any]]
+) -> Callable[[TrainState], None]:
+    """Return a function that looks at the model now and then, and adds to ``course`` what it saw.
+
+    It looks after the first step with quantization and after the last, too.
+    """
+    epoch = math.ceil(len(images.train) / spec.train.batch_size)  # steps
+    before, total = spec.pretrain * epoch, (spec.pretrain + spec.finetune) * epoch
+    every = max(LEAST_STEPS_A_LOOK, total // LOOKS_A_RUN)
+
+    def look(state: TrainState) -> None:
+        step = before + state.steps_done
+        if state.steps_done == 1 or step % every == 0 or step == total:
+            seen = course_point(state.model, images.test[:IMAGES_A_LOOK])
+            course.append({"step": step, **seen})
+
+    return look
 
 
 def take_pretrained(model: VQVAE, spec: RunSpec, directory: Path) -> list[EpochRecord]:
@@ -150,6 +183,7 @@ def save_finished(
     history: Sequence[EpochRecord],
     numbers: dict[str, Any],
     arrays: dict[str, Array],
+    course: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Write a finished run, whole or not at all; epochs are numbered from the first of all."""
     info = {
@@ -159,6 +193,7 @@ def save_finished(
         "seconds": time.perf_counter() - begun,
         "numbers": numbers,
         "history": [asdict(record) | {"epoch": i + 1} for i, record in enumerate(history)],
+        "course": list(course),
     }
     save_arrays(directory / f"{spec.slug}.npz", arrays | {"info": np.array(json.dumps(info))})
     checkpoint_of(spec, directory).unlink(missing_ok=True)

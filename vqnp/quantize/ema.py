@@ -53,7 +53,7 @@ from vqnp.validation import (
     require_codes,
     require_finite,
     require_integer,
-    require_mask,
+    require_labels,
     require_share,
 )
 
@@ -221,11 +221,6 @@ class EMA(Quantizer):
             raise ValueError(f"beta must be at least 0 and finite, got {self.beta}")
 
     @property
-    def initialized(self) -> bool:
-        """Whether there is a codebook."""
-        return bool(self.buffers)
-
-    @property
     def codebook(self) -> Codebook:
         """The codebook, which shares its arrays with ``buffers``.
 
@@ -235,6 +230,11 @@ class EMA(Quantizer):
             raise RuntimeError("there is no codebook yet: call initialize(z, batch=...) first")
         kept = self.buffers
         return Codebook(kept["tokens"], kept["counts"], kept["sums"], kept["steps"])
+
+    @property
+    def initialized(self) -> bool:
+        """Whether there is a codebook."""
+        return bool(self.buffers)
 
     def use(self, codebook: Codebook) -> None:
         """Take ``codebook`` as the state, in place of any before it."""
@@ -278,7 +278,7 @@ class EMA(Quantizer):
         """
         codes = quantized.codes
         if mask is not None:
-            require_mask(mask, "mask", len(z))
+            require_labels(mask, "mask", len(z), "bool")
             if not mask.any():
                 return np.zeros(self.n_tokens)
             z, codes = z[mask], codes[mask]

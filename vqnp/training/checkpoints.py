@@ -30,7 +30,7 @@ from vqnp.models import as_rows, fill, stored
 from vqnp.quantize import quantizer_from_json
 from vqnp.training.schedule import FineTune, InitializeCodebook
 from vqnp.training.state import EpochRecord, Tally, TrainState
-from vqnp.validation import Array, require_finite, require_integer
+from vqnp.validation import Array, require_finite, require_instance, require_integer
 
 FORMAT = 3  # 1 knew one kind of quantizer, 2 had no sha256
 
@@ -97,6 +97,7 @@ def save(path: Path, state: TrainState) -> None:
         "optimizer_steps": state.optimizer.steps,
         "tally": {"examples": state.tally.examples, "losses": state.tally.losses},
         "history": [asdict(record) for record in state.history],
+        "notes": state.notes,
     }
     save_with_meta(path, all_arrays(state), meta)
 
@@ -126,6 +127,7 @@ def restore(path: Path, state: TrainState) -> None:
         tally = Tally(**meta["tally"], hits=arrays.get("tally.hits"))
         history = [EpochRecord(**record) for record in meta["history"]]
         require_counts(twin, meta["optimizer_steps"], tally, history)
+        notes = require_instance(meta["notes"], list, "notes")
     fill(state.model, arrays)
     params, optimizer = state.model.params, state.optimizer
     optimizer.params = {name: params[name] for name in twin.optimizer.state}
@@ -134,6 +136,7 @@ def restore(path: Path, state: TrainState) -> None:
         for name, averages in twin.optimizer.state.items()
     }
     optimizer.steps, state.tally, state.history[:] = meta["optimizer_steps"], tally, history
+    state.notes[:] = notes
     state.phase, state.epoch, state.step = twin.phase, twin.epoch, twin.step
 
 

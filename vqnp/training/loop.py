@@ -39,8 +39,10 @@ def train(
     settings: TrainSettings | None = None,
     *,
     rng: int | np.random.Generator = 0,
+    on_step: Callable[[TrainState], Any] | None = None,
     on_epoch: Callable[[TrainState], Any] | None = None,
     on_phase: Callable[[TrainState], Any] | None = None,
+    notes: list[Any] | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 60.0,
     resume: bool = False,
@@ -61,8 +63,11 @@ def train(
         Batch size and optimizer; the paper's for points unless given.
     rng : int or numpy.random.Generator
         The seed of the order of batches and of the codebook. A generator gives one.
-    on_epoch, on_phase : callable, optional
-        Called with the :class:`TrainState` after every epoch, and after every phase.
+    on_step, on_epoch, on_phase : callable, optional
+        Called with the :class:`TrainState` after every step, epoch and phase.
+    notes : list, optional
+        JSON values that these functions add to. They are saved in the checkpoint, and come back on
+        resuming.
     checkpoint : path, optional
         A file written every ``checkpoint_seconds`` and on Ctrl-C, which waits for a step's end.
     resume : bool
@@ -103,6 +108,7 @@ def train(
     state = TrainState(
         model, data, tuple(schedule), settings, as_seed(rng), optimizer, phase=first_phase
     )
+    state.notes = [] if notes is None else notes
     saver = Saver(None if checkpoint is None else Path(checkpoint), checkpoint_seconds)
     if resume:
         saver.restore(state)
@@ -112,22 +118,31 @@ def train(
         ctrl_c_waits() as asked_to_stop,
         progress_bar(state, first_phase, shown=progress) as bar,
     ):
-        hooks = Hooks(lambda: saver.after_step(state, asked_to_stop.is_set()), bar, on_epoch)
+        hooks = Hooks(
+            lambda: saver.after_step(state, asked_to_stop.is_set()), bar, on_step, on_epoch
+        )
         while state.phase < len(state.schedule):
             run_phase(state, hooks)
             if on_phase is not None:
                 on_phase(state)
             state.phase, state.epoch = state.phase + 1, 0
-            hooks.after_step()
+            hooks.save()
     return state.history
 
 
 class Hooks(NamedTuple):
-    """The calls between steps and phases, and what happens between epochs."""
+    """What happens after each step and each epoch."""
 
-    after_step: Callable[[], None]
+    save: Callable[[], None]
     bar: tqdm
+    on_step: Callable[[TrainState], Any] | None
     on_epoch: Callable[[TrainState], Any] | None
+
+    def after_step(self, state: TrainState) -> None:
+        """Call the user's function, then save: what it notes belongs to the step."""
+        if self.on_step is not None:
+            self.on_step(state)
+        self.save()
 
     def after_epoch(self, state: TrainState) -> None:
         """Move the bar, then call the user's function."""
@@ -147,7 +162,8 @@ def run_phase(state: TrainState, hooks: Hooks) -> None:
         case InitializeCodebook(sample):
             initialize_codebook(state, sample)
         case _:
-            cover_parameters(state)
+            # The quantizer may have gained parameters since the optimizer was made.
+            state.optimizer.extend(state.model.params)
             run_epochs(state, state.model, hooks)
 
 
@@ -159,7 +175,7 @@ def run_epochs(state: TrainState, model: VQVAE, hooks: Hooks) -> None:
             batch = state.data.take(rows, axis=0)  # for short rows, several times as fast as [rows]
             take_step(state, model, as_floats(batch))
             state.step += 1
-            hooks.after_step()
+            hooks.after_step(state)
         state.history.append(state.tally.record(phase.name, len(state.history) + 1))
         state.epoch, state.step, state.tally = state.epoch + 1, 0, Tally()
         hooks.after_epoch(state)
@@ -188,13 +204,6 @@ def initialize_codebook(state: TrainState, sample: int | None) -> None:
     state.model.quantizer.initialize(embeddings, batch=batch, rng=rng)
     if not state.settings.carry_optimizer:
         state.optimizer = state.settings.make_optimizer(state.model.params)
-
-
-def cover_parameters(state: TrainState) -> None:
-    """Let the optimizer move what the quantizer has learnt to need since the optimizer was made."""
-    params = state.model.params
-    if params.keys() != state.optimizer.params.keys():
-        state.optimizer.extend(params)
 
 
 def require_trainable(data: Array) -> None:

@@ -7,7 +7,7 @@ there gives the bits of one that was never stopped.
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -134,11 +134,17 @@ class TrainState:
     step: int = 0
     tally: Tally = field(default_factory=Tally)
     history: list[EpochRecord] = field(default_factory=list)
+    notes: list[Any] = field(default_factory=list)  # JSON values
 
     @property
     def current_phase(self) -> Phase:
         """The phase that comes next, or is under way."""
         return self.schedule[self.phase]
+
+    @property
+    def steps_done(self) -> int:
+        """The steps of this phase so far."""
+        return self.epoch * math.ceil(len(self.data) / self.settings.batch_size) + self.step
 
     def rng(self) -> np.random.Generator:
         """Return the random numbers that belong to this place in the schedule."""
