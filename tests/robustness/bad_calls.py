@@ -99,9 +99,31 @@ def points(good: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def batch(good: Any) -> dict[str, Any]:
+    """The input of a layer: an empty batch has an answer, and NaN stays NaN."""
+    return {name: v for name, v in array(good).items() if name not in ("no number", "one number")}
+
+
+def elements(good: Any) -> dict[str, Any]:
+    """The input of a layer that takes any shape."""
+    return {name: v for name, v in batch(good).items() if name != "an axis less"}
+
+
+def real(good: Any) -> dict[str, Any]:
+    """Numbers that are no integers."""
+    return array(good) | {"integers": good.astype(int), "bools": good.astype(bool)}
+
+
+def measured(good: Any) -> dict[str, Any]:
+    """Finite numbers of any dtype."""
+    return {n: v for n, v in points(good).items() if n not in ("integers", "bools")}
+
+
 def codes(good: Any) -> dict[str, Any]:
     last = np.arange(len(good)) == len(good) - 1
-    return array(good) | {
+    of_array = array(good)
+    del of_array["one number"], of_array["no number"]  # also codes
+    return of_array | {
         "floats": good.astype(float), "bools": good.astype(bool), "NaN": np.where(last, np.nan, 0),
         "negative": np.where(last, -1, good), "too large": np.where(last, 10**9, good),
         "beyond 64 bits": [10**30] * len(good),
@@ -114,9 +136,11 @@ def labels(good: Any) -> dict[str, Any]:
 
 def counts(good: Any) -> dict[str, Any]:
     """How often each code was hit."""
-    return array(good) | {
+    of_array = array(good)
+    del of_array["one number"]
+    return of_array | {
         "negative": np.where(np.arange(len(good)) == 0, -1, good), "NaN": good * np.nan,
-        "bools": good.astype(bool), "infinite": good + np.inf,
+        "infinite": good + np.inf,
     }  # fmt: skip
 
 
@@ -130,15 +154,15 @@ def optional(kind: Callable) -> Callable:
 
 KINDS: dict[str, Callable] = {
     "points embeddings tokens x y z reconstruction data reference": points,
-    "prediction target quantized": points,
+    "prediction target quantized": real,
     "images weight bias dout dvectors dvalues columns sums gradient vectors": array,
     "codes": codes, "labels train_labels test_labels": labels, "assignment": optional(codes),
     "counts": counts, "train test": pixels,
     "n_tokens classes per_class batch_size sample iterations dim": count,
     "in_channels out_channels in_features out_features channels hidden kernel_size stride": count,
-    "data_dim token_dim encoder_hidden decoder_hidden blocks image_channels batch": count,
+    "data_dim token_dim encoder_hidden decoder_hidden image_channels batch": count,
     "encoder_width decoder_width encoder_residual decoder_residual levels": count,
-    "padding pretrain finetune epochs": epochs, "first_phase": epochs,
+    "padding pretrain finetune epochs blocks first_phase": epochs,
     "decay": share, "quantile share": share,
     "beta reach spread learning_rate epsilon variance checkpoint_seconds weight_decay": number,
     "rng seed": seed, "mmap carry_optimizer amsgrad training progress resume": flag,
@@ -149,7 +173,11 @@ KINDS: dict[str, Callable] = {
 }  # fmt: skip
 KIND = {name: kind for names, kind in KINDS.items() for name in names.split()}
 MAY_BE_NONE = {"labels", "data", "reconstruction", "sample", "on_epoch", "on_phase", "settings"}
-ALIASES = {"cache": ("cache", "dout"), "counts": ("counts", "hits")}
+ALLOWED_NONE = {("mlp_vqvae", "quantizer"), ("conv_vqvae", "quantizer"), ("conv_vqvae", "sizes")}
+ALIASES = {
+    "cache": ("cache", "dout"), "counts": ("counts", "hits"), "params": ("params", "parameter"),
+    "gradients": ("gradients", "gradient"), "z": ("z", "embeddings"),
+}  # fmt: skip
 
 # Valid calls, made anew for each try
 
@@ -177,25 +205,27 @@ def small_model() -> vqnp.VQVAE:
 
 @dataclass(frozen=True)
 class Call:
-    """A function and its valid arguments; ``fixed`` are passed and never replaced."""
+    """A function and its valid arguments.
+
+    ``fixed`` are passed and never replaced; ``kinds`` are other than their names say.
+    """
 
     function: Callable
     arguments: Callable[[], dict[str, Any]]
-    fixed: tuple[str, ...] = ()
-
-
-def made(function: Callable, **arguments: Any) -> Call:
-    return Call(function, lambda: dict(arguments))
+    fixed: tuple[str, ...]
+    kinds: dict[str, Callable]
 
 
 CALLS: dict[str, Call] = {}
 
 
-def call(function: Callable, name: str = "", fixed: tuple[str, ...] = ()) -> Callable:
+def call(
+    function: Callable, name: str = "", fixed: tuple[str, ...] = (), **kinds: Callable
+) -> Callable:
     """Register the decorated function's result as valid arguments of ``function``."""
 
     def register(arguments: Callable[[], dict[str, Any]]) -> Callable:
-        CALLS[name or function.__qualname__] = Call(function, arguments, fixed)
+        CALLS[name or function.__qualname__] = Call(function, arguments, fixed, kinds)
         return arguments
 
     return register
@@ -259,9 +289,9 @@ def register_all() -> None:
     shape = {"kernel_size": 3, "stride": 2, "padding": 1}
     conv = {"x": floats(1, 5, 5, 2), "bias": floats(3)}
     step = {"stride": 2, "padding": 1}
-    call(layers.conv2d_forward)(lambda: conv | {"weight": floats(3, 3, 2, 3)} | step)
+    call(layers.conv2d_forward, x=batch)(lambda: conv | {"weight": floats(3, 3, 2, 3)} | step)
     turned = {"weight": floats(3, 3, 3, 2)}  # (kh, kw, C_out, C_in)
-    call(layers.conv_transpose2d_forward)(lambda: conv | turned | step)
+    call(layers.conv_transpose2d_forward, x=batch)(lambda: conv | turned | step)
     call(layers.conv2d_backward)(
         lambda: {
             "dout": floats(1, 3, 3, 3),
@@ -274,19 +304,19 @@ def register_all() -> None:
             "cache": layers.conv_transpose2d_forward(**conv, **turned, **step)[1],
         }
     )
-    call(layers.im2col)(lambda: {"images": floats(1, 5, 5, 2)} | shape)
+    call(layers.im2col, images=batch)(lambda: {"images": floats(1, 5, 5, 2)} | shape)
     call(layers.col2im)(
         lambda: (
             {"columns": layers.im2col(floats(1, 5, 5, 2), **shape), "shape": (1, 5, 5, 2)} | shape
         )
     )
-    call(layers.linear_forward)(
+    call(layers.linear_forward, x=batch)(
         lambda: {"x": floats(4, 2), "weight": floats(2, 3), "bias": floats(3)}
     )
     call(layers.linear_backward)(
         lambda: {"dout": floats(4, 3), "cache": (floats(4, 2), floats(2, 3))}
     )
-    call(layers.relu_forward)(lambda: {"x": floats(4, 2)})
+    call(layers.relu_forward, x=elements)(lambda: {"x": floats(4, 2)})
     call(layers.relu_backward)(lambda: {"dout": floats(4, 2), "cache": floats(4, 2)})
     channels = {"in_channels": 2, "out_channels": 3}
     drawn = {"rng": 0, "dtype": np.float32}
@@ -304,13 +334,17 @@ def register_all() -> None:
     ):  # fmt: skip
         out, cache = layer.forward(x)
         name = type(layer).__name__
-        call(layer.forward, f"{name}.forward")(lambda x=x: {"x": x.copy()})
+        call(layer.forward, f"{name}.forward", x=elements if name == "ReLU" else batch)(
+            lambda x=x: {"x": x.copy()}
+        )
         call(layer.backward, f"{name}.backward", ("cache",))(
             lambda out=out, cache=cache: {"dout": out + 1, "cache": cache}
         )
 
     call(losses.mse)(lambda: {"prediction": floats(4, 2), "target": floats(4, 2)})
-    call(losses.commitment)(lambda: {"embeddings": floats(4, 2), "quantized": floats(4, 2)})
+    call(losses.commitment, embeddings=real)(
+        lambda: {"embeddings": floats(4, 2), "quantized": floats(4, 2)}
+    )
     for optimizer in (optim.Adam, optim.AdamW):
         call(optimizer)(
             lambda: {
@@ -372,7 +406,7 @@ def register_all() -> None:
     call(vqnp.Dataset, fixed=("name",))(
         lambda: {"name": "a", "points": floats(6, 2), "labels": CLASSES.copy()}
     )
-    call(data.standardize)(lambda: {"points": floats(6, 2)})
+    call(data.standardize, points=measured)(lambda: {"points": floats(6, 2)})
     image = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
     call(data.Images, fixed=("name", "label_names"))(
         lambda: {
@@ -444,7 +478,7 @@ def register_all() -> None:
     ready = small_model()
     training.train(ready, floats(6, 2), training.ae_then_vq(1, 1))
     for name in ("encode", "quantize", "reconstruct", "loss_and_gradients"):
-        call(getattr(ready, name), f"VQVAE.{name}")(lambda: {"x": floats(6, 2)})
+        call(getattr(ready, name), f"VQVAE.{name}", x=batch)(lambda: {"x": floats(6, 2)})
     call(vqnp.VQVAE)(
         lambda: {
             "encoder": ready.encoder,
@@ -473,7 +507,7 @@ EXCUSED = {
     "Source", "Digits", "digits", "Patches", "load_patches", "OwnPoints", "Cifar10", "load_cifar10",
     "fetch_cifar10",  # files: see fuzz.py
     "adam_update", "adam_update_loop", "adam_update_numpy",  # kernels, which trust their caller
-    "EpochRecord", "TrainState", "Tally",
+    "EpochRecord", "TrainState", "Tally", "as_floats", "encode_in_batches",
 }  # fmt: skip
 
 
@@ -498,9 +532,10 @@ def attempts() -> Iterator[tuple[str, str, str, Any]]:
         for argument, good in valid.arguments().items():
             if argument in valid.fixed:
                 continue
-            kind = KIND[argument]
+            kind = valid.kinds.get(argument) or KIND[argument]
             for label, value in kind(good).items():
-                if not (value is None and argument in MAY_BE_NONE):
+                none_is_good = argument in MAY_BE_NONE or (name, argument) in ALLOWED_NONE
+                if not (value is None and none_is_good):
                     yield name, argument, label, value
 
 

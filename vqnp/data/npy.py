@@ -9,7 +9,7 @@ from numpy.lib.format import open_memmap, read_array
 
 from vqnp.data.dataset import Dataset, Source, standardize
 from vqnp.files import named, require_header
-from vqnp.validation import AnyArray, require_finite, require_labels
+from vqnp.validation import AnyArray, require_finite, require_flag, require_labels
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ def load_array(path: str | PathLike[str], mmap: bool = False) -> AnyArray:
     >>> load_array("array.npy")
     array([1, 2, 3])
     """
+    require_flag(mmap, "mmap")
     with Path(path).open("rb") as file, named(path, "is not a whole .npy file of numbers"):
         require_header(file, Path(path).stat().st_size)
         if mmap:

@@ -34,12 +34,11 @@ from vqnp.layers.conv import (
     conv2d_backward_numpy,
     conv2d_forward_loop,
     conv2d_forward_numpy,
-    require_like,
     require_operands,
 )
 from vqnp.layers.im2col import Size, as_pairs
 from vqnp.layers.layer import Cache, Layer, add_bias, sum_rows
-from vqnp.validation import Array
+from vqnp.validation import Array, require_like
 
 __all__ = ["ConvTranspose2d", "conv_transpose2d_backward", "conv_transpose2d_forward"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 
 from vqnp.jit import both
-from vqnp.validation import Array
+from vqnp.validation import Array, as_rng, require_float_dtype
 
 __all__ = ["Array", "Cache", "Gradients", "Layer", "layer_from_json"]
 
@@ -53,7 +53,8 @@ class Layer:
     dtype: InitVar[Any] = field(default=np.float32, kw_only=True)
 
     def __post_init__(self, rng: Any, dtype: Any) -> None:
-        self.params = self._start(np.random.default_rng(rng), dtype)
+        require_float_dtype(dtype)
+        self.params = self._start(as_rng(rng), dtype)
 
     def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
         """Return the first parameters by name; a layer has none unless it says so."""

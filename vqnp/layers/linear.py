@@ -23,6 +23,7 @@ from vqnp.layers.layer import (
     sum_rows,
     uniform_start,
 )
+from vqnp.validation import require_integer
 
 __all__ = ["Linear", "linear_backward", "linear_forward"]
 
@@ -111,6 +112,8 @@ class Linear(Layer):
     out_features: int
 
     def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
+        for name in ("in_features", "out_features"):
+            require_integer(getattr(self, name), name, least=1)
         inputs, outputs = self.in_features, self.out_features
         return uniform_start((inputs, outputs), outputs, inputs, rng, dtype)
 

@@ -30,7 +30,7 @@ from vqnp.models import as_rows, fill, stored
 from vqnp.quantize import quantizer_from_json
 from vqnp.training.schedule import FineTune, InitializeCodebook
 from vqnp.training.state import EpochRecord, Tally, TrainState
-from vqnp.validation import Array, require_finite, require_instance, require_integer
+from vqnp.validation import Array, require_finite, require_instance, require_integer, require_like
 
 FORMAT = 3  # 1 knew one kind of quantizer, 2 had no sha256
 
@@ -195,13 +195,8 @@ def require_alike(found: dict[str, Array], expected: dict[str, Array]) -> None:
             f"it lacks the arrays {sorted(missing)} and has {sorted(foreign)}, which are too many"
         )
     for name, wanted in expected.items():
-        given = found[name]
-        if (given.dtype, given.shape) != (wanted.dtype, wanted.shape):
-            raise ValueError(
-                f"{name} must be {wanted.dtype} of shape {wanted.shape}, "
-                f"got {given.dtype} of shape {given.shape}"
-            )
-        require_finite(given.reshape(-1), name)
+        require_like(found[name], name, wanted.shape, wanted.dtype)
+        require_finite(found[name].reshape(-1), name)
 
 
 def require_counts(twin: TrainState, steps: int, tally: Tally, history: list[EpochRecord]) -> None:
