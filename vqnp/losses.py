@@ -8,7 +8,7 @@ Both losses are means over all elements, of which there are n::
 import numpy as np
 
 from vqnp.jit import kernel
-from vqnp.validation import Array, Floats, require_float
+from vqnp.validation import Array, Floats, require_float, require_like
 
 __all__ = ["commitment", "mse"]
 
@@ -88,5 +88,5 @@ def commitment(embeddings: Floats, quantized: Floats) -> tuple[float, Floats]:
     (4.0, [[4.0]])
     """
     require_float(embeddings, "embeddings")
-    require_float(quantized, "quantized")
+    require_like(quantized, "quantized", embeddings.shape, embeddings.dtype)
     return mse(embeddings, quantized)

@@ -20,6 +20,7 @@ from vqnp.validation import (
     require_flag,
     require_float,
     require_instance,
+    require_plain,
     require_share,
     require_weight,
 )
@@ -166,6 +167,7 @@ class Adam:
         factors = self._factors()
         for name, parameter in self.params.items():
             gradient = gradients[name]
+            require_plain(gradient, f"gradient of {name}")
             if gradient.shape != parameter.shape:
                 raise ValueError(
                     f"the gradient of {name} must have shape {parameter.shape}, "

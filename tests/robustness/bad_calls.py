@@ -71,6 +71,10 @@ def thing(good: Any) -> dict[str, Any]:
     return common(good) | {"a number": 3, "a list": [1], "an array": np.ones((2, 2))}
 
 
+def hook(good: Any) -> dict[str, Any]:
+    return {name: value for name, value in thing(good).items() if name != "a function"}
+
+
 def path(good: Any) -> dict[str, Any]:
     unlike = {"a number": 3.5, "a list": [1], "an array": np.ones((2, 2)), "nowhere": "/no/where"}
     return {name: v for name, v in (common(good) | unlike).items() if name != "text"}
@@ -168,7 +172,7 @@ KINDS: dict[str, Callable] = {
     "rng seed": seed, "mmap carry_optimizer amsgrad training progress resume": flag,
     "dialect start optimizer layout": choice, "dtype": choice,
     "codebook model cache value schedule quantizer encoder decoder settings sizes": thing,
-    "params gradients diagnoses diagnosis betas shape on_epoch on_phase": thing,
+    "params gradients diagnoses diagnosis betas shape": thing, "on_epoch on_phase": hook,
     "mask": optional(array), "path": path, "step_": thing,
 }  # fmt: skip
 KIND = {name: kind for names, kind in KINDS.items() for name in names.split()}
@@ -176,7 +180,9 @@ MAY_BE_NONE = {"labels", "data", "reconstruction", "sample", "on_epoch", "on_pha
 ALLOWED_NONE = {("mlp_vqvae", "quantizer"), ("conv_vqvae", "quantizer"), ("conv_vqvae", "sizes")}
 ALIASES = {
     "cache": ("cache", "dout"), "counts": ("counts", "hits"), "params": ("params", "parameter"),
-    "gradients": ("gradients", "gradient"), "z": ("z", "embeddings"),
+    "gradients": ("gradients", "gradient"),
+    "weight": ("weight", "kernel_size"), "z": ("z", "embeddings"),
+    "embeddings": ("embeddings", "quantized"), "value": ("value", "kind"),
 }  # fmt: skip
 
 # Valid calls, made anew for each try
@@ -256,7 +262,7 @@ def register_all() -> None:
             "dialect": "paper",
         }
     )
-    call(vqnp.Codebook)(
+    call(vqnp.Codebook, tokens=real, counts=array)(
         lambda: {"tokens": floats(3, 2), "counts": np.ones(3, "f"), "sums": floats(3, 2)}
     )
     call(vqnp.Codebook.start)(
@@ -268,7 +274,7 @@ def register_all() -> None:
     call(quantize.straight_through_forward)(
         lambda: {"embeddings": floats(6, 2), "tokens": floats(3, 2)}
     )
-    call(quantize.straight_through_backward)(lambda: {"dvectors": floats(6, 2)})
+    call(quantize.straight_through_backward, dvectors=elements)(lambda: {"dvectors": floats(6, 2)})
     call(quantize.fsq_forward, fixed=("levels",))(lambda: {"z": floats(6, 2), "levels": (5, 3)})
     call(quantize.fsq_backward)(
         lambda: {"dvalues": floats(6, 2), "cache": quantize.fsq_forward(floats(6, 2), (5, 3))[2]}
@@ -372,16 +378,9 @@ def register_all() -> None:
     call(diagnostics.energy_distance)(
         lambda: {"x": floats(6, 2), "y": floats(5, 2), "sample": 9, "rng": 0}
     )
-    for function in (diagnostics.outside, diagnostics.share_outside):
-        call(function)(
-            lambda: {
-                "points": floats(6, 2),
-                "reference": floats(9, 2),
-                "quantile": 0.9,
-                "sample": 9,
-                "rng": 0,
-            }
-        )
+    cloud = {"points": floats(6, 2), "reference": floats(9, 2), "sample": 9, "rng": 0}
+    call(diagnostics.outside)(lambda: cloud | {"quantile": 0.9})
+    call(diagnostics.share_outside)(lambda: dict(cloud))
     call(diagnostics.class_divergence)(
         lambda: pair | {"labels": CLASSES.copy(), "sample": 9, "rng": 0}
     )
@@ -550,7 +549,8 @@ def outcome(name: str, argument: str, value: Any) -> str:
     except (TypeError, ValueError, OSError, KeyError, RuntimeError) as error:
         said = str(error)
         names = ALIASES.get(argument, (argument,))
-        shown = any(re.search(rf"\b{name}\b", said) for name in names)
+        named = isinstance(value, str) and "/" in value and value in said
+        shown = named or any(re.search(rf"\b{name}\b", said) for name in names)
         unexpected = "unexpected keyword" in said or "required positional" in said
         return "clear" if shown and not unexpected else f"unclear: {type(error).__name__}: {said}"
     except Exception as error:

@@ -9,7 +9,7 @@ from numpy.lib.format import open_memmap, read_array
 
 from vqnp.data.dataset import Dataset, Source, standardize
 from vqnp.files import named, require_header
-from vqnp.validation import AnyArray, require_finite, require_flag, require_labels
+from vqnp.validation import AnyArray, require_finite, require_flag, require_instance, require_labels
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def load_array(path: str | PathLike[str], mmap: bool = False) -> AnyArray:
     array([1, 2, 3])
     """
     require_flag(mmap, "mmap")
+    require_instance(path, str | PathLike, "path")
     with Path(path).open("rb") as file, named(path, "is not a whole .npy file of numbers"):
         require_header(file, Path(path).stat().st_size)
         if mmap:

@@ -31,7 +31,7 @@ from vqnp.layers.im2col import (
     taps,
 )
 from vqnp.layers.layer import Cache, Gradients, Layer, add_bias, by_name, sum_rows, uniform_start
-from vqnp.validation import Array, require_integer, require_like, require_plain
+from vqnp.validation import Array, require_instance, require_integer, require_like, require_plain
 
 __all__ = ["Conv2d", "conv2d_backward", "conv2d_forward"]
 
@@ -158,7 +158,7 @@ def conv2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Kernel, Bias]:
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    x, weight, stride, padding = cache
+    x, weight, stride, padding = require_instance(cache, tuple, "cache")
     stops = count_stops(x, weight.shape[:2], stride, padding)
     require_like(dout, "dout", (len(x), *stops, weight.shape[3]), x.dtype)
     dx = correlate_backward_input(dout, weight, x.shape[1:3], stride, padding)

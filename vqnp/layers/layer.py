@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 
 from vqnp.jit import both
-from vqnp.validation import Array, as_rng, require_float_dtype
+from vqnp.validation import Array, as_rng, require_float_dtype, require_instance
 
 __all__ = ["Array", "Cache", "Gradients", "Layer", "layer_from_json"]
 
@@ -114,7 +114,8 @@ def layer_from_json(value: dict[str, Any], *, dtype: Any = np.float32) -> Layer:
     """
     kinds: dict[str, Any] = {kind.__name__: kind for kind in Layer.__subclasses__()}
     # JSON turns the pairs of a kernel into lists.
-    config = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
+    entries = require_instance(value, dict, "value").items()
+    config = {name: tuple(v) if isinstance(v, list) else v for name, v in entries}
     kind = config.pop("kind", None)
     if kind not in kinds:
         raise ValueError(f"kind must be one of {', '.join(sorted(kinds))}, got {kind!r}")

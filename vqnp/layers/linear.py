@@ -23,7 +23,7 @@ from vqnp.layers.layer import (
     sum_rows,
     uniform_start,
 )
-from vqnp.validation import require_integer
+from vqnp.validation import require_integer, require_plain
 
 __all__ = ["Linear", "linear_backward", "linear_forward"]
 
@@ -122,6 +122,7 @@ class Linear(Layer):
 
         Raises ``ValueError`` for another shape and ``TypeError`` for another dtype.
         """
+        require_plain(x, "x")
         inputs, weight = self.in_features, self.params["weight"]
         if x.ndim != 2 or x.shape[1] != inputs:
             raise ValueError(

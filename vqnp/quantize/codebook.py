@@ -57,6 +57,8 @@ class Codebook:
 
     def __post_init__(self) -> None:
         require_float(self.tokens, "tokens")
+        if self.tokens.ndim != 2 or not self.tokens.size:
+            raise ValueError(f"tokens must have shape (K, D), got {self.tokens.shape}")
         require_like(self.sums, "sums", self.tokens.shape, self.tokens.dtype)
         require_like(self.counts, "counts", self.tokens.shape[:1], self.tokens.dtype)
 

@@ -147,6 +147,7 @@ class FSQ(Quantizer):
 
     def view(self, z: Array) -> View:
         """Return ``z`` as it is before rounding: squashed into the cube that the grid fills."""
+        z = as_points(z, "z", dim=len(self.levels))
         half_range, offset, shift, half_levels = _constants(self.levels, z.dtype)
         squashed = (half_range * np.tanh(z + shift) - offset) / half_levels
         return View(squashed, self.tokens.astype(z.dtype), self.forward(z)[0].codes)
