@@ -36,6 +36,11 @@ PixelFloats = Float[np.ndarray, "N H W 3"]
 Rng = int | np.random.Generator  # a seed, or a generator that goes on
 
 VALUES_A_BLOCK = 1 << 20  # looked at together, so that an array may be larger than memory
+# For float32 and float64: the largest number may lie between these.
+SQUARABLE = {
+    info.dtype.char: (math.sqrt(info.max) / 2, math.sqrt(info.tiny / info.eps))
+    for info in map(np.finfo, (np.float32, np.float64))
+}
 KINDS = {"integers": "iu", "bool": "b"}  # as NumPy's dtypes name them
 
 
@@ -135,7 +140,8 @@ def as_points(
     TypeError
         For anything that is no array of floating-point numbers; masked arrays are refused as well.
     ValueError
-        For no or one axis, for an empty array, for another D, and for NaN or infinity.
+        For no or one axis, an empty array, another D, and for NaN or infinity. Numbers whose
+        squares the precision cannot hold are refused, too: distances are made of squares.
 
     Examples
     --------
@@ -160,7 +166,7 @@ def as_points(
     with np.errstate(over="ignore"):  # infinities are named below
         array = np.ascontiguousarray(array, dtype)
     if finite:
-        require_finite(array, name)
+        require_squares(array, name)
     return array
 
 
@@ -204,6 +210,21 @@ def require_finite(array: Array, name: str) -> None:
             raise NotFiniteError(
                 f"{name} holds NaN or infinity, first at index {(rows.start + row, *rest)}"
             )
+
+
+def require_squares(points: Points, name: str) -> None:
+    """Raise ``NotFiniteError`` unless squared distances of ``points`` are finite, and not all 0.
+
+    The largest number decides. Beyond the limits all distances would be infinite, or vanish.
+    """
+    largest = max(points.max(), -points.min())  # NaN stays NaN
+    most, least = SQUARABLE[points.dtype.char]
+    if not (least <= largest <= most / math.sqrt(points.shape[1]) or largest == 0):
+        require_finite(points, name)
+        raise NotFiniteError(
+            f"{name} must have squares that {points.dtype} can hold, and reach to {largest:.1e}: "
+            "multiply all data by one factor"
+        )
 
 
 def row_blocks(array: Array) -> Iterator[slice]:
