@@ -1,16 +1,15 @@
 """All thread counts are set here.
 
-BLAS and the OpenMP loops of scikit-learn always run on one thread. The parallel work is in Numba's
-blocks. Their number and order do not depend on the number of threads. So the same seed gives the
-same bits on any machine, and one pool of threads never multiplies another. Several Python threads
-may work at once.
+BLAS always runs on one thread. The parallel work is in Numba's blocks. Their number and order do
+not depend on the number of threads. So the same seed gives the same bits on any machine, and one
+pool of threads never multiplies another. Several Python threads may work at once.
 """
 
 import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -30,22 +29,13 @@ def _pools(modules: int) -> ThreadpoolController:
 class _State:
     """BLAS has one count of threads for the whole process, whichever Python thread asks.
 
-    So the first Python thread to come sets it, and the last to leave gives it back.
+    So the first limit to begin sets it, and the last to end gives it back.
     """
 
     lock = threading.Lock()
-    inside = 0  # Python threads within a limit
-    blas: ClassVar[list[tuple[Any, int]]] = []  # each library with its count before
+    limits = 0  # in force, in all Python threads together
+    counts: ClassVar[list[tuple[Any, int]]] = []  # each BLAS, and its threads before
     forked = False  # the process was forked from one with threads, which are not here
-
-
-class _Own(threading.local):
-    """Limits within one another in one Python thread: the inner ones cost next to nothing."""
-
-    depth = 0
-
-
-_own = _Own()
 
 
 def _after_fork() -> None:
@@ -68,7 +58,7 @@ def forked() -> bool:
 
 @contextmanager
 def limit(numba_threads: int | None = None) -> Iterator[None]:
-    """Hold BLAS and OpenMP to one thread inside the ``with``.
+    """Hold BLAS to one thread inside the ``with``, in all Python threads.
 
     As a decorator, ``@limit()``, it holds them while the function runs. A function that calls BLAS
     inside a parallel kernel needs that.
@@ -94,43 +84,25 @@ def limit(numba_threads: int | None = None) -> Iterator[None]:
     import scipy.linalg.cython_blas  # noqa: F401
 
     before = numba.get_num_threads()
-    with nullcontext() if _own.depth else _one_thread():
-        _own.depth += 1
-        try:
-            if numba_threads is not None:
-                numba.set_num_threads(numba_threads)
-            yield
-        finally:
-            _own.depth -= 1
-            numba.set_num_threads(before)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    libraries = _pools(len(sys.modules)).lib_controllers
-    # OpenMP has a count for each Python thread.
-    openmp = [(library, library.num_threads) for library in _of("openmp", libraries)]
     with _State.lock:
-        if not _State.inside:
-            _State.blas = [(library, library.num_threads) for library in _of("blas", libraries)]
-            _set_threads((library, 1) for library, _ in _State.blas)
-        _State.inside += 1
-    _set_threads((library, 1) for library, _ in openmp)
+        if not _State.limits:
+            pools = _pools(len(sys.modules)).lib_controllers
+            _State.counts = [(one, one.num_threads) for one in pools if one.user_api == "blas"]
+            _set_threads((blas, 1) for blas, _ in _State.counts)
+        _State.limits += 1
     try:
+        if numba_threads is not None:
+            numba.set_num_threads(numba_threads)
         yield
     finally:
-        _set_threads(openmp)
+        numba.set_num_threads(before)
         with _State.lock:
-            _State.inside -= 1
-            if not _State.inside:
-                _set_threads(_State.blas)
-
-
-def _of(api: str, libraries: list[Any]) -> list[Any]:
-    return [library for library in libraries if library.user_api == api]
+            _State.limits -= 1
+            if not _State.limits:
+                _set_threads(_State.counts)
 
 
 def _set_threads(counts: Iterable[tuple[Any, int]]) -> None:
-    for library, count in counts:
+    for blas, count in counts:
         # Later releases of threadpoolctl let one Python thread alone set the count of OpenBLAS.
-        getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
+        getattr(blas, "_real_set_num_threads", blas.set_num_threads)(count)

@@ -39,7 +39,7 @@ VALUES_A_BLOCK = 1 << 20  # looked at together, so that an array may be larger t
 # For float32 and float64: the largest number may lie between these.
 SQUARABLE = {
     info.dtype.char: (math.sqrt(info.max) / 2, math.sqrt(info.tiny / info.eps))
-    for info in map(np.finfo, (np.float32, np.float64))
+    for info in (np.finfo(np.float32), np.finfo(np.float64))
 }
 KINDS = {"integers": "iu", "bool": "b"}  # as NumPy's dtypes name them
 
