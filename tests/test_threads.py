@@ -41,11 +41,11 @@ PRODUCTS = {
         lambda x: screen.screened_search(np.tile(x, 3), np.tile(x, 3)),
     ),
     "convolution": (
-        correlate, "_correlate",
+        correlate, "_multiply_parts",
         lambda x: correlate.correlate(x[None, None], x[None, None], (1, 4), *STEP_AND_MARGIN),
     ),
     "its input": (
-        correlate, "_backward_input",
+        correlate, "_multiply_parts",
         lambda x: correlate.correlate_backward_input(
             x[None, None], x[None, None], (1, 4), *STEP_AND_MARGIN
         ),
