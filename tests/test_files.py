@@ -240,3 +240,12 @@ def test_a_young_file_without_a_lock_is_left_alone(tmp_path):
     (tmp_path / ".file.x.part").touch()
     writable_directory(tmp_path)
     assert (tmp_path / ".file.x.part").exists()
+
+
+def test_a_full_disk_is_named_with_the_file(tmp_path):
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*file'$"),
+        whole(tmp_path / "file"),
+    ):
+        raise OSError(28, "No space left on device")
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """The three drivers beside this file, small. ``README.md`` says how to run them whole."""
 
 import collections
+import inspect
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bad_calls
 import fuzz
 import kills
+
+from vqnp import testing
 
 pytestmark = pytest.mark.jit
 
@@ -52,3 +55,13 @@ def test_bad_calls_end_in_an_error_that_names_the_argument(spoilt):
 
 def test_arrays_may_lie_in_memory_as_they_like():
     assert not bad_calls.good_failures()
+
+
+@pytest.mark.parametrize("value", [None, 3, "text", [], {}])
+@pytest.mark.parametrize("name", [name for name in testing.__all__ if name.startswith("check_")])
+def test_a_check_says_that_it_was_given_no_function(name, value):
+    checked = getattr(testing, name)
+    needed = [p for p in inspect.signature(checked).parameters.values() if p.default is p.empty]
+    others = [lambda *_: None] * (len(needed) - 1)
+    with pytest.raises(TypeError, match=rf"{needed[0].name} must be a function, got"):
+        checked(value, *others)
