@@ -8,14 +8,18 @@ code is inlined, so an edit there would change nothing. Therefore the cache is v
 one digest of all ``SOURCES``: an edit anywhere compiles anew.
 """
 
+import threading
 from collections.abc import Callable
-from functools import lru_cache
+from contextlib import nullcontext
+from functools import cache, wraps
 from hashlib import sha256
 from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple
 
 import numba
+
+from vqnp import threads
 
 # NumPy's error model keeps a branch for division by zero out of the loops.
 RELEASED = {"nogil": True, "error_model": "numpy"}
@@ -53,15 +57,37 @@ def contracting_kernel(function: Callable) -> Callable:
 
 def parallel_kernel(function: Callable) -> Callable:
     """Compile ``function`` with its ``prange`` loops spread over Numba's threads."""
-    return _compile(function, parallel=True, **RELEASED)
+    return both(function).parallel
 
 
 def both(function: Callable) -> Both:
-    """Compile ``function``, which loops with ``prange``, for one thread and for all."""
+    """Compile ``function``, which loops with ``prange``, for one thread and for all.
+
+    In a forked process the version for all threads is that for one. It has no others.
+    """
     serial = FunctionType(function.__code__, function.__globals__)
     # The cache on disk tells functions apart by name, not by the options they are compiled with.
     serial.__qualname__ = f"{function.__qualname__}_serial"
-    return Both(kernel(serial), parallel_kernel(function))
+    alone = kernel(serial)
+    together = _compile(function, parallel=True, **RELEASED)
+
+    @wraps(function)
+    def parallel(*arguments: Any) -> Any:
+        if threads.forked():
+            return alone(*arguments)
+        with _turns():
+            return together(*arguments)
+
+    parallel.py_func = function  # type: ignore[attr-defined]  # as a compiled function has it
+    return Both(alone, parallel)
+
+
+@cache
+def _turns() -> Any:
+    """Return a lock if Numba's threads serve one Python thread at a time, else nothing to hold."""
+    numba.get_num_threads()  # starts them, which decides the layer
+    layer = numba.threading_layer()  # type: ignore[attr-defined]
+    return threading.Lock() if layer == "workqueue" else nullcontext()
 
 
 def _compile(function: Callable, **options: Any) -> Callable:
@@ -76,7 +102,7 @@ def _compile(function: Callable, **options: Any) -> Callable:
     return compiled
 
 
-@lru_cache(maxsize=1)
+@cache
 def sources() -> str:
     """Return a digest of all files of the package that a kernel may come from."""
     package, digest = Path(__file__).parent, sha256()

@@ -18,7 +18,15 @@ import numpy as np
 
 from vqnp.elementary import power
 from vqnp.jit import kernel
-from vqnp.validation import Array
+from vqnp.validation import (
+    Array,
+    require_flag,
+    require_float,
+    require_instance,
+    require_plain,
+    require_share,
+    require_weight,
+)
 
 __all__ = ["Adam", "AdamW", "adam_update", "adam_update_loop", "adam_update_numpy"]
 
@@ -125,11 +133,12 @@ class Adam:
         weight_decay: float = 0.0,
         spared: tuple[str, ...] = (),
     ) -> None:
-        if learning_rate < 0 or weight_decay < 0 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(
-                "learning_rate and weight_decay must be at least 0 and betas in [0, 1), got "
-                f"{learning_rate}, {weight_decay} and {betas}"
-            )
+        for name, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
+            require_weight(value, name)
+        require_weight(epsilon, "epsilon")
+        require_flag(amsgrad, "amsgrad")
+        for beta in require_instance(betas, tuple, "betas"):
+            require_share(beta, "betas")
         self.learning_rate, self.betas, self.epsilon = learning_rate, betas, epsilon
         self.amsgrad, self.weight_decay, self.spared = amsgrad, weight_decay, spared
         self.steps = 0
@@ -143,7 +152,8 @@ class Adam:
         Names held before keep their averages, and t goes on. So a quantizer may bring parameters in
         the middle of a training. Raises ``ValueError`` for a parameter that is not C-contiguous.
         """
-        for name, value in params.items():
+        for name, value in require_instance(params, dict, "params").items():
+            require_float(value, f"parameter {name}")
             if not value.flags.c_contiguous:
                 raise ValueError(
                     f"parameter {name} must be C-contiguous, got strides {value.strides}: "
@@ -160,10 +170,12 @@ class Adam:
 
         Raises ``KeyError`` for a missing gradient and ``ValueError`` for one of another shape.
         """
+        require_instance(gradients, dict, "gradients")
         self.steps += 1
         factors = self._factors()
         for name, parameter in self.params.items():
             gradient = gradients[name]
+            require_plain(gradient, f"gradient of {name}")
             if gradient.shape != parameter.shape:
                 raise ValueError(
                     f"the gradient of {name} must have shape {parameter.shape}, "
@@ -171,6 +183,8 @@ class Adam:
                 )
             m, v = self.state[name]["m"], self.state[name]["v"]
             u = self.state[name]["largest"] if self.amsgrad else v
+            if not m.size == v.size == u.size == parameter.size:  # the kernel does not look
+                raise ValueError(f"the averages of {name} must have {parameter.size} numbers each")
             flat, now = parameter.reshape(-1), factors[parameter.dtype.char]
             if name.startswith(self.spared):
                 now = now.copy()

@@ -13,7 +13,7 @@ from numba import prange
 
 from vqnp.fast.products import ROWS_A_SUM
 from vqnp.jit import both
-from vqnp.validation import Array
+from vqnp.validation import Array, as_rng, require_float_dtype, require_instance
 
 __all__ = ["Array", "Cache", "Gradients", "Layer", "layer_from_json"]
 
@@ -54,7 +54,8 @@ class Layer:
     dtype: InitVar[Any] = field(default=np.float32, kw_only=True)
 
     def __post_init__(self, rng: Any, dtype: Any) -> None:
-        self.params = self._start(np.random.default_rng(rng), dtype)
+        require_float_dtype(dtype)
+        self.params = self._start(as_rng(rng), dtype)
 
     def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
         """Return the first parameters by name; a layer has none unless it says so."""
@@ -114,7 +115,8 @@ def layer_from_json(value: dict[str, Any], *, dtype: Any = np.float32) -> Layer:
     """
     kinds: dict[str, Any] = {kind.__name__: kind for kind in Layer.__subclasses__()}
     # JSON turns the pairs of a kernel into lists.
-    config = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
+    entries = require_instance(value, dict, "value").items()
+    config = {name: tuple(v) if isinstance(v, list) else v for name, v in entries}
     kind = config.pop("kind", None)
     if kind not in kinds:
         raise ValueError(f"kind must be one of {', '.join(sorted(kinds))}, got {kind!r}")

@@ -29,6 +29,7 @@ from vqnp.layers.layer import (
     sum_rows,
     uniform_start,
 )
+from vqnp.validation import require_integer, require_plain
 
 __all__ = [
     "Linear",
@@ -236,6 +237,8 @@ class Linear(Layer):
     out_features: int
 
     def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
+        for name in ("in_features", "out_features"):
+            require_integer(getattr(self, name), name, least=1)
         inputs, outputs = self.in_features, self.out_features
         return uniform_start((inputs, outputs), outputs, inputs, rng, dtype)
 
@@ -244,6 +247,7 @@ class Linear(Layer):
 
         Raises ``ValueError`` for another shape and ``TypeError`` for another dtype.
         """
+        require_plain(x, "x")
         inputs, weight = self.in_features, self.params["weight"]
         if x.ndim != 2 or x.shape[1] != inputs:
             raise ValueError(

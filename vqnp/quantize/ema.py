@@ -54,6 +54,7 @@ from vqnp.validation import (
     as_points,
     require_codes,
     require_finite,
+    require_instance,
     require_integer,
     require_labels,
     require_share,
@@ -158,6 +159,7 @@ def ema_update(
     ([[1.0], [9.0]], [2.0, 1.0])
     """
     require_dialect(dialect)
+    require_instance(codebook, Codebook, "codebook")
     # Interpreted, a plain float times a float32 would be rounded to float32.
     decay = np.float64(require_share(decay, "decay"))
     k, dims = codebook.tokens.shape
@@ -262,7 +264,7 @@ class EMA(Quantizer):
     @property
     def tokens(self) -> Array:
         """The tokens ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
-        return self.codebook.tokens
+        return self.buffers["tokens"] if self.buffers else self.codebook.tokens
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the tokens: on embeddings ``z`` ``(N, D)`` by k-means (eq. 2), or at random.

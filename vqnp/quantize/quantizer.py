@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vqnp.files import as_json
-from vqnp.validation import Array, require_labels
+from vqnp.validation import Array, require_instance, require_labels
 
 Cache = Any
 Gradients = dict[str, Array]
@@ -209,11 +209,12 @@ def quantizer_from_json(value: dict[str, Any]) -> Quantizer:
     The kind is looked up by name among the subclasses of :class:`Quantizer` that are defined, so a
     quantizer of your own is found once its module is imported. Raises ``ValueError`` otherwise.
     """
+    require_instance(value, dict, "value")
     config = {name: _from_json(entry) for name, entry in value.items() if name != "kind"}
     kinds = {kind.__name__: kind for kind in Quantizer.__subclasses__()}
-    if value["kind"] not in kinds:
+    if value.get("kind") not in kinds:
         raise ValueError(
-            f"no quantizer is called {value['kind']!r}: import the module that defines it first; "
+            f"no quantizer is called {value.get('kind')!r}: import the module that defines it; "
             f"defined are {', '.join(sorted(kinds))}"
         )
     return kinds[value["kind"]](**config)

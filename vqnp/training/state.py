@@ -15,7 +15,7 @@ from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.models import VQVAE
 from vqnp.optim import Adam, AdamW
 from vqnp.training.schedule import Phase
-from vqnp.validation import Array, require_integer
+from vqnp.validation import Array, require_flag, require_integer, require_positive
 
 Optimizer = Literal["adam", "amsgrad", "adamw"]
 
@@ -53,8 +53,8 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         require_integer(self.batch_size, "batch_size", least=1)
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        require_positive(self.learning_rate, "learning_rate")
+        require_flag(self.carry_optimizer, "carry_optimizer")
         if self.optimizer not in get_args(Optimizer):
             raise ValueError(f"optimizer must be adam, amsgrad or adamw, got {self.optimizer!r}")
 
