@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from vqnp.data import load_array
-from vqnp.diagnostics import Diagnosis, diagnose, verdict
+from vqnp.diagnostics import Diagnosis, answer, diagnose
 from vqnp.diagnostics.assignment import assign
 from vqnp.diagnostics.reading import lines
 from vqnp.experiments.report import embedded, render
@@ -35,15 +35,15 @@ def write_diagnosis(
     directory = writable_directory(directory)
     assignment = assign(cloud, book, progress=progress)
     diagnosis = diagnose(cloud, book, classes, assignment=assignment)
-    answer = verdict(diagnosis)
+    said = answer(diagnosis)
     save_text(directory / "diagnosis.json", diagnosis.to_json() + "\n")
-    style.save(picture(cloud, book, assignment.counts, answer), directory / "diagnosis")
+    style.save(picture(cloud, book, assignment.counts, said), directory / "diagnosis")
     report = directory / "report.html"
     text = render(
         "diagnosis.html",
         title=f"Is this codebook collapsing? {diagnosis.n_tokens} tokens, "
         f"{diagnosis.n_embeddings} embeddings, {diagnosis.dimension} dimensions",
-        verdict=answer,
+        verdict=said,
         picture=embedded(directory / "diagnosis.png"),
         lines=lines(diagnosis),
     )
