@@ -27,14 +27,16 @@ from vqnp.diagnostics.spread import (
     rank_of,
     ratio,
 )
-from vqnp.diagnostics.usage import perplexity_of_counts
+from vqnp.diagnostics.usage import counts_of, perplexity_of_counts
 from vqnp.diagnostics.verdict import FEW, judge, remarks
 from vqnp.validation import (
     Array,
     CodesLike,
+    CountsLike,
     PointsLike,
     Rng,
     TokensLike,
+    as_array,
     as_labels,
     as_points,
     as_seed,
@@ -87,34 +89,42 @@ class Diagnosis:
 
     n_embeddings: int = number(
         "d",
-        lambda given: len(given.embeddings),
-        "{n_embeddings} embeddings in {dimension} dimensions.",
+        lambda given: int(given.counts.sum()),
+        lambda d: (
+            f"{d.n_embeddings} embeddings"
+            + (f" in {d.dimension} dimensions." if d.dimension else ".")
+        ),
+        needs="counts",
     )
     n_tokens: int = number(
         "d",
-        lambda given: len(given.tokens),
+        lambda given: len(given.counts),
         lambda d: f"{d.n_tokens} tokens" + (f"; {d.n_classes} classes." if d.n_classes else "."),
+        needs="counts",
     )
     dimension: int = number("d", lambda given: given.tokens.shape[1])
     n_classes: int | None = number("d", lambda given: len(np.unique(given.labels)), needs="labels")
     codes_used: int = number(  # [1, K]
         "d",
-        lambda given: int(np.count_nonzero(given.assignment.counts)),
+        lambda given: int(np.count_nonzero(given.counts)),
         lambda d: (
             f"{d.codes_used} of {d.n_tokens} tokens are ever chosen: "
             f"{1 - d.codes_used / d.n_tokens:.0%} of the codebook is dead."
             if d.codes_used < d.n_tokens
             else "Every token is chosen at least once."
         ),
+        needs="counts",
         compared=True,
     )
     perplexity: float = number(  # [1, K]
         ".1f",
-        lambda given: perplexity_of_counts(given.assignment.counts),
+        lambda given: perplexity_of_counts(given.counts),
         lambda d: (
             f"As even as {d.perplexity:.1f} equally used tokens, "
-            f"{d.perplexity / possible(d):.0%} of the {possible(d)} there could be."
+            f"{d.perplexity / possible(d):.0%} of the {possible(d)} there could be; "
+            f"{d.entropy_bits:.1f} bits an embedding."
         ),
+        needs="counts",
         compared=True,
     )
     quantization_error: float | None = number(  # of the embeddings' variance; 0 is best
@@ -229,13 +239,23 @@ class Diagnosis:
         return remarks(self)
 
     @property
+    def entropy_bits(self) -> float:
+        """The entropy of the codes, log2 of the perplexity: bits an embedding."""
+        return math.log2(self.perplexity)
+
+    @property
     def numbers(self) -> dict[str, Any]:
         """The numbers by name; one not measured is None."""
         return {spec.name: getattr(self, spec.name) for spec in fields(self) if spec.metadata}
 
     def to_json(self) -> str:
         """Return the verdict, its signs, the numbers and the reference as a JSON object."""
-        said = {"verdict": self.verdict, "signs": self.signs, "remarks": self.remarks}
+        said = {
+            "verdict": self.verdict,
+            "signs": self.signs,
+            "remarks": self.remarks,
+            "entropy_bits": self.entropy_bits,
+        }
         return json.dumps(said | asdict(self), indent=2, allow_nan=False)
 
     def __str__(self) -> str:
@@ -343,6 +363,7 @@ def diagnose(
         reconstruction=reconstruction,
         labels_of_data=labels if paired else None,
         assignment=assignment,
+        counts=assignment.counts,
         embedding_variances=principal_variances(embeddings),
         token_variances=principal_variances(tokens),
         seed=as_seed(rng),
@@ -360,6 +381,54 @@ def diagnose(
         metric=metric,
         reference=beside,
     )
+
+
+def diagnose_usage(
+    codes: CodesLike | None = None,
+    n_tokens: int | None = None,
+    *,
+    counts: CountsLike | None = None,
+) -> Diagnosis:
+    """Measure how codes are used, without embeddings and tokens.
+
+    The verdict is "cannot tell", unless one token serves every embedding: only embeddings say
+    whether an even usage would be better.
+
+    Parameters
+    ----------
+    codes : array-like of integers
+        The codes of any shape, in [0, K).
+    n_tokens : int, optional
+        K. By default one more than the highest code, so that tokens beyond it are not seen.
+    counts : array-like (K,) of integers
+        A histogram, in the place of ``codes``.
+
+    Returns
+    -------
+    Diagnosis
+        Usage and perplexity; the other numbers are None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For codes outside [0, K), for negative counts, for none, and for both.
+
+    Examples
+    --------
+    >>> found = diagnose_usage([0, 0, 1, 1], n_tokens=8)
+    >>> found.codes_used, found.perplexity, found.entropy_bits
+    (2, 2.0, 1.0)
+    """
+    if (codes is None) == (counts is None):
+        raise ValueError("give codes or counts, and not both")
+    if codes is not None:
+        flat = as_array(codes, "codes").reshape(-1)
+        counts = counts_of(flat, n_tokens or max(1, int(flat.max(initial=0)) + 1))
+    counts = as_array(counts, "counts")
+    perplexity_of_counts(counts)  # raises for what is no histogram
+    specs = [spec for spec in fields(Diagnosis) if spec.metadata.get("needs") == "counts"]
+    dead = tuple(np.flatnonzero(counts == 0).tolist())
+    return Diagnosis(**measured(SimpleNamespace(counts=counts), specs), dead_tokens=dead)
 
 
 def measured(given: SimpleNamespace, specs: Iterable[Field]) -> dict[str, Any]:
@@ -382,6 +451,7 @@ def compare(given: SimpleNamespace) -> tuple[Reference, Array]:
         tokens=centers,
         labels=None if given.labels is None else given.labels[rows],
         assignment=Assignment(kmeans.counts, kmeans.squared_error),
+        counts=kmeans.counts,
         embedding_variances=principal_variances(sample),
         token_variances=principal_variances(centers),
         seed=given.seed,

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from vqnp.diagnostics.classes import chance_divergence
 
-VERDICTS = ("healthy", "collapsed", "bad fit", "cannot tell")
+VERDICTS_BY_WEIGHT = ("collapsed", "bad fit", "cannot tell", "healthy")
 
 
 class Limit(NamedTuple):
@@ -76,28 +76,23 @@ LIMITS = [value for value in globals().values() if isinstance(value, Limit)]
 
 
 def judge(diagnosis: Any) -> tuple[str, dict[str, list[str]]]:
-    """Return the verdict, one of ``VERDICTS``, and its signs by their kind."""
-    embeddings = collapse_of_embeddings(diagnosis)
-    unknown = what_is_missing(diagnosis)
-    if unknown and not embeddings:
-        return "cannot tell", {"Cannot tell": [unknown]}
-    tokens = [] if unknown else collapse_of_tokens(diagnosis)
-    kinds = {"Embeddings collapse": embeddings, "Tokens collapse": tokens}
+    """Return the verdict, one of ``VERDICTS_BY_WEIGHT``, and its signs by their kind."""
+    there, needed = diagnosis.n_embeddings, int(FEW.value * diagnosis.n_tokens)
+    kinds = {
+        "Embeddings collapse": collapse_of_embeddings(diagnosis),
+        "Tokens collapse": collapse_of_tokens(diagnosis) if there >= needed else [],
+    }
     found = {kind: signs for kind, signs in kinds.items() if signs}
     if found:
         return "collapsed", found
+    if there < needed:
+        missing = f"{there:,} embeddings; {diagnosis.n_tokens:,} tokens need {needed:,}"
+        return "cannot tell", {"Cannot tell": [missing]}
+    if diagnosis.reference is None:
+        missing = "there is no reference, and uneven data need an uneven usage"
+        return "cannot tell", {"Cannot tell": [missing]}
     bad = misfit(diagnosis)
     return ("bad fit", {"Bad fit": bad}) if bad else ("healthy", {})
-
-
-def what_is_missing(diagnosis: Any) -> str:
-    """Say why there is no verdict on the tokens; nothing when there is one."""
-    there, needed = diagnosis.n_embeddings, int(FEW.value * diagnosis.n_tokens)
-    if there < needed:
-        return f"{there:,} embeddings; {diagnosis.n_tokens:,} tokens need {needed:,}"
-    if diagnosis.reference is None:
-        return "no reference; usage alone does not say what k-means would reach"
-    return ""
 
 
 def collapse_of_embeddings(diagnosis: Any) -> list[str]:
@@ -112,6 +107,12 @@ def collapse_of_embeddings(diagnosis: Any) -> list[str]:
 
 def collapse_of_tokens(diagnosis: Any) -> list[str]:
     """Return the signs that too few tokens do the work; none where the rule does not hold."""
+    if diagnosis.reference is None:
+        return (
+            ["one token serves every embedding"]
+            if diagnosis.codes_used == 1 < diagnosis.n_tokens
+            else []
+        )
     ours, theirs = diagnosis.reference.yours, diagnosis.reference.kmeans
     low = ours["perplexity"] < LOW_SHARE.value * theirs["perplexity"]
     if not (low and ours["quantization_error"] > HIGHER_LOSS.value * theirs["quantization_error"]):
@@ -133,10 +134,11 @@ def misfit(diagnosis: Any) -> list[str]:
     """Return the signs that the tokens lie in the wrong places."""
     ours, theirs = diagnosis.reference.yours, diagnosis.reference.kmeans
     loss, least = ours["quantization_error"], theirs["quantization_error"]
+    if loss <= HIGHER_LOSS.value * least:
+        return []
     worse = loss > FAR_LOSS.value * least or 1 - loss < LOW_KEPT.value * (1 - least)
     signs = {
-        f"the loss is {loss:.0%} of the variance: one token at the mean loses 100%": loss
-        > HIGHER_LOSS.value,
+        f"the loss is {loss:.0%} of the variance: one token at the mean loses 100%": loss > 1,
         _loss(ours, theirs): loss > SEEN_LOSS.value and worse,
     }
     found = [sign for sign, there in signs.items() if there]
