@@ -20,6 +20,7 @@ from vqnp.diagnostics.distances import energy_distance, share_outside
 from vqnp.diagnostics.modes import count_modes
 from vqnp.diagnostics.reading import answer, number, table_of
 from vqnp.diagnostics.reference import fit, kmeans_reference
+from vqnp.diagnostics.remedies import Remedy, remedies
 from vqnp.diagnostics.spread import (
     dimension_of,
     expected_spread,
@@ -239,6 +240,11 @@ class Diagnosis:
         return remarks(self)
 
     @property
+    def remedies(self) -> list[Remedy]:
+        """What to do next, the first to try first."""
+        return remedies(self)
+
+    @property
     def entropy_bits(self) -> float:
         """The entropy of the codes, log2 of the perplexity: bits an embedding."""
         return math.log2(self.perplexity)
@@ -254,12 +260,15 @@ class Diagnosis:
             "verdict": self.verdict,
             "signs": self.signs,
             "remarks": self.remarks,
+            "remedies": [remedy._asdict() for remedy in self.remedies],
             "entropy_bits": self.entropy_bits,
         }
         return json.dumps(said | asdict(self), indent=2, allow_nan=False)
 
     def __str__(self) -> str:
-        return f"{answer(self)}\n\n{table_of(self, 'simple')}"
+        said = [answer(self), *self.remarks, "", table_of(self, "simple")]
+        next_steps = [f"- {step.name}. {step.sentence} ({step.where})" for step in self.remedies]
+        return "\n".join([*said, *(["", "What to do next:", *next_steps] if next_steps else [])])
 
     def _repr_html_(self) -> str:
         return f"<p><strong>{escape(answer(self))}</strong></p>\n{table_of(self, 'html')}"

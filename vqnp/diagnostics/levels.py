@@ -61,10 +61,10 @@ class Levels:
         return json.dumps(said | whole, indent=2, allow_nan=False)
 
     def __str__(self) -> str:
-        return f"{self._answer()}\n\n{self._table()}"
+        return f"{self.answer}\n\n{self._table()}"
 
     def _repr_html_(self) -> str:
-        return f"<p><strong>{escape(self._answer())}</strong></p>\n{self._table()._repr_html_()}"
+        return f"<p><strong>{escape(self.answer)}</strong></p>\n{self._table()._repr_html_()}"
 
     def _named(self) -> Iterator[tuple[str, Diagnosis]]:
         return ((f"level {i}", level) for i, level in enumerate(self.levels))
@@ -72,7 +72,9 @@ class Levels:
     def _table(self) -> Comparison:
         return side_by_side(dict(self._named()))
 
-    def _answer(self) -> str:
+    @property
+    def answer(self) -> str:
+        """The verdict and the joint usage in a sentence."""
         return (
             f"{self.verdict.capitalize()}. {len(self.levels)} {self.kind} codebooks are used in "
             f"{self.joint_codes:,} combinations, as even as {self.joint_perplexity:,.1f}; "
