@@ -12,10 +12,14 @@ good codebook had at least 0.79 times the perplexity of k-means. One with 30 % o
 had at most 0.44 times the perplexity, and at least 1.08 times the loss.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from vqnp.diagnostics.classes import chance_divergence
 
+MOST_LISTED = 10  # in a remark; the JSON lists all
 VERDICTS_BY_WEIGHT = ("collapsed", "bad fit", "cannot tell", "healthy")
 
 
@@ -170,7 +174,22 @@ def remarks(diagnosis: Any) -> list[str]:
         f"{strayed:.0%} of the reconstructions lie outside the data; chance is 1%.": strayed
         > STRAYED.value,
     }
-    return [remark for remark, holds in said.items() if holds]
+    lists = {
+        "Dead tokens": diagnosis.dead_tokens,
+        "Equal tokens": diagnosis.duplicate_tokens,
+        "Tokens that do the work of one": diagnosis.near_duplicate_tokens,
+    }
+    return [remark for remark, holds in said.items() if holds] + [
+        f"{name}: {listed(tokens)}." for name, tokens in lists.items() if tokens
+    ]
+
+
+def listed(tokens: Sequence[Any]) -> str:
+    """Return the first tokens, or groups of equal ones, and how many more there are."""
+    groups = [np.atleast_1d(each)[:MOST_LISTED] for each in tokens[:MOST_LISTED]]
+    said = ", ".join(" = ".join(map(str, group)) for group in groups)
+    more = len(tokens) - MOST_LISTED
+    return f"{said} and {more:,} more" if more > 0 else said
 
 
 def _loss(ours: dict[str, float], theirs: dict[str, float]) -> str:
