@@ -87,8 +87,8 @@ def load_any(path: str | PathLike[str]) -> AnyArray:
     Examples
     --------
     >>> np.savez("arrays.npz", first=[1, 2], second=[3.0])
-    >>> load_any("arrays.npz:second")
-    array([3.])
+    >>> load_any("arrays.npz:second").tolist()
+    [3.0]
     """
     file, key = split_key(str(path))
     readers = {".npz": in_npz, ".safetensors": in_safetensors}

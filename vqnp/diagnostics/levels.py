@@ -11,13 +11,17 @@ from html import escape
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from vqnp.diagnostics.diagnosis import Diagnosis, diagnose
 from vqnp.diagnostics.reading import Comparison, side_by_side
 from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.diagnostics.verdict import VERDICTS_BY_WEIGHT
 from vqnp.quantize.search import nearest
-from vqnp.validation import PointsLike, TokensLike, as_array, as_points
+from vqnp.validation import as_array, as_points
+
+WideLike = Float[Any, "N W"]  # W is D, or Q · D
+BooksLike = Float[Any, "Q K D"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Levels:
         )
 
 
-def diagnose_levels(embeddings: PointsLike, tokens: TokensLike, **options: Any) -> Levels:
+def diagnose_levels(embeddings: WideLike, tokens: BooksLike, **options: Any) -> Levels:
     """Diagnose the codebooks of a residual or a product quantizer.
 
     Parameters
