@@ -13,7 +13,8 @@ CLOUD = RNG.standard_normal((2000, 3))
 
 
 def test_the_reference_is_the_packages_kmeans_with_a_fixed_seed():
-    rows, tokens = kmeans_reference(CLOUD, 10)
+    rows, found = kmeans_reference(CLOUD, 10)
+    tokens = found.tokens
     np.testing.assert_array_equal(rows, np.arange(2000))
     np.testing.assert_array_equal(tokens, kmeans(CLOUD, 10, rng=0, iterations=30).tokens)
     assert diagnose(CLOUD, tokens, rng=5).reference == diagnose(CLOUD, tokens, rng=6).reference
@@ -25,7 +26,7 @@ def test_a_sample_stands_for_many_embeddings(monkeypatch):
     assert len(rows) == 500
     diagnosis = diagnose(CLOUD, CLOUD[:10])
     assert diagnosis.reference.n_embeddings == 500
-    assert len(kmeans_reference(CLOUD, 50)[0]) == 800  # 16 a token
+    assert len(kmeans_reference(CLOUD, 60)[0]) == 600  # ten a token
 
 
 def test_steps_stop_at_the_budget(monkeypatch):
@@ -39,7 +40,7 @@ def test_steps_stop_at_the_budget(monkeypatch):
     for budget in (1, 10 * CLOUD.size * 5, 1 << 38):
         monkeypatch.setattr("vqnp.diagnostics.reference.BUDGET_PRODUCTS", budget)
         kmeans_reference(CLOUD, 5)
-    assert steps == [4, 10, 30]
+    assert steps == [3, 10, 30]
 
 
 def test_the_codebook_is_measured_as_the_definition_says():
@@ -50,6 +51,8 @@ def test_the_codebook_is_measured_as_the_definition_says():
         measured.counts, np.bincount(squared.argmin(axis=1), minlength=20)
     )
     assert measured.squared_error == pytest.approx(squared.min(axis=1).mean())
+    given = fit(CLOUD, tokens, squared.argmin(axis=1))
+    assert given.squared_error == measured.squared_error
 
 
 def test_tokens_nearer_than_a_tenth_of_their_error_do_the_work_of_one():

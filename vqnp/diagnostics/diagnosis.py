@@ -452,9 +452,9 @@ def measured(given: SimpleNamespace, specs: Iterable[Field]) -> dict[str, Any]:
 
 def compare(given: SimpleNamespace) -> tuple[Reference, Array]:
     """Return the reference, and for each token the first that does the work of one with it."""
-    rows, centers = kmeans_reference(given.embeddings, len(given.tokens))
-    sample = given.embeddings[rows]
-    yours, kmeans = fit(sample, given.tokens), fit(sample, centers)
+    rows, found = kmeans_reference(given.embeddings, len(given.tokens))
+    sample, centers = given.embeddings[rows], found.tokens
+    yours, kmeans = fit(sample, given.tokens), fit(sample, centers, found.codes)
     theirs = SimpleNamespace(
         embeddings=sample,
         tokens=centers,
