@@ -306,6 +306,8 @@ def test_progress_counts_the_embeddings(capsys):
         ),
         ({"embeddings": EMBEDDINGS[:0]}, ValueError, "embeddings is empty"),
         ({"tokens": HEALTHY * np.nan}, ValueError, "tokens holds NaN"),
+        ({"tokens": HEALTHY.reshape(2, 16, 2)}, ValueError, "diagnose_levels takes several"),
+        ({"metric": "manhattan"}, ValueError, "metric must be one of euclidean, cosine"),
         ({"tokens": HEALTHY[0]}, ValueError, r"tokens must have shape \(N, D\), got \(2,\)"),
         ({"labels": LABELS[:5]}, ValueError, r"labels must have shape \(1600,\), got \(5,\)"),
         ({"labels": LABELS * 0.5}, TypeError, "labels must be a NumPy array of integers"),

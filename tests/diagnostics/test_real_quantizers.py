@@ -67,7 +67,9 @@ def test_64_tokens_on_digits(options):
 def test_four_levels_of_a_residual_quantizer():
     options = {"kmeans_init": True, "threshold_ema_dead_code": 2}
     embeddings, quantizer = trained(
-        patches(), 16, lambda: peers.ResidualVQ(16, num_quantizers=4, codebook_size=256, **options)
+        patches(),
+        16,
+        lambda: peers.ResidualVQ(dim=16, num_quantizers=4, codebook_size=256, **options),
     )
     books = np.stack([level.codebook.detach().numpy() for level in quantizer.layers])
     found = diagnose_levels(embeddings, books)

@@ -349,6 +349,9 @@ def diagnose(
     """
     if metric not in get_args(Metric):
         raise ValueError(f"metric must be one of {', '.join(get_args(Metric))}, got {metric!r}")
+    shape = as_array(tokens, "tokens").shape
+    if len(shape) == 3 and shape[0] > 1:
+        raise ValueError(f"tokens have shape {shape}: diagnose_levels takes several codebooks")
     tokens = as_points(tokens, "tokens")
     embeddings = as_points(embeddings, "embeddings", dim=tokens.shape[1])
     labels = None if labels is None else as_labels(labels, "labels", len(embeddings))
