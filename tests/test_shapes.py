@@ -51,6 +51,10 @@ def backward(function, forward, *arguments):
 
 
 EXAMPLES = {
+    "answer": lambda f: f(vqnp.diagnose(POINTS, TOKENS)),
+    "diagnose_levels": lambda f: f(POINTS, np.stack([TOKENS, TOKENS / 2])),
+    "diagnose_usage": lambda f: f(CODES, K),
+    "load_any": lambda f: f(saved("any", POINTS)),
     "ae_then_vq": lambda f: f(1, 2),
     "class_divergence": lambda f: f(TOKENS, POINTS, LABELS),
     "class_spread_ratio": lambda f: f(POINTS * 0.5, POINTS, LABELS),
@@ -151,7 +155,6 @@ EXAMPLES = {
     "straight_through_backward": lambda f: f(POINTS),
     "straight_through_forward": lambda f: f(POINTS, TOKENS),
     "train": lambda f: f(*of_a_training_run(), rng=0),
-    "verdict": lambda f: f(vqnp.diagnose(POINTS, TOKENS)),
 }
 
 

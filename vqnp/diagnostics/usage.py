@@ -47,7 +47,7 @@ def perplexity(codes: CodesLike, n_tokens: int) -> float:
     >>> perplexity([0, 0, 1, 1], n_tokens=8)
     2.0
     """
-    return perplexity_of_counts(_counts(codes, n_tokens))
+    return perplexity_of_counts(counts_of(codes, n_tokens))
 
 
 def perplexity_of_counts(counts: CountsLike) -> float:
@@ -101,7 +101,7 @@ def codes_used(codes: CodesLike, n_tokens: int) -> int:
     >>> codes_used([0, 0, 1, 7], n_tokens=8)
     3
     """
-    return int(np.count_nonzero(_counts(codes, n_tokens)))
+    return int(np.count_nonzero(counts_of(codes, n_tokens)))
 
 
 def entropy(weights: Array) -> float:
@@ -110,7 +110,8 @@ def entropy(weights: Array) -> float:
     return float(-(shares * logs(shares)).sum())
 
 
-def _counts(codes: CodesLike, n_tokens: int) -> Counts:
+def counts_of(codes: CodesLike, n_tokens: int) -> Counts:
+    """Return how often each of ``n_tokens`` codes occurs ``(K,)``; none at all is refused."""
     n_tokens = require_integer(n_tokens, "n_tokens", least=1)
     codes = require_codes(as_array(codes, "codes"), "codes", n_tokens)
     if not codes.size:
