@@ -1,7 +1,6 @@
 """The numbers and arrays that are kept of a trained model: of all points, or of the test images."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -27,10 +26,15 @@ def evaluate_points(model: VQVAE, data: Dataset) -> tuple[dict[str, Any], dict[s
     # Each token is decoded once: equal codes get equal rows, which a product of many rows may not.
     reconstruction = model.decode(model.tokens)[codes]
     diagnosis = diagnose(
-        embeddings, model.tokens, data.labels, data=data.points, reconstruction=reconstruction
+        embeddings,
+        model.tokens,
+        data.labels,
+        data=data.points,
+        reconstruction=reconstruction,
+        reference=False,
     )
     mse = float(((reconstruction - data.points) ** 2).mean())
-    return {"mse": mse, **asdict(diagnosis)}, {
+    return {"mse": mse, **diagnosis.numbers}, {
         "embeddings": embeddings,
         "tokens": model.tokens,
         "codes": codes,
@@ -56,8 +60,8 @@ def evaluate_images(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str
         shown.append(as_pixels(reconstruction[: max(0, IMAGES_SHOWN - start)]))
     embeddings = np.concatenate(clouds)
     assignment = Assignment(counts, quantization / len(embeddings))
-    diagnosis = diagnose(embeddings, model.tokens, assignment=assignment)
-    return {"mse": squared_error / test.size, **asdict(diagnosis)}, {
+    diagnosis = diagnose(embeddings, model.tokens, assignment=assignment, reference=False)
+    return {"mse": squared_error / test.size, **diagnosis.numbers}, {
         "originals": test[:IMAGES_SHOWN],
         "reconstructions": np.concatenate(shown),
         "counts": counts,
