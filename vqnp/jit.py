@@ -91,7 +91,7 @@ def _turns() -> Any:
 
 
 def _compile(function: Callable, **options: Any) -> Callable:
-    if numba.config.DISABLE_JIT:
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return function
     try:
         compiled = numba.njit(cache=True, **options)(function)
