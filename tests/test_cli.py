@@ -302,6 +302,9 @@ def test_the_page_says_how_it_came_about(files):
         "max-width: 700px",
     ):
         assert said in page
+    linked = re.findall(r'<a href="file://([^"]*)"', page)
+    assert len(linked) >= 4
+    assert all(Path(path).exists() for path in linked)
     from vqnp.diagnostics.verdict import LIMITS
 
     assert all(limit.reason.split("'")[0] in page for limit in LIMITS)
