@@ -47,7 +47,7 @@ from pathlib import Path
 import numpy as np
 
 from vqnp import EMA, MLPSettings, losses, mlp_vqvae
-from vqnp.lessons import averages, staircase
+from vqnp.lessons import staircase
 from vqnp.quantize import (
     DIALECTS,
     Codebook,
@@ -413,7 +413,7 @@ path = np.array(path)  # (26, 4, 2)
 
 distance = np.linalg.norm(path[:, :3] - means, axis=-1)
 left = distance / distance[0]  # (26, 3)
-averages.token_paths(z, path, {f"code {k}: {sizes[k]} hits": left[:, k] for k in range(3)})
+staircase.token_paths(z, path, {f"code {k}: {sizes[k]} hits": left[:, k] for k in range(3)})
 
 # %% [markdown]
 # *Picture: left, three tokens walk to their groups and one stays; right, one straight line for all
@@ -541,7 +541,7 @@ fates = {
     "smoothed-state": "thrown out, then in",
     "debiased": "0 at once",
 }
-averages.unused_code(far, fates)
+staircase.unused_code(far, fates)
 
 # %% [markdown]
 # *Picture: an unused token's distance from the origin: constant; sliding in; leaping out, then

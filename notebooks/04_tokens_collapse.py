@@ -40,7 +40,7 @@ from ipywidgets import SelectionSlider, interact
 
 import vqnp
 from vqnp import diagnostics, threads
-from vqnp.lessons import outcome, training_moments
+from vqnp.lessons import collapse
 from vqnp.optim import AdamW
 from vqnp.training import encode_in_batches
 
@@ -125,7 +125,7 @@ print(
 )
 if not FAST:
     assert np.ptp(untrained) < np.ptp(after_training) / 10
-outcome.embedding_densities({"untrained": untrained, "trained": after_training}, data.labels)
+collapse.embedding_densities({"untrained": untrained, "trained": after_training}, data.labels)
 
 # %% [markdown]
 # *Picture: densities of the embeddings with their peaks, before and after training; thin lines are
@@ -242,7 +242,7 @@ parts = {
     "step of the first epoch": (np.arange(41), steps),
     "epoch": (np.arange(1, EPOCHS + 1), epochs),
 }
-training_moments.token_tracks(
+collapse.token_tracks(
     [
         (name, times, *map(np.stack, zip(*moments, strict=True)))
         for name, (times, moments) in parts.items()
@@ -282,7 +282,7 @@ chosen = [
     f"epoch {EPOCHS // 2}",
     last,
 ]
-training_moments.moments_side_by_side([(name, *frames[name]) for name in chosen])
+collapse.moments_side_by_side([(name, *frames[name]) for name in chosen])
 
 # %% [markdown]
 # *Picture: six moments in the plane: tokens cover the embeddings at birth, lag behind after ten
@@ -297,7 +297,7 @@ slider = SelectionSlider(options=[name for name in frames if name != "step 40"],
 
 @interact(when=slider)
 def frame(when):
-    return training_moments.one_moment(when, *frames[when])
+    return collapse.moments_side_by_side([(when, *frames[when])], columns=1)
 
 
 # %% [markdown]
@@ -389,11 +389,11 @@ for name, (dataset, trained) in cases.items():
     )
     title = f"{name} dimensions: {reports[name].class_spread_ratio:.0%} of spread kept"
     columns.append(
-        outcome.Outcome(title, dataset.points, reconstruction, embeddings, trained.tokens)
+        collapse.Outcome(title, dataset.points, reconstruction, embeddings, trained.tokens)
     )
 
 # %%
-outcome.outcomes(columns, same_data=False)
+collapse.outcomes(columns, same_data=False)
 
 # %% [markdown]
 # *Picture: three cases. Above, data in grey and reconstructions in blue; below, embeddings and

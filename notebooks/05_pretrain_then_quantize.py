@@ -39,7 +39,7 @@ from ipywidgets import SelectionSlider, interact
 
 import vqnp
 from vqnp import diagnostics, threads
-from vqnp.lessons import outcome, seeds, training_moments
+from vqnp.lessons import collapse, comparisons
 from vqnp.optim import AdamW
 from vqnp.training import encode_in_batches
 
@@ -136,7 +136,7 @@ print(
 if not FAST:
     assert after > before
     assert histories["with pretraining"][1][EPOCHS // 2].perplexity > 96  # three quarters of 128
-seeds.arm_histories(histories)
+comparisons.arm_histories(histories)
 
 # %% [markdown]
 # *Picture: error and perplexity by epoch for both arms; when its codebook is born, the pretrained
@@ -150,7 +150,7 @@ seeds.arm_histories(histories)
 
 # %%
 times = [1, EPOCHS // 2, EPOCHS // 2 + 1, EPOCHS]
-training_moments.moments_side_by_side(
+collapse.moments_side_by_side(
     [(f"epoch {t}", *frames[name][t - 1]) for name in arms for t in times], columns=4
 )
 
@@ -165,7 +165,7 @@ training_moments.moments_side_by_side(
 # %%
 @interact(epoch=SelectionSlider(options=range(1, EPOCHS + 1), description="epoch"))
 def both(epoch):
-    return training_moments.moments_side_by_side(
+    return collapse.moments_side_by_side(
         [(name, *moments[epoch - 1]) for name, moments in frames.items()], columns=2
     )
 
@@ -241,17 +241,17 @@ def columns(case):
             model.encode(data.points),
             model.tokens,
         )
-        yield outcome.Outcome(f"{case} dimensions, {name}", *arrays)
+        yield collapse.Outcome(f"{case} dimensions, {name}", *arrays)
 
 
-outcome.outcomes(list(columns("2 → 1")))
+collapse.outcomes(list(columns("2 → 1")))
 
 # %% [markdown]
 # *Picture: 2 → 1 dimensions. Tokens crowd without pretraining and follow the embeddings with it;
 # reconstructions look alike.*
 
 # %% tags=["thumbnail"]
-outcome.outcomes(list(columns("8 → 4")))
+collapse.outcomes(list(columns("8 → 4")))
 
 # %% [markdown]
 # *Picture: 8 → 4 dimensions. Without pretraining a point or two stand for a cluster; with it tokens
@@ -269,7 +269,7 @@ shown = {
     "class_spread_ratio": "spread kept within clusters",
     "mse": "mean squared error",
 }
-seeds.seed_pairs(table, shown)
+comparisons.seed_pairs(table, shown)
 
 # %% [markdown]
 # *Picture: a dot for each seed and arm, the two arms of a seed joined by a line; all lines for 8 →

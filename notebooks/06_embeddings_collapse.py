@@ -37,7 +37,7 @@ from scipy.spatial import cKDTree
 
 import vqnp
 from vqnp import diagnostics
-from vqnp.lessons import capacity, outcome
+from vqnp.lessons import collapse, comparisons
 
 # %matplotlib inline
 
@@ -75,7 +75,7 @@ for hidden in (2, 4, 32):
     z, reconstruction = model.encode(data.points), model.reconstruct(data.points)
     mask = diagnostics.outside(reconstruction, data.points)
     shown.append(
-        outcome.Outcome(
+        collapse.Outcome(
             f"{hidden} hidden units", data.points, reconstruction, z, model.tokens, mask
         )
     )
@@ -84,7 +84,7 @@ for hidden in (2, 4, 32):
     )
 
 # %% tags=["thumbnail"]
-outcome.outcomes(shown)
+collapse.outcomes(shown)
 
 # %% [markdown]
 # *Picture: encoders of 2, 4 and 32 units. Above, data and reconstructions, pink outside the data;
@@ -150,8 +150,8 @@ for hidden in (2, 4, 32):
     levels = np.unique(
         np.quantile(z, np.arange(1, 25) / 25)
     )  # between two lines lies a 25th of the data
-    maps.append(capacity.EncoderMap(f"{hidden} units", data.points, x, y, height, levels, line))
-capacity.encoder_maps(maps)
+    maps.append(collapse.EncoderMap(f"{hidden} units", data.points, x, y, height, levels, line))
+collapse.encoder_maps(maps)
 
 # %% [markdown]
 # *Picture: above, contour lines of the embedding over the plane, straighter for few units; below,
@@ -234,7 +234,7 @@ def row(hidden, extra, seed):
 
 
 table = [row(*key) for key in runs]
-capacity.errors_by_width(table)
+comparisons.errors_by_width(table)
 
 # %% [markdown]
 # *Picture: error and share of reconstructions outside against the encoder's width; a dot is a seed.
@@ -301,7 +301,7 @@ if not FAST:
 # better than its neighbors?
 
 # %%
-capacity.errors_by_parameters(table)
+comparisons.errors_by_parameters(table)
 
 # %% [markdown]
 # *Picture: the error of every run against the number of its encoder's parameters; one more layer

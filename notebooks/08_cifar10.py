@@ -49,8 +49,8 @@ from vqnp import EMA, ConvSettings, FineTune, TrainSettings, ae_then_vq, conv_vq
 from vqnp.data import load_patches, pixel_variance, pixels_to_float
 from vqnp.diagnostics.usage import perplexity
 from vqnp.experiments.measure import as_pixels, evaluate_images
-from vqnp.lessons import images as plot
-from vqnp.plots.images import cut
+from vqnp.lessons import comparisons as plot
+from vqnp.plots.images import cut, draw_images
 
 # %matplotlib inline
 
@@ -420,7 +420,7 @@ for arm, model in models.items():
 # %%
 few = x[:12]
 reconstructions = {arm: as_pixels(model.reconstruct(few)) for arm, model in models.items()}
-plot.draw_images(
+axes = draw_images(
     [
         ("original", photographs.test[:12]),
         ("without pretraining", reconstructions[False]),
@@ -454,11 +454,12 @@ for arm, model in models.items():
 # **Predict.** Is the training of these models over?
 
 # %%
-plot.draw_training(histories)
+names = {"without pretraining": False, "with pretraining": True}
+plot.arm_histories({name: (arm, histories[arm]) for name, arm in names.items()})
 
 # %% [markdown]
-# *Picture: training error by epoch for both arms; dashed as long as the pretrained arm has no
-# tokens.*
+# *Picture: training error and perplexity by epoch for both arms; dashed as long as the pretrained
+# arm has no tokens.*
 
 # %%
 for arm, model in models.items():

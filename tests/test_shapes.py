@@ -120,6 +120,10 @@ EXAMPLES = {
     "load_patches": lambda f: f(3, 2),
     "load_points": lambda f: f(saved("points", POINTS), saved("labels", LABELS)),
     "mlp_vqvae": lambda f: f(vqnp.MLPSettings(D, 1), rng=0),
+    "lookup_backward": lambda f: backward(
+        f, quantize.lookup_forward, POINTS, TOKENS, TOKENS + 1, 1.0
+    ),
+    "lookup_forward": lambda f: f(POINTS, TOKENS, TOKENS + 1, 1.0),
     "mse": lambda f: f(POINTS, POINTS + 1),
     "nearest": lambda f: f(POINTS, TOKENS),
     "normalize_backward": lambda f: backward(f, quantize.normalize_forward, POINTS),

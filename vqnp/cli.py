@@ -12,7 +12,7 @@ from typing import Any
 
 from vqnp.experiments import FIGURES
 
-SCALES = ("quick", "laptop", "paper")
+Options = dict[str, dict[str, Any]]  # the name of an option, and its settings in argparse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,12 +42,25 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=version("vqnp"))
     top.set_defaults(run=lambda options: print(top.format_help(), end="") or 0)
     commands = top.add_subparsers(metavar="command")
-    for name, add_options, what in (
-        ("reproduce", add_reproduce, "make the paper's figures, and a page with their claims"),
-        ("diagnose", add_diagnose, "check a codebook for collapse, from embeddings and tokens"),
-        ("data", add_data, "fetch CIFAR-10, 170 MB, for figures 4 and 6"),
+    for name, run, options, what in (
+        (
+            "reproduce",
+            run_reproduce,
+            to_reproduce(),
+            "make the paper's figures, and a page with their claims",
+        ),
+        (
+            "diagnose",
+            run_diagnose,
+            TO_DIAGNOSE,
+            "check a codebook for collapse, from embeddings and tokens",
+        ),
+        ("data", run_data, TO_FETCH, "fetch CIFAR-10, 170 MB, for figures 4 and 6"),
     ):
-        add_options(commands.add_parser(name, help=what))
+        command = commands.add_parser(name, help=what)
+        command.set_defaults(run=run)
+        for option, settings in options.items():
+            command.add_argument(option, **settings)
     return top
 
 
@@ -58,60 +71,86 @@ def named(beyond_paper: bool) -> list[str]:
 
 def on_images() -> str:
     """Return the numbers of the figures on images, as a sentence has them."""
-    names = [
+    *most, last = [
         name.removeprefix("fig") for name, figure in FIGURES.items() if figure.plan == "images"
     ]
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{', '.join(most)} and {last}"
 
 
-def add_reproduce(command: argparse.ArgumentParser) -> None:
-    """Declare the options of ``vqnp reproduce``."""
-    option = command.add_argument
-    offered = f"{', '.join(named(False))}; these are the default. Beyond the paper: "
-    option("figures", nargs="*", metavar="figure", help=offered + ", ".join(named(True)))
-    option(
-        "--seeds",
-        type=positive,
-        default=3,
-        metavar="N",
-        help="the number of seeds, from 0 (default 3, as in the paper)",
-    )
-    option(
-        "--scale",
-        choices=SCALES,
-        default="quick",
-        help="the work on images: minutes, hours or days; figures on points always have the "
-        "paper's settings",
-    )
-    option(
-        "--jobs",
-        type=positive,
-        metavar="N",
-        help="processes at a time (default: one for each core)",
-    )
-    add_directory(option, "--out", "where to write (default: reproduction)", "reproduction")
-    option(
-        "--resume", action="store_true", help="keep the runs that are in DIR, and finish the others"
-    )
-    option(
-        "--data",
-        metavar="FILE.npy|cifar10",
-        help="your own points (N, D), as one more row of Figure 3; or the word cifar10, to make "
-        f"figures {on_images()} on CIFAR-10 and not on patches of two photographs",
-    )
-    add_directory(option, "--data-dir", "where CIFAR-10 is (default: your cache folder)")
-    option("--data-name", metavar="NAME", help="the name of your copy of CIFAR-10 in the report")
-    option("--labels", type=Path, metavar="FILE.npy", help="integer labels (N,) of your own points")
-    option(
-        "--token-size", type=positive, metavar="D", help="dimensions of a token for your own points"
-    )
-    command.set_defaults(run=run_reproduce)
+def positive(text: str) -> int:
+    """Read an integer of at least 1 from the command line."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
 
 
-def add_directory(option: Any, name: str, text: str, default: str | None = None) -> None:
-    """Declare an option that takes a directory."""
-    start = None if default is None else Path(default)
-    option(name, type=Path, default=start, metavar="DIR", help=text)
+def file_name(text: str) -> str:
+    """Read a path as text, spelled in one way: it is part of a run's name."""
+    return str(Path(text))
+
+
+def to_reproduce() -> Options:
+    """Return the options of ``vqnp reproduce``; they name the figures that there are."""
+    return {
+        "figures": {
+            "nargs": "*",
+            "metavar": "figure",
+            "help": f"{', '.join(named(False))}; these are the default. "
+            f"Beyond the paper: {', '.join(named(True))}",
+        },
+        "--seeds": {
+            "type": positive,
+            "default": 3,
+            "metavar": "N",
+            "help": "the number of seeds, from 0 (default 3, as in the paper)",
+        },
+        "--scale": {
+            "choices": ["quick", "laptop", "paper"],
+            "default": "quick",
+            "help": "the work on images: minutes, hours or days; figures on points always have the "
+            "paper's settings",
+        },
+        "--jobs": {
+            "type": positive,
+            "metavar": "N",
+            "help": "processes at a time (default: one for each core)",
+        },
+        "--out": {
+            "type": Path,
+            "default": Path("reproduction"),
+            "metavar": "DIR",
+            "help": "where to write (default: reproduction)",
+        },
+        "--resume": {
+            "action": "store_true",
+            "help": "keep the runs that are in DIR, and finish the others",
+        },
+        "--data": {
+            "metavar": "FILE.npy|cifar10",
+            "help": "your own points (N, D), as one more row of Figure 3; or the word cifar10, to "
+            f"make figures {on_images()} on CIFAR-10 and not on patches of two photographs",
+        },
+        "--data-dir": {
+            "type": file_name,
+            "metavar": "DIR",
+            "help": "where CIFAR-10 is (default: your cache folder)",
+        },
+        "--data-name": {
+            "metavar": "NAME",
+            "help": "the name of your copy of CIFAR-10 in the report",
+        },
+        "--labels": {
+            "type": file_name,
+            "metavar": "FILE.npy",
+            "help": "integer labels (N,) of your own points",
+        },
+        "--token-size": {
+            "type": positive,
+            "metavar": "D",
+            "help": "dimensions of a token for your own points",
+        },
+    }
 
 
 def run_reproduce(options: argparse.Namespace) -> int:
@@ -123,11 +162,14 @@ def run_reproduce(options: argparse.Namespace) -> int:
 
     figures = list(dict.fromkeys(options.figures)) or named(beyond_paper=False)
     seeds = tuple(range(options.seeds))
-    user_points = own_points(options, figures)
     made = reproduce(
         figures,
         options.out,
-        points=PointsPlan(seeds, user_points=user_points, user_token_dim=options.token_size),
+        points=PointsPlan(
+            seeds,
+            user_points=own_points(options, figures),
+            user_token_dim=options.token_size,
+        ),
         images=images_plan(options, figures, seeds),
         scale=options.scale,
         jobs=options.jobs or joblib.cpu_count(),
@@ -150,7 +192,7 @@ def own_points(options: argparse.Namespace, figures: Sequence[str]) -> Any:
         return None
     if "fig3" not in figures:
         raise ValueError("--data FILE.npy adds a row to Figure 3: name fig3 among the figures")
-    return OwnPoints(options.data, None if options.labels is None else str(options.labels))
+    return OwnPoints(options.data, options.labels)
 
 
 def images_plan(options: argparse.Namespace, figures: Sequence[str], seeds: tuple[int, ...]) -> Any:
@@ -165,8 +207,8 @@ def images_plan(options: argparse.Namespace, figures: Sequence[str], seeds: tupl
         return ImagesPlan.at_scale(options.scale, Patches(*sizes), seeds)
     if all(FIGURES[name].plan != "images" for name in figures if name in FIGURES):
         raise ValueError(f"--data cifar10 is for figures {on_images()}: name one of them")
-    directory = None if options.data_dir is None else str(options.data_dir)
-    return ImagesPlan.at_scale(options.scale, Cifar10(*sizes, options.data_name, directory), seeds)
+    cifar10 = Cifar10(*sizes, options.data_name, options.data_dir)
+    return ImagesPlan.at_scale(options.scale, cifar10, seeds)
 
 
 def claims_table(claims: Sequence) -> str:
@@ -181,18 +223,19 @@ def claims_table(claims: Sequence) -> str:
     return str(tabulate(rows, ["", "seeds", "claim", "statement"], maxcolwidths=widths))
 
 
-def add_data(command: argparse.ArgumentParser) -> None:
-    """Declare the options of ``vqnp data``."""
-    option = command.add_argument
-    option("name", choices=["cifar10"], help="the data set")
-    add_directory(option, "--data-dir", "where to put it (default: your cache folder for vqnp)")
-    option(
-        "--layout",
-        choices=["python", "binary"],
-        default="python",
-        help="one of the two published archives",
-    )
-    command.set_defaults(run=run_data)
+TO_FETCH: Options = {
+    "name": {"choices": ["cifar10"], "help": "the data set"},
+    "--data-dir": {
+        "type": Path,
+        "metavar": "DIR",
+        "help": "where to put it (default: your cache folder for vqnp)",
+    },
+    "--layout": {
+        "choices": ["python", "binary"],
+        "default": "python",
+        "help": "one of the two published archives",
+    },
+}
 
 
 def run_data(options: argparse.Namespace) -> int:
@@ -203,17 +246,31 @@ def run_data(options: argparse.Namespace) -> int:
     return 0
 
 
-def add_diagnose(command: argparse.ArgumentParser) -> None:
-    """Declare the options of ``vqnp diagnose``."""
-    option = command.add_argument
-    for name, file, text, required in (
-        ("--embeddings", "E.npy", "outputs of the encoder (N, D)", True),
-        ("--tokens", "T.npy", "codebook (K, D)", True),
-        ("--labels", "L.npy", "integer class (N,) of each embedding", False),
-    ):
-        option(name, type=Path, required=required, metavar=file, help=text)
-    add_directory(option, "--out", "where to write (default: diagnosis)", "diagnosis")
-    command.set_defaults(run=run_diagnose)
+TO_DIAGNOSE: Options = {
+    "--embeddings": {
+        "type": Path,
+        "required": True,
+        "metavar": "E.npy",
+        "help": "outputs of the encoder (N, D)",
+    },
+    "--tokens": {
+        "type": Path,
+        "required": True,
+        "metavar": "T.npy",
+        "help": "codebook (K, D)",
+    },
+    "--labels": {
+        "type": Path,
+        "metavar": "L.npy",
+        "help": "integer class (N,) of each embedding",
+    },
+    "--out": {
+        "type": Path,
+        "default": Path("diagnosis"),
+        "metavar": "DIR",
+        "help": "where to write (default: diagnosis)",
+    },
+}
 
 
 def run_diagnose(options: argparse.Namespace) -> int:
@@ -226,11 +283,3 @@ def run_diagnose(options: argparse.Namespace) -> int:
     print(diagnosis)
     print(f"\nThe page: {report}")
     return 0
-
-
-def positive(text: str) -> int:
-    """Read an integer of at least 1 from the command line."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value

@@ -74,15 +74,8 @@ def commitment(embeddings: Floats, quantized: Floats) -> tuple[float, Floats]:
 
     Returns
     -------
-    value : float
-        The loss, unweighted.
-    gradient : array, shape and dtype of ``embeddings``
-        Its derivative with respect to the embeddings.
-
-    Raises
-    ------
-    ValueError
-        When the shapes differ or the arrays are empty.
+    value, gradient
+        As of :func:`mse`, which also says what it refuses. The gradient is that of the embeddings.
 
     Example
     -------

@@ -17,6 +17,7 @@ to its own width inside. No activation follows the last layer: pixels lie in [-0
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -109,11 +110,9 @@ def mlp(*sizes: int, rng: Any = 0, dtype: Any = np.float32) -> Sequential:
     """Return linear layers from each size to the next, a rectifier between every two."""
     rng = np.random.default_rng(rng)
     layers: list[Layer] = []
-    for i in range(len(sizes) - 1):
-        if i > 0:
-            layers.append(ReLU())
-        layers.append(Linear(sizes[i], sizes[i + 1], rng=rng, dtype=dtype))
-    return Sequential(*layers)
+    for inputs, outputs in pairwise(sizes):
+        layers += [ReLU(), Linear(inputs, outputs, rng=rng, dtype=dtype)]
+    return Sequential(*layers[1:])  # no rectifier comes before the first
 
 
 def mlp_vqvae(

@@ -60,21 +60,11 @@ def adam_update_loop(
 def adam_update_numpy(
     parameter: Array, gradient: Array, m: Array, v: Array, u: Array, amsgrad: bool, factors: Array
 ) -> None:
-    """Do the same as :func:`adam_update_loop` in NumPy, with the same arguments and bits.
-
-    Example
-    -------
-    >>> p, m, v = np.array([1.0]), np.zeros(1), np.zeros(1)
-    >>> adam_update_numpy(p, np.array([2.0]), m, v, v, False, np.array([0, 1, 0, 1, 1, 0.5, 1, 0]))
-    >>> p
-    array([0.5])
-    """
+    """Do the same as :func:`adam_update_loop` in NumPy, with the same arguments and bits."""
     beta1, rest1, beta2, rest2, shrink, rate, correction, epsilon = factors
     m[:] = beta1 * m + rest1 * gradient
     v[:] = beta2 * v + rest2 * (gradient * gradient)
-    if amsgrad:
-        np.maximum(u, v, out=u)
-    second = u if amsgrad else v
+    second = np.maximum(u, v, out=u) if amsgrad else v
     parameter[:] = shrink * parameter - rate * m / (np.sqrt(second) / correction + epsilon)
 
 

@@ -9,7 +9,8 @@ A parameter of a type that ends in ``Like`` accepts any array-like of this shape
 """
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped, UInt8
@@ -32,7 +33,10 @@ Floats = Float[np.ndarray, "*shape"]
 AnyArray = Shaped[np.ndarray, "..."]
 PixelFloats = Float[np.ndarray, "N H W 3"]
 
-VALUES_A_BLOCK = 1 << 20  # looked at together, so that an array larger than memory can be checked
+Rng = int | np.random.Generator  # a seed, or a generator that goes on
+
+VALUES_A_BLOCK = 1 << 20  # looked at together, so that an array may be larger than memory
+KINDS = {"integers": "iu", "bool": "b"}  # as NumPy's dtypes name them
 
 
 class NotFiniteError(ValueError):
@@ -149,10 +153,15 @@ def as_points(
     require_float(array, name)
     if array.ndim > 2:
         array = array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
-    if dtype is not None:
-        with np.errstate(over="ignore"):  # infinities are named below
-            array = array.astype(dtype, copy=False)
-    return require_points(array, name, dim=dim, finite=finite)
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: shape {array.shape}")
+    if array.ndim < 2 or dim not in (None, array.shape[1]):
+        raise ValueError(f"{name} must have shape (N, {dim or 'D'}), got {array.shape}")
+    with np.errstate(over="ignore"):  # infinities are named below
+        array = np.ascontiguousarray(array, dtype)
+    if finite:
+        require_finite(array, name)
+    return array
 
 
 def as_labels(labels: Any, name: str, count: int) -> Array:
@@ -162,27 +171,6 @@ def as_labels(labels: Any, name: str, count: int) -> Array:
     """
     array = as_array(labels, name)
     return require_labels(array.reshape(-1) if array.size == count else array, name, count)
-
-
-def require_points(
-    array: Array, name: str, *, dim: int | None = None, finite: bool = True
-) -> Points:
-    """Return ``array`` C-contiguous once it is known to be finite floats ``(N, D)``, not empty.
-
-    ``finite=False`` skips the NaN check, for callers that can make it on a smaller result.
-    Raises ``TypeError`` for another type or dtype.
-    Raises ``ValueError`` for another shape, for ``D != dim``, and for NaN or infinity.
-    """
-    require_float(array, name)
-    if array.ndim != 2:
-        raise ValueError(f"{name} must have shape (N, D), got {array.shape}")
-    if 0 in array.shape:
-        raise ValueError(f"{name} is empty: shape {array.shape}")
-    if dim is not None and array.shape[1] != dim:
-        raise ValueError(f"{name} must have shape (N, {dim}), got {array.shape}")
-    if finite:
-        require_finite(array, name)
-    return np.ascontiguousarray(array)
 
 
 def require_float(array: Array, name: str) -> None:
@@ -195,48 +183,46 @@ def require_float(array: Array, name: str) -> None:
 
 def require_finite(array: Array, name: str) -> None:
     """Raise ``NotFiniteError``, a ``ValueError``, naming the first index of NaN or infinity."""
-    rows = max(1, VALUES_A_BLOCK * len(array) // max(1, array.size))
-    for start in range(0, len(array), rows):
-        finite = np.isfinite(array[start : start + rows])
+    for rows in row_blocks(array):
+        finite = np.isfinite(array[rows])
         if not finite.all():
             row, *rest = map(int, np.argwhere(~finite)[0])
             raise NotFiniteError(
-                f"{name} holds NaN or infinity, first at index {(start + row, *rest)}"
+                f"{name} holds NaN or infinity, first at index {(rows.start + row, *rest)}"
             )
 
 
-def require_labels(labels: Array, name: str, count: int) -> Array:
-    """Return ``labels`` once they are known to be ``count`` integers on one axis.
+def row_blocks(array: Array) -> Iterator[slice]:
+    """Yield slices that cover the rows of ``array`` ``(N, ...)`` in order.
+
+    Each slice holds at most ``VALUES_A_BLOCK`` numbers, and at least one row.
+    """
+    rows = max(1, VALUES_A_BLOCK * len(array) // max(1, array.size))
+    for start in range(0, len(array), rows):
+        yield slice(start, min(start + rows, len(array)))
+
+
+def require_labels(
+    labels: Array, name: str, count: int, kind: Literal["integers", "bool"] = "integers"
+) -> Array:
+    """Return ``labels`` once they are known to be ``count`` integers, or bools, on one axis.
 
     Raises ``TypeError`` or ``ValueError``.
     """
-    _require_kind(labels, name, "iu", "integers")
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in KINDS[kind]:
+        given = getattr(labels, "dtype", type(labels).__name__)
+        raise TypeError(f"{name} must be a NumPy array of {kind}, got {given}")
     if labels.shape != (count,):
         raise ValueError(f"{name} must have shape ({count},), got {labels.shape}")
     return labels
 
 
-def require_mask(mask: Array, name: str, count: int) -> None:
-    """Raise ``TypeError`` or ``ValueError`` unless ``mask`` is an array of ``count`` bools."""
-    _require_kind(mask, name, "b", "bool")
-    if mask.shape != (count,):
-        raise ValueError(f"{name} must have shape ({count},), got {mask.shape}")
-
-
-def _require_kind(array: Array, name: str, kinds: str, said: str) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
-        given = getattr(array, "dtype", type(array).__name__)
-        raise TypeError(f"{name} must be a NumPy array of {said}, got {given}")
-
-
 def require_codes(codes: Array, name: str, n_tokens: int, count: int | None = None) -> Array:
     """Return ``codes`` once they are known to be ``count`` integers in ``[0, n_tokens)``.
 
-    Raises ``TypeError`` or ``ValueError``.
+    By default there may be any number of them. Raises ``TypeError`` or ``ValueError``.
     """
-    if not isinstance(codes, np.ndarray) or codes.ndim != 1:
-        raise ValueError(f"{name} must be a NumPy array of shape (N,), got shape {np.shape(codes)}")
-    require_labels(codes, name, len(codes) if count is None else count)
+    require_labels(codes, name, np.size(codes) if count is None else count)
     if codes.size and not (codes.min() >= 0 and codes.max() < n_tokens):
         raise ValueError(f"{name} must lie in [0, {n_tokens}), got {codes.min()} to {codes.max()}")
     return codes
@@ -254,7 +240,7 @@ def require_integer(value: Any, name: str, *, least: int) -> int:
     return int(value)
 
 
-def as_seed(rng: int | np.random.Generator, name: str = "rng") -> int:
+def as_seed(rng: Rng, name: str = "rng") -> int:
     """Return an int seed of at least 0 as it is, and from a generator a seed drawn.
 
     For functions that start several random streams from one seed.

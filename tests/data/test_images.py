@@ -3,7 +3,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from vqnp.data import images as module
 from vqnp.data.images import Images, pixel_variance, pixels_to_float
 
 
@@ -39,7 +38,7 @@ def test_pixels_map_bytes_to_float32_between_minus_a_half_and_a_half():
 
 @pytest.mark.parametrize("block", [1, 50, 1 << 20])
 def test_variance_is_that_of_the_scaled_images_whatever_the_block(monkeypatch, block):
-    monkeypatch.setattr(module, "PIXELS_A_BLOCK", block)
+    monkeypatch.setattr("vqnp.validation.VALUES_A_BLOCK", block)
     images = some(np.random.default_rng(1)) // 3
     # both are float64 sums of fewer than a thousand terms
     assert pixel_variance(images) == pytest.approx(np.var(images / 255 - 0.5), rel=1e-13)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from vqnp.diagnostics import blocks, quantization_error
+from vqnp.diagnostics import quantization_error
 from vqnp.diagnostics.assignment import assign
 
 rng = np.random.default_rng(0)
@@ -12,7 +12,7 @@ TOKENS = rng.standard_normal((5, 3))
 
 
 def test_blocks_count_what_the_definition_counts(monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK_VALUES", 7 * 3)
+    monkeypatch.setattr("vqnp.validation.VALUES_A_BLOCK", 7 * 3)
     squared = np.square(EMBEDDINGS[:, None] - TOKENS).sum(axis=2)  # (N, K)
     counts, error = assign(EMBEDDINGS, TOKENS)
     np.testing.assert_array_equal(counts, np.bincount(squared.argmin(axis=1), minlength=5))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqnp.diagnostics import blocks, class_divergence, class_spread_ratio
+from vqnp.diagnostics import class_divergence, class_spread_ratio
 from vqnp.diagnostics.classes import chance_divergence, jensen_shannon, within_class_variance
 
 LABELS = np.repeat(np.arange(10), 30)
@@ -62,7 +62,7 @@ def test_jensen_shannon_of_strangers_is_one_bit():
 
 
 def test_within_class_variance_is_pooled_over_the_rows(monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK_VALUES", 7)
+    monkeypatch.setattr("vqnp.validation.VALUES_A_BLOCK", 7)
     points = np.array([[0.0], [2], [10], [16], [10], [16]])
     labels = np.array([5, 5, -1, -1, -1, -1])
     assert within_class_variance(points, labels) == pytest.approx((2 * 1 + 4 * 9) / 6)

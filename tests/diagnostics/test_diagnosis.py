@@ -5,7 +5,7 @@ from dataclasses import asdict, fields, replace
 import numpy as np
 import pytest
 
-from vqnp.diagnostics import Diagnosis, blocks, diagnose, distances, readings, side_by_side, verdict
+from vqnp.diagnostics import Diagnosis, diagnose, distances, readings, side_by_side, verdict
 from vqnp.diagnostics.spread import expected_spread
 
 rng = np.random.default_rng(0)
@@ -214,7 +214,7 @@ def test_the_smallest_cases_have_an_answer(embeddings, tokens):
 
 
 def test_the_seed_decides_and_the_input_is_not_touched(monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK_VALUES", 1000)
+    monkeypatch.setattr("vqnp.validation.VALUES_A_BLOCK", 1000)
     embeddings, tokens = EMBEDDINGS.copy(), HEALTHY.copy()
     embeddings.flags.writeable = tokens.flags.writeable = False
     assert diagnose(embeddings, tokens, LABELS, rng=3) == diagnose(
@@ -230,7 +230,6 @@ def test_memory_is_that_of_a_block_and_not_of_the_embeddings(tmp_path, monkeypat
     stored[:] = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     stored.flush()
     embeddings = np.load(tmp_path / "embeddings.npy", mmap_mode="r")
-    monkeypatch.setattr(blocks, "BLOCK_VALUES", 4096)
     monkeypatch.setattr("vqnp.validation.VALUES_A_BLOCK", 4096)
     monkeypatch.setattr(
         "vqnp.diagnostics.diagnosis.count_modes", lambda points, rng: 1

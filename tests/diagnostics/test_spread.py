@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqnp.diagnostics import blocks, effective_dimension, effective_rank, spread_ratio
+from vqnp.diagnostics import effective_dimension, effective_rank, spread_ratio
 from vqnp.diagnostics.spread import mean_and_covariance, total_variance
 
 rng = np.random.default_rng(0)
@@ -15,9 +15,8 @@ SQUARE = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])  # equal variance in b
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(
-        blocks, "BLOCK_VALUES", 37 * 4
-    )  # 37 rows of CLOUD: several blocks, the last one shorter
+    # 37 rows of CLOUD: several blocks, the last one shorter
+    monkeypatch.setattr("vqnp.validation.VALUES_A_BLOCK", 37 * 4)
 
 
 def test_mean_and_covariance_in_blocks_are_numpys():

@@ -1,7 +1,7 @@
 import pytest
 
 from vqnp.experiments import fig2, fig3, fig5
-from vqnp.experiments.claims import Claim, differences, ratios
+from vqnp.experiments.claims import DIRECTION, Claim, claim_maker, differences, ratios
 from vqnp.experiments.plans import PointsPlan
 
 
@@ -68,6 +68,18 @@ def test_arms_are_compared_seed_by_seed():
     assert differences([2, 9], [1, 3]) == (1.0, 6.0)
     with pytest.raises(ValueError, match="zip"):
         ratios([1], [1, 2])
+
+
+def test_a_maker_puts_the_case_first_and_yields_to_what_a_claim_says():
+    statements = {"mse": "the error falls.", "rank": "the rank rises."}
+    shared = {"source": "section 3", "seeds": (0,)}
+    make = claim_maker("fig3", statements, key="own-", about="own data: ", **shared)
+    measured = {"measured": "quantity", "values": [1.0], "bound": (">", 0)}
+    plain, own = make("mse", **measured), make("rank", **measured, source="ours", because="why")
+    assert (plain.id, plain.figure) == ("fig3-own-mse", "fig3")
+    assert plain.statement == "own data: the error falls."
+    assert (plain.source, plain.because) == ("section 3", DIRECTION)
+    assert (own.source, own.because, own.seeds) == ("ours", "why", (0,))
 
 
 GOOD = {

@@ -91,7 +91,7 @@ def test_fig5_marks_what_lies_outside():
     arrays = {"embeddings": line, "tokens": line[:4], "reconstruction": reconstruction}
     result = Result({"numbers": numbers}, arrays)
     table = [
-        {"hidden": h, "extra": e, "mse": 0.1, "reconstruction_outside": 0.1}
+        {"hidden": h, "extra": e, "seed": 0, "mse": 0.1, "reconstruction_outside": 0.1}
         for h, e in [(2, None), (4, None), (4, 4), (4, 32)]
     ]
     figure = fig5.picture(

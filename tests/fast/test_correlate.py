@@ -2,12 +2,7 @@ import numba
 import numpy as np
 import pytest
 
-from vqnp.fast.correlate import (
-    correlate,
-    correlate_backward_input,
-    correlate_backward_weight,
-    multiplications,
-)
+from vqnp.fast.correlate import correlate, correlate_backward_input, correlate_backward_weight
 from vqnp.layers.im2col import as_pairs, col2im_numpy, count_stops, im2col_numpy
 from vqnp.threads import limit
 
@@ -86,8 +81,3 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
             shared = three_products(*arrays, (1, 1), (1, 1))
         for one, other in zip(alone, shared, strict=True):
             np.testing.assert_array_equal(one, other)
-
-
-def test_multiplications_are_those_of_the_matrix_product():
-    weight = np.empty((3, 3, 4, 5))
-    assert multiplications(np.empty((2, 9, 7, 5)), weight) == (2 * 9 * 7) * (3 * 3 * 4) * 5

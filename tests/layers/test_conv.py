@@ -299,7 +299,7 @@ def test_an_upstream_gradient_of_another_shape_or_dtype_is_refused(transposed):
     forward, backward = TRANSPOSED if transposed else CONV
     out, cache = forward(X, WEIGHT, BIAS, 1, 1)
     with pytest.raises(
-        ValueError, match=r"dout must have the output's shape \(2, 4, 5, 3\), got \(2, 5, 4, 3\)"
+        ValueError, match=r"dout must have shape \(2, 4, 5, 3\), got \(2, 5, 4, 3\)"
     ):
         backward(out.transpose(0, 2, 1, 3), cache)
     with pytest.raises(TypeError, match="dout must be float64 as x is, got float32"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from vqnp.lessons import capacity, outcome, seeds, training_moments
+from vqnp.lessons import collapse, comparisons
 from vqnp.plots import cloud, style
 from vqnp.training import EpochRecord
 
@@ -25,7 +25,7 @@ def square():
 
 def test_a_moment_tells_dead_tokens_from_those_in_use(square):
     tokens = np.array([[0.0, 0.5], [1.0, 0.5], [9.0, 9.0]])
-    axes = training_moments.one_moment("epoch 3", square, tokens).axes[0]
+    axes = collapse.moments_side_by_side([("epoch 3", square, tokens)]).axes[0]
     assert axes.get_title() == "epoch 3\nperplexity 2 of 3"
     drawn = clouds(axes)
     np.testing.assert_array_equal(drawn["embeddings"], square)
@@ -34,13 +34,13 @@ def test_a_moment_tells_dead_tokens_from_those_in_use(square):
 
 
 def test_before_the_codebook_is_born_there_are_embeddings_only(square):
-    axes = training_moments.one_moment("epoch 3", square, None).axes[0]
+    axes = collapse.moments_side_by_side([("epoch 3", square, None)]).axes[0]
     assert axes.get_title() == "epoch 3\nno tokens yet"
     assert list(clouds(axes)) == ["embeddings"]
 
 
 def test_moments_stand_in_their_order(square):
-    figure = training_moments.moments_side_by_side(
+    figure = collapse.moments_side_by_side(
         [(f"step {i}", square, square[: i + 1]) for i in range(4)], columns=3
     )
     titles = [axes.get_title() for axes in figure.axes]
@@ -69,7 +69,7 @@ def test_every_token_has_its_track():
         rng.normal(size=(3, 50, 1)),
         rng.normal(size=(3, 7, 1)),
     )
-    first, second = training_moments.token_tracks(
+    first, second = collapse.token_tracks(
         [("step", times, embeddings, tokens), ("epoch", times, 9 * embeddings, tokens)]
     ).axes
     assert (first.get_xlabel(), second.get_xlabel()) == ("step", "epoch")
@@ -80,7 +80,7 @@ def test_every_token_has_its_track():
 def test_the_shade_behind_is_darkest_where_most_embeddings_are():
     embeddings = np.array([[0.5, 0.5, 0.5, 1.5], [2.5, 2.5, 1.5, 0.5]])
     _, axes = style.new_figure(1, 1, 3, 3)
-    training_moments.shade_embeddings(axes[0, 0], np.arange(2), embeddings, np.arange(4.0))
+    collapse.shade_embeddings(axes[0, 0], np.arange(2), embeddings, np.arange(4.0))
     shade = axes[0, 0].collections[0].get_array()
     np.testing.assert_allclose(
         np.reshape(shade, (3, 2)), [[1, 2**-0.5], [3**-0.5, 2**-0.5], [0, 1]]
@@ -90,7 +90,7 @@ def test_the_shade_behind_is_darkest_where_most_embeddings_are():
 def test_ranges_of_encoders_are_in_their_titles():
     rng = np.random.default_rng(0)
     wide = rng.uniform(-4, 4, (400, 1))
-    figure = outcome.embedding_densities(
+    figure = collapse.embedding_densities(
         {"untrained": wide / 10, "trained": wide}, np.repeat([0, 1], 200)
     )
     assert [axes.get_title().split(" to")[0] for axes in figure.axes] == [
@@ -102,10 +102,10 @@ def test_ranges_of_encoders_are_in_their_titles():
 def test_an_outcome_shows_what_is_decoded_over_what_is_quantized(square):
     outside = np.array([False, False, False, True])
     parts = [
-        outcome.Outcome(name, square, scale * square, square, square, outside)
+        collapse.Outcome(name, square, scale * square, square, square, outside)
         for name, scale in (("a", 1), ("b", 3))
     ]
-    figure = outcome.outcomes(parts)
+    figure = collapse.outcomes(parts)
     above, below = figure.axes[:2], figure.axes[2:]
     assert [axes.get_title() for axes in above] == ["a", "b"]
     assert [axes.get_title() for axes in below] == ["perplexity 4 of 4"] * 2
@@ -124,7 +124,8 @@ def test_pairs_join_the_arms_of_a_seed():
         for seed in (1, 2)
         for arm in (False, True)
     ]
-    (panel,) = seeds.seed_pairs(table, {"mse": "error"}).axes
+    (panel,) = comparisons.seed_pairs(table, {"mse": "error"}).axes
+    assert panel.get_title() == "error"
     joined = [tuple(line.get_ydata()) for line in panel.lines if line.get_marker() == "None"]
     assert joined == [(1, 11), (2, 12), (101, 111), (102, 112)]
     dots = [line for line in panel.lines if line.get_marker() == "o"]
@@ -138,7 +139,7 @@ def test_histories_mark_the_birth_of_the_codebook():
         EpochRecord("pretrain", 1, {"reconstruction": 0.5}),
         EpochRecord("fine-tune", 2, {"reconstruction": 0.7}, 9.0, 9),
     ]
-    error, perplexity = seeds.arm_histories(
+    error, perplexity = comparisons.arm_histories(
         {"with": (True, records), "without": (False, records[1:])}
     ).axes
     before, after, birth, *_ = error.lines
@@ -152,8 +153,8 @@ def test_a_map_draws_contours_at_the_height_of_the_place():
     x, y = np.linspace(-1, 1, 21), np.linspace(-2, 2, 31)
     height = np.broadcast_to(y[:, None], (31, 21))  # rises with y: the contours lie along x
     line = np.array([[0.0, 0], [0.5, 1]])
-    above, below = capacity.encoder_maps(
-        [capacity.EncoderMap("3 units", line, x, y, height, np.array([-1.5, 0.5]), line)]
+    above, below = collapse.encoder_maps(
+        [collapse.EncoderMap("3 units", line, x, y, height, np.array([-1.5, 0.5]), line)]
     ).axes
     assert above.get_title().startswith("3 units")
     contours = above.collections[-1]
@@ -169,7 +170,7 @@ def test_runs_stand_at_their_number_of_parameters():
         {"name": "4 units", "extra": None, "parameters": 37, "mse": 0.4},
         {"name": "4 + 4 units", "extra": 4, "parameters": 57, "mse": 0.1},
     ]
-    (panel,) = capacity.errors_by_parameters(table).axes
+    (panel,) = comparisons.errors_by_parameters(table).axes
     plain, deeper = panel.lines
     np.testing.assert_array_equal(plain.get_xydata(), [[37, 0.2], [37, 0.4]])
     np.testing.assert_array_equal(deeper.get_xydata(), [[57, 0.1]])
@@ -182,11 +183,17 @@ def test_runs_stand_at_their_number_of_parameters():
 
 def test_every_width_and_seed_is_a_dot():
     table = [
-        {"hidden": hidden, "extra": None, "mse": 1 / hidden + seed, "reconstruction_outside": seed}
+        {
+            "hidden": hidden,
+            "extra": None,
+            "seed": seed,
+            "mse": 1 / hidden + seed,
+            "reconstruction_outside": seed,
+        }
         for hidden in (2, 4)
         for seed in (1, 2)
     ]
-    left, right = capacity.errors_by_width(table).axes
+    left, right = comparisons.errors_by_width(table).axes
     dots = [line.get_xydata().tolist() for line in left.lines if line.get_marker() == "o"]
-    assert dots == [[[2, 1.5], [2, 2.5]], [[4, 1.25], [4, 2.25]]]
+    assert dots == [[[2, 1.5], [4, 1.25]], [[2, 2.5], [4, 2.25]]]
     assert "chance" in [line.get_label() for line in right.lines]

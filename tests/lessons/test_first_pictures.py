@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.colors import to_hex
 
-from vqnp.lessons import averages, gradients, staircase
+from vqnp.lessons import gradients, staircase
 from vqnp.plots import style
 
 
@@ -50,10 +50,8 @@ QUANTIZED = np.array([-1.0, -1.0, 1.0, 1.0, 1.0])
 def test_a_riser_is_not_drawn():
     above, below = staircase.staircase_and_loss(Z, QUANTIZED, QUANTIZED**2 + Z * 0, Z**2).axes
     for axes in (above, below):
-        treads = [
-            line.get_xdata().tolist() for line in axes.lines if line.get_color() == style.TOKEN
-        ]
-        assert treads == [[-2, -1], [0.5, 1, 2]]
+        (treads,) = [line.get_xdata() for line in axes.lines if line.get_color() == style.TOKEN]
+        np.testing.assert_array_equal(treads, [-2, -1, np.nan, 0.5, 1, 2])
     assert lines(below)["loss, were z not quantized"].get_ydata().tolist() == [4, 1, 0.25, 1, 4]
 
 
@@ -84,7 +82,7 @@ def test_tokens_stand_still_or_move_beside_the_walk():
 
 def test_a_walk_begins_and_ends_where_its_token_does():
     path = np.arange(12.0).reshape(3, 2, 2)
-    place, way = averages.token_paths(
+    place, way = staircase.token_paths(
         np.zeros((5, 2)), path, {"code 0": np.array([1.0, 0.5, 0.25])}
     ).axes
     np.testing.assert_array_equal(lines(place)["tokens at the start"].get_xydata(), path[0])
@@ -96,7 +94,7 @@ def test_a_walk_begins_and_ends_where_its_token_does():
 
 def test_zero_is_seen_on_the_axis_of_the_unused_code():
     distances = {"one": np.array([1.0, 1e5, 1e-6]), "other": np.array([1.0, 0.0, 0.0])}
-    figure = averages.unused_code(distances, {"one": "thrown", "other": "gone"})
+    figure = staircase.unused_code(distances, {"one": "thrown", "other": "gone"})
     assert [axes.get_title() for axes in figure.axes] == ["one:\nthrown", "other:\ngone"]
     for axes, distance in zip(figure.axes, distances.values(), strict=True):
         curve = next(line for line in axes.lines if to_hex(line.get_color()) == style.TOKEN)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgba
 
 from vqnp.layers.im2col import im2col
 from vqnp.lessons import windows
@@ -17,7 +17,7 @@ def written(axes):
 
 def shade(axes, row, column):
     """Return the color of a cell."""
-    return np.asarray(axes.images[0].get_array())[row, column]
+    return np.asarray(axes.collections[0].get_array())[row, column]
 
 
 @pytest.mark.parametrize(("side", "kernel_size", "stride", "padding"), [(3, 2, 1, 0), (4, 3, 2, 1)])
@@ -30,7 +30,7 @@ def test_each_window_in_color_is_its_row_of_the_columns(side, kernel_size, strid
     padded = np.pad(image, padding)
     for axes, row in zip(stops, columns, strict=True):
         assert written(axes) == padded.ravel().tolist()
-        paper = to_rgb(windows.PAPER)
+        paper = to_rgba(windows.PAPER)
         colored = [
             value
             for place, value in np.ndenumerate(padded)
@@ -58,7 +58,7 @@ def test_a_product_shows_every_factor_and_its_result_as_an_image():
         == written(titled["as an image"])
         == (columns @ weight).ravel().tolist()
     )
-    signs = [axes.texts[0].get_text() for axes in figure.axes if not axes.images]
+    signs = [axes.texts[0].get_text() for axes in figure.axes if not axes.collections]
     assert signs == ["@", "=", "→"]
     np.testing.assert_array_equal(shade(titled["output"], 2, 0), shade(titled["as an image"], 1, 0))
 
@@ -66,8 +66,8 @@ def test_a_product_shows_every_factor_and_its_result_as_an_image():
 def test_a_matrix_stands_beside_its_transpose():
     matrix = np.eye(8, 5)
     left, right = windows.draw_matrix(matrix, "abcde").axes
-    np.testing.assert_array_equal(left.images[0].get_array(), matrix)
-    np.testing.assert_array_equal(right.images[0].get_array(), matrix.T)
+    np.testing.assert_array_equal(left.collections[0].get_array(), matrix)
+    np.testing.assert_array_equal(right.collections[0].get_array(), matrix.T)
     assert [label.get_text() for label in right.get_yticklabels()] == list("abcde")
 
 
@@ -75,7 +75,7 @@ def test_counts_are_written_on_one_scale_of_shades():
     few, many = np.array([[1.0, 2.0]]), np.array([[3.0], [9.0]])
     figure = windows.draw_counts([("few", few), ("many", many)])
     assert [written(axes) for axes in figure.axes] == [[1, 2], [3, 9]]
-    assert len({axes.images[0].get_clim() for axes in figure.axes}) == 1
+    assert len({axes.collections[0].get_clim() for axes in figure.axes}) == 1
 
 
 def test_stamps_keep_their_pixels_color_and_grey_is_where_they_overlap():
@@ -83,7 +83,7 @@ def test_stamps_keep_their_pixels_color_and_grey_is_where_they_overlap():
     for i, (row, column) in enumerate(np.ndindex(2, 2)):
         stamps[i, row : row + 2, column : column + 2] = x[row, column]
     figure = windows.draw_stamps(x, stamps, stamps.sum(axis=0))
-    entry, *middle, out = [axes for axes in figure.axes if axes.images]
+    entry, *middle, out = [axes for axes in figure.axes if axes.collections]
     for i, axes in enumerate(middle):
         row, column = divmod(i, 2)
         np.testing.assert_array_equal(shade(axes, row, column), shade(entry, row, column))

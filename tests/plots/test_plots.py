@@ -46,3 +46,18 @@ def test_saving_twice_gives_the_same_bytes(tmp_path):
         assert (tmp_path / f"first.{kind}").read_bytes() == (
             tmp_path / f"second.{kind}"
         ).read_bytes()
+
+
+def test_a_legend_below_has_each_label_once():
+    figure, axes = style.new_figure(1, 2, 4, 2)
+    for panel, labels in zip(axes[0], (["a", "b"], ["b", "c"]), strict=True):
+        for label in labels:
+            panel.plot([0, 1], label=label)
+    style.legend_below(figure)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]
+
+
+def test_panels_are_wrapped_and_none_is_left_empty():
+    figure, panels = style.wrapped(4, columns=3)
+    assert list(panels) == figure.axes
+    assert [panel.get_subplotspec().rowspan.start for panel in panels] == [0, 0, 0, 1]

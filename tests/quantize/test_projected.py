@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gradients import assert_gradient
 
-from vqnp.quantize import EMA, FSQ, Cosine, GradientCodebook, Projected
+from vqnp.quantize import EMA, FSQ, Cosine, GradientCodebook, Product, Projected
 from vqnp.quantize.projected import principal_directions
 
 
@@ -91,5 +91,6 @@ def test_what_cannot_be_is_refused():
         placed(Projected(EMA(4), dim=6), flat())
     with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
         Projected(EMA(4), dim=0)
-    with pytest.raises(TypeError, match="quantizer must be EMA, GradientCodebook or CVQ"):
-        Projected(FSQ((5, 5)))
+    for inner in (FSQ((5, 5)), Product(EMA(4))):
+        with pytest.raises(TypeError, match="quantizer must be EMA, GradientCodebook or CVQ"):
+            Projected(inner)

@@ -16,7 +16,7 @@ import vqnp.testing  # enters the checks
 from vqnp.files import save_arrays, save_json
 from vqnp.testing import golden
 from vqnp.testing.check import CHECKS
-from vqnp.testing.golden import DIRECTORY, FORMAT, Case
+from vqnp.testing.golden import DIRECTORY, Case
 
 # The seed of each group, in the order of the manifest.
 SEEDS = {
@@ -32,14 +32,17 @@ REMADE = 1e-10
 
 def made():
     """Yield each group with its cases and the function that draws them."""
-    draws = {group: draw for check in CHECKS.values() for group, draw in check.draws.items()}
-    assert draws.keys() == SEEDS.keys()
+    entries = {entry.function: entry for entry in CHECKS.values()}.values()
+    assert {group for entry in entries for group in entry.draws} == set(SEEDS)
     for group, seed in SEEDS.items():
+        own = [entry for entry in entries if group in entry.draws]
         cases = tuple(
             Case(c.name, c.inputs, c.outputs, json.loads(json.dumps(c.settings)))
-            for c in draws[group](seed)
+            for entry in own
+            for c in entry.drawn(group, seed)
         )
-        yield group, cases, f"{draws[group].__module__}.{draws[group].__name__}({seed})"
+        draw = own[0].draws[group]
+        yield group, cases, f"{draw.__module__}.{draw.__name__}({seed})"
 
 
 def write(directory=DIRECTORY):
@@ -57,7 +60,7 @@ def write(directory=DIRECTORY):
     command = "python tests/testing/make_golden.py --write"
     save_json(
         directory / "manifest.json",
-        {"format": FORMAT, "command": command, "versions": versions, "files": files},
+        {"format": 1, "command": command, "versions": versions, "files": files},
     )
 
 

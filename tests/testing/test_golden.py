@@ -89,13 +89,6 @@ def test_a_damaged_file_is_refused(tmp_path, monkeypatch):
         cases.__wrapped__("ema")
 
 
-def test_another_format_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "manifest.json").write_text('{"format": 2}')
-    monkeypatch.setattr(golden, "DIRECTORY", tmp_path)
-    with pytest.raises(ValueError, match="format 2, this version of vqnp reads format 1"):
-        manifest.__wrapped__()
-
-
 def test_an_unknown_group_is_refused():
     with pytest.raises(ValueError, match=r"group must be one of nearest, .*, got 'emma'"):
         cases("emma")

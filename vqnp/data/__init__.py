@@ -1,6 +1,7 @@
 """The data sets, one a file: its loader, and beside it the frozen settings that name the data.
 
-Reading order: dataset, gaussians, handwritten, npy, images, patches, cifar10, fetch, untrusted.
+Begin with dataset and gaussians, the points of the paper. Reading order of the others:
+handwritten, npy, images, patches, cifar10, fetch, untrusted.
 """
 
 from vqnp.data.cifar10 import Cifar10, load_cifar10

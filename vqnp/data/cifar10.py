@@ -24,6 +24,7 @@ from vqnp.validation import Array, require_integer
 
 SIDE, BYTES_AN_IMAGE = 32, 3 * 32 * 32
 COPY = "a copy of CIFAR-10, not the published archive"
+BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -81,19 +82,14 @@ def load_cifar10(path: str | PathLike[str], *, batch_size: int = 10_000) -> Imag
         if needed not in files:
             holds = f"{layout.folder} holds {', '.join(layout.files)}"
             raise FileNotFoundError(f"{where}/{needed} is missing; {holds}")
-
-    def read(*names: str) -> tuple[Array, Array]:
-        batches = [layout.read(files.pop(name), f"{where}/{name}", batch_size) for name in names]
-        images, labels = zip(*batches, strict=True)
-        return np.concatenate(images), np.concatenate(labels)
-
-    names = layout.read_names(files.pop(layout.meta), f"{where}/{layout.meta}")
+    *batches, meta = layout.files
+    names = layout.read_names(files.pop(meta), f"{where}/{meta}")
     if tuple(names) != CLASSES:
         expected, given = ", ".join(CLASSES), ", ".join(names) or "nothing"
-        raise ValueError(
-            f"{where}/{layout.meta} must name the classes {expected}; got {given:.200}"
-        )
-    return Images(name, *read(*layout.train), *read(layout.test), CLASSES)
+        raise ValueError(f"{where}/{meta} must name the classes {expected}; got {given:.200}")
+    *train, test = (layout.read(files.pop(x), f"{where}/{x}", batch_size) for x in batches)
+    images, labels = map(np.concatenate, zip(*train, strict=True))
+    return Images(name, images, labels, *test, CLASSES)
 
 
 def read_binary_batch(raw: bytes, where: str, count: int) -> tuple[Array, Array]:
@@ -143,38 +139,18 @@ def _checked_labels(labels: object, where: str, count: int) -> Array:
 
 @dataclass(frozen=True)
 class Layout:
-    """The name of a published folder, the files in it, and the functions that read them."""
+    """A published folder: the files in it, the classes' last, and the functions that read them."""
 
     folder: str
-    train: tuple[str, ...]
-    test: str
-    meta: str
+    files: tuple[str, ...]
     read: Callable[[bytes, str, int], tuple[Array, Array]]
     read_names: Callable[[bytes, str], list[str]]
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The seven files that must be there."""
-        return (*self.train, self.test, self.meta)
 
-
+BINARY_FILES = (*(f"{name}.bin" for name in BATCHES), "batches.meta.txt")
 LAYOUTS = (
-    Layout(
-        folder="cifar-10-batches-bin",
-        train=tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
-        test="test_batch.bin",
-        meta="batches.meta.txt",
-        read=read_binary_batch,
-        read_names=read_binary_names,
-    ),
-    Layout(
-        folder="cifar-10-batches-py",
-        train=tuple(f"data_batch_{i}" for i in range(1, 6)),
-        test="test_batch",
-        meta="batches.meta",
-        read=read_python_batch,
-        read_names=read_python_names,
-    ),
+    Layout("cifar-10-batches-bin", BINARY_FILES, read_binary_batch, read_binary_names),
+    Layout("cifar-10-batches-py", (*BATCHES, "batches.meta"), read_python_batch, read_python_names),
 )
 
 
@@ -185,15 +161,11 @@ def _open(path: Path) -> tuple[Layout, str, dict[str, bytes], str]:
             present = [name for name in layout.files if (folder / name).is_file()]
             if present:
                 return layout, str(folder), {name: _read(folder / name) for name in present}, COPY
-    archives = [path, *(path / name for name, _ in ARCHIVES.values())]
-    for archive in filter(Path.is_file, archives):
+    for archive in filter(Path.is_file, [path, *(path / name for name, _ in ARCHIVES.values())]):
         members = read_members(archive, {f"{x.folder}/{name}" for x in LAYOUTS for name in x.files})
         for layout in LAYOUTS:
-            files = {
-                name: members[f"{layout.folder}/{name}"]
-                for name in layout.files
-                if f"{layout.folder}/{name}" in members
-            }
+            inside = f"{layout.folder}/"
+            files = {n.removeprefix(inside): members[n] for n in members if n.startswith(inside)}
             if files:
                 called = "CIFAR-10" if is_published(archive) else COPY
                 return layout, f"{archive}: {layout.folder}", files, called

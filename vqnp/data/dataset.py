@@ -30,10 +30,12 @@ class Source:
 class Dataset:
     """Points to train on, and perhaps their labels. Two are the same data if ``identity`` agrees.
 
+    A report calls them by their name.
+
     Parameters
     ----------
     name : str
-        The name of the data in a report.
+        For example the name of a file.
     points : array-like (N, D) of float32 or float64
         Converted as :func:`vqnp.validation.as_points` says.
     labels : array-like (N,) of integers, optional

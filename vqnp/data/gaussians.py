@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vqnp.data.dataset import Dataset, Source, standardize
-from vqnp.validation import require_integer
+from vqnp.validation import Rng, require_integer
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Clusters(Source):
 def clusters(
     dim: int,
     *,
-    rng: int | np.random.Generator = 0,
+    rng: Rng = 0,
     classes: int = 10,
     per_class: int = 1000,
     reach: float = 10.0,

@@ -11,11 +11,10 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from vqnp.validation import Codes, PixelFloats, Pixels, require_codes
+from vqnp.validation import Codes, PixelFloats, Pixels, require_codes, row_blocks
 
 TestPixels = UInt8[np.ndarray, "M H W 3"]
 TestLabels = Int64[np.ndarray, "M"]
-PIXELS_A_BLOCK = 1 << 20  # counted at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +34,10 @@ class Images:
 
     Raises
     ------
-    TypeError, ValueError
-        For arrays of another type or shape.
+    TypeError
+        For pixels that are no uint8, and labels that are no int64.
+    ValueError
+        For other shapes, images of two sizes, and labels without a name.
 
     Examples
     --------
@@ -147,15 +148,13 @@ def pixel_variance(images: Pixels) -> float:
     >>> pixel_variance(np.array([[[[0, 0, 0]], [[255, 255, 255]]]], np.uint8))
     0.25
     """
-    pixels = require_pixels(images, "images").reshape(-1)
-    counts = np.zeros(
-        256, np.int64
-    )  # a byte has 256 values: the sum is exact, without float copies
-    for start in range(0, pixels.size, PIXELS_A_BLOCK):
-        counts += np.bincount(pixels[start : start + PIXELS_A_BLOCK], minlength=256)
+    require_pixels(images, "images")
+    counts = np.zeros(256, np.int64)  # of each byte: the sum is exact, without float copies
+    for rows in row_blocks(images):
+        counts += np.bincount(images[rows].reshape(-1), minlength=256)
     values = np.arange(256) / 255
-    mean = counts @ values / pixels.size
-    return float(counts @ (values - mean) ** 2 / pixels.size)
+    mean = counts @ values / images.size
+    return float(counts @ (values - mean) ** 2 / images.size)
 
 
 def require_pixels(images: Pixels, name: str) -> Pixels:

@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from vqnp.data.dataset import Source
 from vqnp.data.images import Images
-from vqnp.validation import Array, as_seed, require_integer
+from vqnp.validation import Array, Rng, as_seed, require_integer
 
 SIDE = 32  # pixels
 
@@ -31,9 +31,7 @@ class Patches(Source):
         return load_patches(self.train, self.test)
 
 
-def load_patches(
-    train: int = 2_000, test: int = 500, *, rng: int | np.random.Generator = 0
-) -> Images:
+def load_patches(train: int = 2_000, test: int = 500, *, rng: Rng = 0) -> Images:
     """Return patches of two photographs, labelled by the photograph.
 
     Parameters

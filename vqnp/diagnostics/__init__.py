@@ -1,6 +1,6 @@
 """The numbers of a collapse, one measure a file; ``diagnose`` takes them all and reads them out.
 
-Reading order: blocks, usage, spread, assignment, distances, classes, modes, reading, diagnosis.
+Reading order: sample, usage, spread, assignment, distances, classes, modes, reading, diagnosis.
 """
 
 from vqnp.diagnostics.assignment import quantization_error

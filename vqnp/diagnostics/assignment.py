@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vqnp.diagnostics.blocks import row_blocks
 from vqnp.diagnostics.spread import ratio, total_variance
 from vqnp.quantize.search import nearest
-from vqnp.validation import Counts, PointsLike, TokensLike, as_points
+from vqnp.validation import Counts, PointsLike, TokensLike, as_points, row_blocks
 
 
 class Assignment(NamedTuple):
@@ -40,20 +39,18 @@ def quantization_error(embeddings: PointsLike, tokens: TokensLike) -> float:
 
     Raises
     ------
-    TypeError, ValueError
-        For arrays that are no finite points of one D.
+    TypeError
+        For arrays of integers, because codes are easily given in the place of points.
+    ValueError
+        For tokens of another D than the embeddings', and for NaN or infinity.
 
     Examples
     --------
     >>> quantization_error([[0], [2], [10], [12]], [[6]])
     1.0
     """
-    return relative_error(assign(embeddings, tokens), total_variance(embeddings, "embeddings"))
-
-
-def relative_error(assignment: Assignment, variance: float) -> float:
-    """Return the squared error of an assignment divided by the embeddings' total ``variance``."""
-    return ratio(assignment.squared_error, variance, if_both_zero=0.0)
+    squared_error = assign(embeddings, tokens).squared_error
+    return ratio(squared_error, total_variance(embeddings, "embeddings"), if_both_zero=0.0)
 
 
 def assign(embeddings: PointsLike, tokens: TokensLike, *, progress: bool = False) -> Assignment:

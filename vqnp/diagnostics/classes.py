@@ -4,19 +4,21 @@ import math
 
 import numpy as np
 
-from vqnp.diagnostics.blocks import row_blocks, sample_rows
 from vqnp.diagnostics.distances import SAMPLE_POINTS, nearest_rows
+from vqnp.diagnostics.sample import sample_rows
 from vqnp.diagnostics.spread import ratio
 from vqnp.diagnostics.usage import entropy
 from vqnp.validation import (
     Array,
     CodesLike,
     PointsLike,
+    Rng,
     TokensLike,
     as_labels,
     as_points,
     as_seed,
     require_integer,
+    row_blocks,
 )
 
 
@@ -26,7 +28,7 @@ def class_divergence(
     labels: CodesLike,
     *,
     sample: int = SAMPLE_POINTS,
-    rng: int | np.random.Generator = 0,
+    rng: Rng = 0,
 ) -> float:
     """Return the Jensen-Shannon divergence between the classes' shares of tokens and embeddings.
 
@@ -40,7 +42,7 @@ def class_divergence(
     tokens : array-like (K, D)
         The codebook.
     embeddings : array-like (..., D)
-        The outputs of the encoder.
+        The outputs of the encoder. The nearest of them gives a token its class.
     labels : array-like (N,) of integers
         The class of each embedding.
     sample : int
@@ -55,8 +57,10 @@ def class_divergence(
 
     Raises
     ------
-    TypeError, ValueError
-        For arrays that are no finite points of one D, and for labels that do not fit.
+    TypeError
+        For labels that are no integers, and for points that are no floats.
+    ValueError
+        For points of different D, for NaN, and for another number of labels than embeddings.
 
     Examples
     --------
@@ -109,8 +113,9 @@ def class_spread_ratio(reconstruction: PointsLike, data: PointsLike, labels: Cod
 
     Raises
     ------
-    TypeError, ValueError
-        For arrays that are no finite points of one shape, and for labels that do not fit.
+    ValueError
+        For a reconstruction of another shape than the data, for another number of labels, and for
+        NaN. Arrays of another kind raise a ``TypeError``.
 
     Examples
     --------

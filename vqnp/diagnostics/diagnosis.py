@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from vqnp.diagnostics.assignment import Assignment, assign, relative_error
+from vqnp.diagnostics.assignment import Assignment, assign
 from vqnp.diagnostics.classes import chance_divergence, class_divergence, class_spread_ratio
 from vqnp.diagnostics.distances import energy_distance, share_outside
 from vqnp.diagnostics.modes import count_modes
@@ -24,7 +24,7 @@ from vqnp.diagnostics.spread import (
     ratio,
 )
 from vqnp.diagnostics.usage import perplexity_of_counts
-from vqnp.validation import CodesLike, PointsLike, TokensLike, as_labels, as_points, as_seed
+from vqnp.validation import CodesLike, PointsLike, Rng, TokensLike, as_labels, as_points, as_seed
 
 # The limits of the verdict are conventions. They are so wide that chance does not cross them.
 LOW_SHARE = 0.5  # of the perplexity, the spread or the modes that are possible
@@ -77,7 +77,9 @@ class Diagnosis(Reading):
     )
     quantization_error: float | None = number(  # of the embeddings' variance; 0 is best
         ".4f",
-        lambda given: relative_error(given.assignment, given.embedding_variances.sum()),
+        lambda given: ratio(
+            given.assignment.squared_error, given.embedding_variances.sum(), if_both_zero=0.0
+        ),
         "Quantization loses {quantization_error:.1%} of the embeddings' variance.",
     )
     spread_ratio: float | None = number(  # tokens over embeddings
@@ -216,7 +218,7 @@ def diagnose(
     data: PointsLike | None = None,
     reconstruction: PointsLike | None = None,
     assignment: Assignment | None = None,
-    rng: int | np.random.Generator = 0,
+    rng: Rng = 0,
     progress: bool = False,
 ) -> Diagnosis:
     """Measure embeddings and the codebook that quantizes them.
@@ -246,8 +248,11 @@ def diagnose(
 
     Raises
     ------
-    TypeError, ValueError
-        For arrays that are no finite points of these shapes, and for labels that do not fit.
+    TypeError
+        For points that are no floats, for labels that are no integers, and for masked arrays.
+    ValueError
+        For arrays of shapes that do not fit together, and for NaN or infinity. The message names
+        the argument.
 
     Examples
     --------

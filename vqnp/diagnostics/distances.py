@@ -7,11 +7,12 @@ data. The energy distance (Székely & Rizzo, 2013) compares two clouds as a whol
 
 import numpy as np
 
-from vqnp.diagnostics.blocks import sample_rows
+from vqnp.diagnostics.sample import sample_rows
 from vqnp.validation import (
     Array,
     Mask,
     PointsLike,
+    Rng,
     TokensLike,
     as_points,
     as_seed,
@@ -24,28 +25,19 @@ ENERGY_POINTS = 2_000  # of either cloud: here all pairs are computed
 
 
 def share_outside(
-    points: PointsLike,
-    reference: TokensLike,
-    quantile: float = 0.99,
-    *,
-    sample: int = SAMPLE_POINTS,
-    rng: int | np.random.Generator = 0,
+    points: PointsLike, reference: TokensLike, *, sample: int = SAMPLE_POINTS, rng: Rng = 0
 ) -> float:
-    """Return the share of the points that lie outside a reference cloud.
+    """Return the share of the points that ``outside`` finds outside a reference cloud.
 
-    A point is outside if its nearest reference point is farther than the ``quantile`` of the
-    distances from each reference point to its nearest other. New points of the reference's own
-    distribution give about 1 − ``quantile``, so 0.01 is chance. Much more is a sign of collapse.
+    New points of the reference's own distribution give about 0.01: this is chance. Much more is a
+    sign of collapse.
 
     Parameters
     ----------
     points : array-like (..., D)
         Tokens, or reconstructions.
     reference : array-like (..., D)
-        Embeddings, or data. A single reference point has no other, so everything that does not
-        coincide with it is outside.
-    quantile : float
-        In [0, 1).
+        Embeddings, or data.
     sample : int
         From a larger cloud, this many points are drawn.
     rng : int or numpy.random.Generator
@@ -59,7 +51,7 @@ def share_outside(
     Raises
     ------
     TypeError, ValueError
-        For arrays that are no finite points of one D, and for a bad ``quantile`` or ``sample``.
+        For arrays that are no finite points of one D, and for a ``sample`` below 1.
 
     Examples
     --------
@@ -69,7 +61,7 @@ def share_outside(
     points, seed = as_points(points, "points"), as_seed(rng)
     limit = require_integer(sample, "sample", least=1)
     points = points[sample_rows(len(points), limit, seed)]
-    return float(outside(points, reference, quantile, sample=limit, rng=seed).mean())
+    return float(outside(points, reference, sample=limit, rng=seed).mean())
 
 
 def outside(
@@ -78,16 +70,25 @@ def outside(
     quantile: float = 0.99,
     *,
     sample: int = SAMPLE_POINTS,
-    rng: int | np.random.Generator = 0,
+    rng: Rng = 0,
 ) -> Mask:
-    """Tell for each point whether it lies outside a reference cloud, as ``share_outside`` counts.
+    """Tell for each point whether it lies outside a reference cloud.
+
+    A point is outside if its nearest reference point is farther than the ``quantile`` of the
+    distances from each reference point to its nearest other. New points of the reference's own
+    distribution are outside with a chance of about 1 − ``quantile``.
 
     Parameters
     ----------
     points : array-like (..., D)
         All of them are judged.
-    reference, quantile, sample, rng
-        As in ``share_outside``. Only the reference is sampled.
+    reference : array-like (..., D)
+        A single reference point has no other, so everything that does not coincide with it is
+        outside.
+    quantile : float
+        In [0, 1).
+    sample, rng
+        As in ``share_outside``, for the reference alone.
 
     Returns
     -------
@@ -96,8 +97,8 @@ def outside(
 
     Raises
     ------
-    TypeError, ValueError
-        As ``share_outside`` does.
+    ValueError
+        For a ``quantile`` outside [0, 1), and where ``share_outside`` raises one.
 
     Examples
     --------
@@ -135,11 +136,7 @@ def nearest_rows(reference: Array, points: Array | None = None) -> Array:
 
 
 def energy_distance(
-    x: PointsLike,
-    y: TokensLike,
-    *,
-    sample: int = ENERGY_POINTS,
-    rng: int | np.random.Generator = 0,
+    x: PointsLike, y: TokensLike, *, sample: int = ENERGY_POINTS, rng: Rng = 0
 ) -> float:
     """Return 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖, in the unit of the points.
 

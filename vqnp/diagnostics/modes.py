@@ -21,10 +21,10 @@ import math
 
 import numpy as np
 
-from vqnp.diagnostics.blocks import sample_rows
+from vqnp.diagnostics.sample import sample_rows
 from vqnp.diagnostics.spread import total_variance
 from vqnp.jit import kernel
-from vqnp.validation import Array, PointsLike, as_points, as_seed
+from vqnp.validation import Array, PointsLike, Rng, as_points, as_seed
 
 PROMINENCE = (
     5  # standard errors: chance passes in a hundredth of uniform samples, in fewer Gaussian
@@ -34,7 +34,7 @@ BINS = 8  # of the grid, in a bandwidth
 SAMPLE_POINTS_ON_LINE, SAMPLE_POINTS = 10_000, 5_000
 
 
-def count_modes(points: PointsLike, *, rng: int | np.random.Generator = 0) -> int:
+def count_modes(points: PointsLike, *, rng: Rng = 0) -> int:
     """Return the number of modes of a cloud of points.
 
     Healthy embeddings have as many modes as the data. Collapsed ones have fewer, because modes have
@@ -55,8 +55,8 @@ def count_modes(points: PointsLike, *, rng: int | np.random.Generator = 0) -> in
 
     Raises
     ------
-    TypeError, ValueError
-        For arrays that are no finite points.
+    ValueError
+        For an empty cloud, and for NaN or infinity.
 
     Examples
     --------

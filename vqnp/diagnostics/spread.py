@@ -10,10 +10,9 @@ import math
 
 import numpy as np
 
-from vqnp.diagnostics.blocks import row_blocks
 from vqnp.diagnostics.usage import entropy
 from vqnp.threads import limit
-from vqnp.validation import Array, PointsLike, TokensLike, as_points, require_share
+from vqnp.validation import Array, PointsLike, TokensLike, as_points, require_share, row_blocks
 
 
 def effective_dimension(points: PointsLike, share: float = 0.99) -> int:
@@ -74,8 +73,8 @@ def effective_rank(points: PointsLike) -> float:
 
     Raises
     ------
-    TypeError, ValueError
-        For arrays that are no finite points.
+    ValueError
+        For NaN or infinity, and for a cloud without points. Their type is checked as well.
 
     Examples
     --------
@@ -111,8 +110,8 @@ def spread_ratio(tokens: TokensLike, embeddings: PointsLike) -> float:
 
     Raises
     ------
-    TypeError, ValueError
-        For arrays that are no finite points of one D.
+    ValueError
+        For tokens of another D than the embeddings have.
 
     Examples
     --------

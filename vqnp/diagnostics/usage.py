@@ -87,20 +87,13 @@ def codes_used(codes: CodesLike, n_tokens: int) -> int:
 
     Parameters
     ----------
-    codes : array-like (N,) of integers
-        Codes in [0, K).
-    n_tokens : int
-        K, the size of the codebook.
+    codes, n_tokens
+        As in ``perplexity``, which raises the same errors.
 
     Returns
     -------
     int
         In [1, min(K, N)].
-
-    Raises
-    ------
-    TypeError, ValueError
-        As ``perplexity`` does.
 
     Examples
     --------

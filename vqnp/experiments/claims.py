@@ -5,7 +5,7 @@ difference in a direction fixed beforehand comes out so by chance once in eight.
 once in a thousand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,6 +68,26 @@ class Claim:
             "seeds": list(self.seeds),
             "holds": self.holds,
         }
+
+
+def claim_maker(
+    figure: str, statements: Mapping[str, str], *, key: str = "", about: str = "", **shared: Any
+) -> Callable[..., Claim]:
+    """Return a maker of the claims of a ``figure``, called with a name and the rest by keyword.
+
+    The name finds the statement. ``key`` and ``about`` stand before the two, where a figure makes
+    the same claims about several cases. The claims have what is ``shared``, unless they say else.
+    """
+
+    def claim(name: str, **own: Any) -> Claim:
+        return Claim(
+            id=f"{figure}-{key}{name}",
+            figure=figure,
+            statement=about + statements[name],
+            **{"because": DIRECTION, **shared, **own},
+        )
+
+    return claim
 
 
 def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, ...]:

@@ -1,13 +1,13 @@
 """Figure 2: ten clusters through an untrained encoder, and through a trained one."""
 
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from vqnp.diagnostics import count_modes
 from vqnp.diagnostics.modes import bandwidth, peaks_on_line
-from vqnp.experiments.claims import Claim, differences, ratios
+from vqnp.experiments.claims import Claim, claim_maker, differences, ratios
 from vqnp.experiments.plans import PointsPlan
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
@@ -21,6 +21,11 @@ The codebook is initialized on the embeddings of one of the two encoders. Those 
 encoder crowd into a small range and have fewer peaks than the data. Those of the trained one
 spread out. It is an autoencoder's, trained for 100 epochs, from 2 dimensions to 1.
 """
+STATEMENTS = {
+    "range": "The untrained encoder's outputs cluster in a relatively small range.",
+    "untrained-peaks": "The untrained encoder's output has fewer peaks than the input.",
+    "trained-peaks": "The trained encoder's output displays as many peaks as the input.",
+}
 
 
 def runs(plan: PointsPlan) -> list[RunSpec]:
@@ -49,8 +54,8 @@ def range_and_modes(embeddings: Array) -> dict[str, float]:
 
 def claims(plan: PointsPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.1 on the encoder before training."""
-    claim = partial(Claim, figure="fig2", seeds=plan.seeds, source="section 3.1, Fig. 2")
-    overlap = "clusters that overlap in the data count as one there too"
+    source = "section 3.1, Fig. 2"
+    claim = claim_maker("fig2", STATEMENTS, seeds=plan.seeds, source=source)
     data_modes = [row["data_modes"] for row in table]
 
     def of(encoder: str, name: str) -> list[float]:
@@ -58,29 +63,22 @@ def claims(plan: PointsPlan, table: Table) -> list[Claim]:
 
     return [
         claim(
-            id="fig2-range",
-            statement="The untrained encoder's outputs cluster in a relatively small range.",
+            "range",
             measured="range untrained / range trained",
             values=ratios(of("untrained", "range"), of("trained", "range")),
             bound=("<", 0.5),
             because="half the trained encoder's range is the most that can be called small "
             "beside it",
         ),
-        claim(
-            id="fig2-untrained-peaks",
-            statement="The untrained encoder's output has fewer peaks than the input.",
-            measured="modes of the untrained embeddings − modes of the data",
-            values=differences(of("untrained", "modes"), data_modes),
-            bound=("<", 0),
-            because=overlap,
-        ),
-        claim(
-            id="fig2-trained-peaks",
-            statement="The trained encoder's output displays as many peaks as the input.",
-            measured="modes of the trained embeddings − modes of the data",
-            values=differences(of("trained", "modes"), data_modes),
-            bound=(">=", 0),
-            because=overlap,
+        *(
+            claim(
+                f"{encoder}-peaks",
+                measured=f"modes of the {encoder} embeddings − modes of the data",
+                values=differences(of(encoder, "modes"), data_modes),
+                bound=bound,
+                because="clusters that overlap in the data count as one there too",
+            )
+            for encoder, bound in (("untrained", ("<", 0)), ("trained", (">=", 0)))
         ),
     ]
 
@@ -97,17 +95,21 @@ def picture(data: Array, labels: Array, untrained: Array, trained: Array, row: R
     """Draw data ``(N, 2)`` with labels, embeddings ``(N, 1)``, and the ranges in ``row``."""
     small, large = row["untrained"], row["trained"]
     figure, axes = style.new_figure(1, 3, 12, 3.9)
-    share = f"{small['range'] / large['range']:.0%}"
     figure.suptitle(
-        f"The untrained encoder squeezes the data into {share} of the trained one's range"
+        "The untrained encoder squeezes the data into "
+        f"{small['range'] / large['range']:.0%} of the trained one's range"
     )
     scatter, left, right = axes[0]
     style.cloud(scatter, data[:: max(1, len(data) // style.SHOWN)], style.DATA, "data")
-    scatter.set(title=f"(data) ten clusters: {row['data_modes']} peaks", aspect="equal")
-    scatter.set(xlabel="coordinate 1", ylabel="coordinate 2")
+    scatter.set(
+        title=f"(data) ten clusters: {row['data_modes']} peaks",
+        xlabel="coordinate 1",
+        ylabel="coordinate 2",
+        aspect="equal",
+    )
     scatter.legend(loc="upper left", markerscale=3)
-    share_of_classes(left, untrained, labels, f"(a) untrained encoder: {describe(small)}")
-    share_of_classes(right, trained, labels, f"(b) trained encoder: {describe(large)}")
+    share_of_classes(left, untrained, labels, "(a) untrained encoder", small)
+    share_of_classes(right, trained, labels, "(b) trained encoder", large)
     left.set_ylabel("density of embeddings")
     inset = right.inset_axes([0.68, 0.74, 0.3, 0.16])
     ends = [[small["min"], large["min"]], [small["max"], large["max"]]]
@@ -118,12 +120,9 @@ def picture(data: Array, labels: Array, untrained: Array, trained: Array, row: R
     return figure
 
 
-def describe(extent: dict[str, Any]) -> str:
-    """Say where the embeddings lie and how many peaks they have."""
-    return f"{extent['min']:.2f} to {extent['max']:.2f}, {extent['modes']} peaks"
-
-
-def share_of_classes(axes: Any, embeddings: Array, labels: Array, title: str) -> None:
+def share_of_classes(
+    axes: Any, embeddings: Array, labels: Array, encoder: str, extent: Mapping[str, float]
+) -> None:
     """Draw the density in which peaks are counted, the peaks, and the density of each class."""
     values = embeddings[:, 0].astype(np.float64)
     low, high = style.span(values)
@@ -138,5 +137,10 @@ def share_of_classes(axes: Any, embeddings: Array, labels: Array, title: str) ->
         axes.plot(grid, curve, color="#333333", linewidth=0.6, label=name)
     above = np.interp(peaks, grid, whole) + 0.03 * whole.max()
     axes.plot(peaks, above, "v", color=style.TOKEN, markersize=5, label="peaks")
-    axes.set(title=title, xlabel="embedding", xlim=(low, high), ylim=(0, 1.35 * whole.max()))
+    axes.set(
+        title=f"{encoder}: {extent['min']:.2f} to {extent['max']:.2f}, {extent['modes']} peaks",
+        xlabel="embedding",
+        xlim=(low, high),
+        ylim=(0, 1.35 * whole.max()),
+    )
     axes.legend(loc="upper left", fontsize=7)

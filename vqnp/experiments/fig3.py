@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vqnp.data import Digits, Source
-from vqnp.experiments.claims import DIRECTION, Claim, differences, ratios
+from vqnp.experiments.claims import Claim, claim_maker, differences, ratios
 from vqnp.experiments.plans import PointsPlan, baseline_and_pretrained
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
@@ -23,6 +23,17 @@ half of the epochs as an autoencoder first. Both see the same data, initial weig
 epochs. Up to three dimensions are shown as they are. Above, t-SNE places points in the plane so
 that neighbors stay neighbors, with one map for the data and both arms' reconstructions.
 """
+STATEMENTS = {
+    "start": "initialized on the untrained encoder, tokens cluster within a very small range.",
+    "problem": "without pretraining, tokens collapse.",
+    "uniform": "with pretraining, tokens are used more uniformly.",
+    "covers": "with pretraining, the reconstruction comes closer to the distribution of the data.",
+    "mse": "with pretraining, the error of reconstruction is smaller.",
+    "narrow": "without pretraining, the reconstruction is narrower than the data.",
+    "diverse": "with pretraining, less diversity is lost.",
+    "shares": "with pretraining, tokens are shared out among the classes more as the embeddings "
+    "are.",
+}
 
 
 @dataclass(frozen=True)
@@ -90,115 +101,82 @@ def largest_range(points: Array) -> float:
 
 def claims(plan: PointsPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.1.1 for every case."""
-    made = []
-    for case in cases(plan):
-        rows = select(table, row=case.key)
-        made += claims_on_tokens(case, rows, plan)
-        if rows[0]["class_spread_ratio"] is not None:
-            made += claims_on_classes(case, rows, plan)
-    return made
-
-
-def claims_on_tokens(case: Case, rows: Table, plan: PointsPlan) -> list[Claim]:
-    """Return the claims for one case that need no labels."""
-    claim, of = claims_of(case, plan), both_arms(rows)
-    start_with, start_without = of("token_range_at_start")
     return [
+        claim
+        for case in cases(plan)
+        for claim in claims_on(case, select(table, row=case.key), plan)
+    ]
+
+
+def claims_on(case: Case, rows: Table, plan: PointsPlan) -> list[Claim]:
+    """Return the claims for one case; the last three need labels."""
+    shown = f"Fig. 3 ({case.panels})" if case.panels else "on data beyond the paper"
+    claim = claim_maker(
+        "fig3",
+        STATEMENTS,
+        seeds=plan.seeds,
+        source=f"section 3.1.1, {shown}",
+        key=f"{case.key}-",
+        about=f"{case.name}: ",
+    )
+
+    def of(name: str, pretrained: bool) -> list[float]:
+        return column(rows, name, pretrained=pretrained)
+
+    def change(name: str, words: str, sign: str) -> dict[str, Any]:
+        compare = {"/": ratios, "−": differences}[sign]
+        return {
+            "measured": f"{words} with {sign} without pretraining",
+            "values": compare(of(name, True), of(name, False)),
+        }
+
+    made = [
         claim(
-            id="start",
-            statement="initialized on the untrained encoder, tokens cluster within a very small "
-            "range.",
+            "start",
+            source=f"section 3.1, {shown}",
             measured="token range at the start, without / with pretraining",
-            values=ratios(start_without, start_with),
+            values=ratios(*(of("token_range_at_start", arm) for arm in (False, True))),
             bound=("<", 0.5),
             because="half of the other's range is the most that can be called small beside it",
-            source=source_of(case, "3.1"),
         ),
         claim(
-            id="problem",
-            statement="without pretraining, tokens collapse.",
+            "problem",
             measured="perplexity without pretraining / tokens",
-            values=[perplexity / plan.n_tokens for perplexity in of("perplexity")[1]],
+            values=[perplexity / plan.n_tokens for perplexity in of("perplexity", False)],
             bound=("<", 0.5),
             because="below half, more than half of the codebook's worth is lost",
         ),
+        claim("uniform", **change("perplexity", "perplexity", "/"), bound=(">", 1)),
         claim(
-            id="uniform",
-            statement="with pretraining, tokens are used more uniformly.",
-            measured="perplexity with / without pretraining",
-            values=ratios(*of("perplexity")),
-            bound=(">", 1),
-        ),
-        claim(
-            id="covers",
-            statement="with pretraining, the reconstruction comes closer to the distribution of "
-            "the data.",
-            measured="energy distance to the data with / without pretraining",
-            values=ratios(*of("energy_distance")),
+            "covers",
+            **change("energy_distance", "energy distance to the data", "/"),
             bound=("<", 1),
         ),
         claim(
-            id="mse",
-            statement="with pretraining, the error of reconstruction is smaller.",
-            measured="MSE with / without pretraining",
-            values=ratios(*of("mse")),
+            "mse",
+            **change("mse", "MSE", "/"),
             bound=("<", 1),
             source="beyond the paper, which reports no MSE here",
         ),
     ]
-
-
-def claims_on_classes(case: Case, rows: Table, plan: PointsPlan) -> list[Claim]:
-    """Return the claims for one case that need labels."""
-    claim, of = claims_of(case, plan), both_arms(rows)
+    if rows[0]["class_spread_ratio"] is None:
+        return made
+    divergence = "divergence of tokens' from embeddings' classes,"
     return [
+        *made,
         claim(
-            id="narrow",
-            statement="without pretraining, the reconstruction is narrower than the data.",
+            "narrow",
+            source=f"section 3.1, {shown}",
             measured="within-class spread without pretraining, over the data's",
-            values=of("class_spread_ratio")[1],
+            values=of("class_spread_ratio", False),
             bound=("<", 1),
             because="1 is the data's own spread",
-            source=source_of(case, "3.1"),
         ),
         claim(
-            id="diverse",
-            statement="with pretraining, less diversity is lost.",
-            measured="within-class spread with − without pretraining",
-            values=differences(*of("class_spread_ratio")),
-            bound=(">", 0),
+            "diverse", **change("class_spread_ratio", "within-class spread", "−"), bound=(">", 0)
         ),
-        claim(
-            id="shares",
-            statement="with pretraining, tokens are shared out among the classes more as the "
-            "embeddings are.",
-            measured="divergence of tokens' from embeddings' classes, with − without pretraining",
-            values=differences(*of("class_divergence")),
-            bound=("<", 0),
-        ),
+        claim("shares", **change("class_divergence", divergence, "−"), bound=("<", 0)),
     ]
-
-
-def claims_of(case: Case, plan: PointsPlan) -> Any:
-    """Return a maker of claims about a case: it puts the case before identifier and statement."""
-
-    def claim(*, id: str, statement: str, **of_claim: Any) -> Claim:
-        made = {"source": source_of(case), "because": DIRECTION, "seeds": plan.seeds} | of_claim
-        named = f"{case.name}: {statement}"
-        return Claim(id=f"fig3-{case.key}-{id}", figure="fig3", statement=named, **made)
-
-    return claim
-
-
-def source_of(case: Case, section: str = "3.1.1") -> str:
-    """Return where the paper makes a claim about a case."""
-    shown = f"Fig. 3 ({case.panels})" if case.panels else "on data beyond the paper"
-    return f"section {section}, {shown}"
-
-
-def both_arms(rows: Table) -> Any:
-    """Return a function of a number's name: its values with pretraining, and without."""
-    return lambda name: [column(rows, name, pretrained=pretrained) for pretrained in (True, False)]
 
 
 def draw(plan: PointsPlan, results: dict[RunSpec, Result], table: Table) -> Any:

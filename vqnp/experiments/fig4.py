@@ -1,17 +1,17 @@
 """Figure 4: the larger the codebook, the more its initialization matters."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from vqnp.experiments.claims import DIRECTION, Claim, differences, ratios
+from vqnp.experiments.claims import Claim, claim_maker, differences, ratios
 from vqnp.experiments.plans import ImagesPlan, baseline_and_pretrained
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, select
 from vqnp.plots import images, style
+from vqnp.plots.sweep import by_seed, draw_sweep, seeds_shown
 from vqnp.validation import Array
 
 TITLE = "Large codebooks go unused without pretraining"
@@ -54,76 +54,52 @@ def image_row(spec: RunSpec, results: Mapping[RunSpec, Result]) -> Row:
 def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.1.2, the one against pretraining among them."""
     small, middle, large = plan.n_tokens_all_seeds
-    source = "section 3.1.2, Fig. 4"
-    claim = partial(Claim, figure="fig4", seeds=plan.seeds, source=source, because=DIRECTION)
+    statements = {
+        "small-mse": "With few tokens, pretraining is a slight disadvantage.",
+        "large-mse": "With many tokens, pretraining lowers the error.",
+        "large-perplexity": "With many tokens, pretraining raises the perplexity.",
+        "bottleneck-mse": f"Without pretraining, the error hardly falls beyond {middle} tokens.",
+        "bottleneck-perplexity": "Without pretraining, the perplexity hardly grows "
+        f"beyond {middle} tokens.",
+        "improves-mse": "With pretraining, more tokens go on lowering the error.",
+        "improves-perplexity": "With pretraining, more tokens go on raising the perplexity.",
+        "more-evident": "The more tokens, the more evident the benefit of pretraining.",
+    }
+    claim = claim_maker("fig4", statements, seeds=plan.seeds, source="section 3.1.2, Fig. 4")
     little = f"one part in twenty is little for {large / middle:g} times the tokens"
 
-    def of(name: str, n_tokens: int, pretrained: bool) -> list[float]:
-        return column(table, name, tokens=n_tokens, pretrained=pretrained)
+    def of(quantity: str, n_tokens: int, arm: str) -> list[float]:
+        return column(table, quantity.lower(), tokens=n_tokens, pretrained=arm == "with")
 
-    def gain(name: str, n_tokens: int) -> tuple[float, ...]:
-        return ratios(of(name, n_tokens, True), of(name, n_tokens, False))
+    def gain(quantity: str, n_tokens: int) -> dict[str, Any]:
+        return {
+            "measured": f"{quantity} with / without pretraining, {n_tokens} tokens",
+            "values": ratios(of(quantity, n_tokens, "with"), of(quantity, n_tokens, "without")),
+        }
 
-    def growth(name: str, pretrained: bool) -> tuple[float, ...]:
-        return ratios(of(name, large, pretrained), of(name, middle, pretrained))
+    def growth(quantity: str, arm: str) -> dict[str, Any]:
+        return {
+            "measured": f"{quantity} {arm} pretraining, {large} / {middle} tokens",
+            "values": ratios(of(quantity, large, arm), of(quantity, middle, arm)),
+        }
 
     return [
+        claim("small-mse", **gain("MSE", small), bound=(">", 1)),
+        claim("large-mse", **gain("MSE", large), bound=("<", 1)),
+        claim("large-perplexity", **gain("perplexity", large), bound=(">", 1)),
+        claim("bottleneck-mse", **growth("MSE", "without"), bound=(">", 0.95), because=little),
         claim(
-            id="fig4-small-mse",
-            statement="With few tokens, pretraining is a slight disadvantage.",
-            measured=f"MSE with / without pretraining, {small} tokens",
-            values=gain("mse", small),
-            bound=(">", 1),
-        ),
-        claim(
-            id="fig4-large-mse",
-            statement="With many tokens, pretraining lowers the error.",
-            measured=f"MSE with / without pretraining, {large} tokens",
-            values=gain("mse", large),
-            bound=("<", 1),
-        ),
-        claim(
-            id="fig4-large-perplexity",
-            statement="With many tokens, pretraining raises the perplexity.",
-            measured=f"perplexity with / without pretraining, {large} tokens",
-            values=gain("perplexity", large),
-            bound=(">", 1),
-        ),
-        claim(
-            id="fig4-bottleneck-mse",
-            statement=f"Without pretraining, the error hardly falls beyond {middle} tokens.",
-            measured=f"MSE without pretraining, {large} / {middle} tokens",
-            values=growth("mse", False),
-            bound=(">", 0.95),
-            because=little,
-        ),
-        claim(
-            id="fig4-bottleneck-perplexity",
-            statement=f"Without pretraining, the perplexity hardly grows beyond {middle} tokens.",
-            measured=f"perplexity without pretraining, {large} / {middle} tokens",
-            values=growth("perplexity", False),
+            "bottleneck-perplexity",
+            **growth("perplexity", "without"),
             bound=("<", 1.05),
             because=little,
         ),
+        claim("improves-mse", **growth("MSE", "with"), bound=("<", 1)),
+        claim("improves-perplexity", **growth("perplexity", "with"), bound=(">", 1)),
         claim(
-            id="fig4-improves-mse",
-            statement="With pretraining, more tokens go on lowering the error.",
-            measured=f"MSE with pretraining, {large} / {middle} tokens",
-            values=growth("mse", True),
-            bound=("<", 1),
-        ),
-        claim(
-            id="fig4-improves-perplexity",
-            statement="With pretraining, more tokens go on raising the perplexity.",
-            measured=f"perplexity with pretraining, {large} / {middle} tokens",
-            values=growth("perplexity", True),
-            bound=(">", 1),
-        ),
-        claim(
-            id="fig4-more-evident",
-            statement="The more tokens, the more evident the benefit of pretraining.",
+            "more-evident",
             measured=f"MSE with / without pretraining, {large} − {small} tokens",
-            values=differences(gain("mse", large), gain("mse", small)),
+            values=differences(gain("MSE", large)["values"], gain("MSE", small)["values"]),
             bound=("<", 0),
         ),
     ]
@@ -154,23 +130,29 @@ def picture(table: Table, rows: list[tuple[str, Array]], vectors: int) -> Any:
     figure, top, bottom = images.below(len(rows))
     figure.suptitle(headline(table))
     axes = top.subplots(1, len(PANELS))
-    sizes = sorted({row["tokens"] for row in table})
-    ink = {"color": "#333333", "linewidth": 0.8}
-    for panel, (quantity, name, title) in zip(axes, PANELS, strict=True):
-        curves(panel, table, quantity)
-        panel.set(title=title, xlabel="tokens in the codebook", ylabel=name)
-        if quantity in ("perplexity", "codes_used"):
-            panel.plot(sizes, sizes, linestyle=":", label="all tokens, evenly", **ink)
-            panel.set_yscale("log", base=2)
-        if sizes[0] <= vectors <= sizes[-1]:
-            panel.axvline(vectors, linestyle="--", label="vectors k-means saw", **ink)
-    axes[0].set_yscale("log")
-    plain_numbers(axes[0].yaxis)
+    draw_sweeps(axes, table, vectors)
     axes[3].set_ylim(0, None)
-    lines = f"lines: {style.seeds_shown(table)}"
-    axes[1].legend(loc="upper left", fontsize=7, title=lines, title_fontsize=7)
     images.draw_images(rows, axes=bottom.subplots())
     return figure
+
+
+def draw_sweeps(axes: Any, table: Table, vectors: int) -> None:
+    """Draw the first of ``PANELS`` into ``axes``; k-means saw ``vectors`` embeddings."""
+    sizes = sorted({row["tokens"] for row in table})
+    for panel, (quantity, name, title) in zip(axes, PANELS, strict=False):
+        for pretrained, color, label in style.ARMS:
+            runs = by_seed(select(table, pretrained=pretrained), "tokens", quantity)
+            named = label if panel is axes[1] else ""
+            draw_sweep(*runs, color=color, label=named, first=True, axes=panel)
+        panel.set(title=title, xlabel="tokens in the codebook", ylabel=name)
+        if quantity in ("perplexity", "codes_used"):
+            panel.semilogy(sizes, sizes, base=2, label="all tokens, evenly", **style.GUIDE)
+        if sizes[0] <= vectors <= sizes[-1]:
+            panel.axvline(vectors, label="vectors k-means saw", **style.GUIDE | {"linestyle": "--"})
+    axes[0].set_yscale("log")
+    plain_numbers(axes[0].yaxis)
+    lines = f"lines: {seeds_shown(table)}"
+    axes[1].legend(loc="upper left", fontsize=7, title=lines, title_fontsize=7)
 
 
 def headline(table: Table) -> str:
@@ -184,13 +166,6 @@ def headline(table: Table) -> str:
         f"{largest:,} tokens are worth {without:,.0f} evenly used ones without pretraining, "
         f"and {with_:,.0f} with it"
     )
-
-
-def curves(axes: Any, table: Table, quantity: str) -> None:
-    """Draw ``quantity`` against the codebook's size: a line of the first seed, dots of others."""
-    for pretrained, color, label in style.ARMS:
-        rows = select(table, pretrained=pretrained)
-        style.sweep(axes, rows, "tokens", quantity, color, label)
 
 
 def plain_numbers(axis: Any) -> None:

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from vqnp.experiments.claims import Claim, ratios
+from vqnp.experiments.claims import Claim, claim_maker, ratios
 from vqnp.experiments.fig4 import image_row
 from vqnp.experiments.plans import ImagesPlan
 from vqnp.experiments.run import Result
@@ -45,25 +44,34 @@ class Change:
 
 NOTHING, MORE_IMAGES = Change(), Change(more_images=True)
 OTHER_DIALECTS = tuple(Change(dialect=dialect) for dialect in DIALECTS if dialect != "paper")
+STATEMENTS = {
+    "encoder": "pretraining alone, the rest kept, raises the perplexity.",
+    "sample": "more images for k-means alone, the encoder untrained, raise the perplexity.",
+    "encoder-first": "pretraining raises it more than more images for k-means do.",
+} | {
+    dialect: f"the dialect {dialect} alone, the encoder pretrained, costs half the perplexity."
+    for dialect in DIALECTS
+}
 
 
 def arms(plan: ImagesPlan) -> list[tuple[Change, RunSpec]]:
-    """Return every arm at every codebook size, for every seed."""
+    """Return every arm, a run of Figure 4 with one change, at every codebook size and seed."""
     return [
-        (change, changed_run(plan, change, n_tokens, seed, pretrained=pretrained))
+        (
+            change,
+            plan.run(
+                n_tokens,
+                seed,
+                pretrained=pretrained,
+                sample=plan.sample_fig4b if change.more_images else plan.sample,
+                dialect=change.dialect,
+            ),
+        )
         for n_tokens in plan.n_tokens_fig4b
         for pretrained in (False, True)
         for change in (NOTHING, MORE_IMAGES, *OTHER_DIALECTS)
         for seed in plan.seeds_fig4b
     ]
-
-
-def changed_run(
-    plan: ImagesPlan, change: Change, n_tokens: int, seed: int, *, pretrained: bool
-) -> RunSpec:
-    """Return a run of Figure 4 with one change."""
-    sample = plan.sample_fig4b if change.more_images else plan.sample
-    return plan.run(n_tokens, seed, pretrained=pretrained, sample=sample, dialect=change.dialect)
 
 
 def runs(plan: ImagesPlan) -> list[RunSpec]:
@@ -95,49 +103,47 @@ def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
 
 def claims_at(plan: ImagesPlan, rows: Table, n_tokens: int) -> list[Claim]:
     """Return the claims for one codebook size."""
-    seeds, named = plan.seeds_fig4b, f"fig4b-{n_tokens}"
-    claim = partial(Claim, figure="fig4b", seeds=seeds, source="beyond the paper")
+    claim = claim_maker(
+        "fig4b",
+        STATEMENTS,
+        seeds=plan.seeds_fig4b,
+        source="beyond the paper",
+        key=f"{n_tokens}-",
+        about=f"{n_tokens} tokens: ",
+    )
 
     def perplexity(change: Change, *, pretrained: bool) -> list[float]:
         return column(rows, "perplexity", change=change.name(plan), pretrained=pretrained)
 
     baseline = perplexity(NOTHING, pretrained=False)
     remedy = perplexity(NOTHING, pretrained=True)
-    gain_by_encoder = ratios(remedy, baseline)
-    gain_by_images = ratios(perplexity(MORE_IMAGES, pretrained=False), baseline)
+    by_encoder = ratios(remedy, baseline)
+    by_images = ratios(perplexity(MORE_IMAGES, pretrained=False), baseline)
     return [
         claim(
-            id=f"{named}-encoder",
-            statement=f"{n_tokens} tokens: pretraining alone, the rest kept, raises the "
-            "perplexity.",
+            "encoder",
             measured="perplexity with / without pretraining",
-            values=gain_by_encoder,
+            values=by_encoder,
             bound=(">", 1),
             because="1 is no change",
         ),
         claim(
-            id=f"{named}-sample",
-            statement=f"{n_tokens} tokens: more images for k-means alone, the encoder untrained, "
-            "raise the perplexity.",
+            "sample",
             measured=f"perplexity with k-means on {plan.sample_fig4b} / {plan.sample} images",
-            values=gain_by_images,
+            values=by_images,
             bound=(">", 1),
             because="1 is no change",
         ),
         claim(
-            id=f"{named}-encoder-first",
-            statement=f"{n_tokens} tokens: pretraining raises it more than more images for "
-            "k-means do.",
+            "encoder-first",
             measured="gain by pretraining / gain by images",
-            values=ratios(gain_by_encoder, gain_by_images),
+            values=ratios(by_encoder, by_images),
             bound=(">", 1),
             because="1 is where both do as much",
         ),
         *(
             claim(
-                id=f"{named}-{change.dialect}",
-                statement=f"{n_tokens} tokens: the dialect {change.dialect} alone, the encoder "
-                "pretrained, costs half the perplexity.",
+                change.dialect,
                 measured=f"perplexity with {change.dialect} / paper",
                 values=ratios(perplexity(change, pretrained=True), remedy),
                 bound=("<", 0.5),
@@ -155,11 +161,11 @@ def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> A
     figure, axes = style.new_figure(len(sizes), len(COLUMNS), 14, 0.6 + 3.6 * len(sizes))
     figure.suptitle(headline(select(table, tokens=sizes[-1])))
     for line, size in zip(axes, sizes, strict=True):
-        for i, (panel, (quantity, name, text)) in enumerate(zip(line, COLUMNS, strict=True)):
+        for panel, (quantity, name, text) in zip(line, COLUMNS, strict=True):
             bars(panel, select(table, tokens=size), quantity, text)
             panel.set_xlabel(name)
-            if i:
-                panel.set_yticklabels([])
+        for panel in line[1:]:
+            panel.set_yticklabels([])
         line[0].set_title(f"codebook of {size:,} tokens", loc="left")
     title = "bars and numbers: medians; dots: seeds"
     above = {"loc": "upper left", "bbox_to_anchor": (0, 1.2)}

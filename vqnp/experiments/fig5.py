@@ -1,16 +1,16 @@
 """Figure 5: embeddings collapse when the encoder is too small."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from vqnp.diagnostics import outside
-from vqnp.experiments.claims import DIRECTION, Claim, differences, ratios
+from vqnp.experiments.claims import Claim, claim_maker, differences, ratios
 from vqnp.experiments.plans import PointsPlan
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
-from vqnp.experiments.tables import Row, Table, column, median, select
+from vqnp.experiments.tables import Row, Table, column, select
 from vqnp.plots import style
+from vqnp.plots.sweep import by_seed, draw_sweep
 from vqnp.validation import Array
 
 TITLE = "A small encoder merges the modes, and decodes outside the data"
@@ -21,6 +21,18 @@ suggestion of one more layer before the quantizer, of the small encoder's width 
 one's.
 """
 SMALL, LARGE = 4, 32
+STATEMENTS = {
+    "merged": "With 4 hidden units most peaks of the embeddings are merged.",
+    "differentiated": "With 32 hidden units the embeddings are more clearly differentiated.",
+    "tokens-outside": "With 4 hidden units part of the tokens lie outside the embeddings' "
+    "distribution.",
+    "reconstruction-outside": "With 4 hidden units the reconstruction falls outside the data in "
+    "part.",
+    "reconstruction-inside": "With 32 hidden units no reconstruction falls outside the data.",
+    "mse": "A small encoder reconstructs worse.",
+    "layer-narrow": "One more layer of 4 units before the quantizer mends the small encoder.",
+    "layer-wide": "One more layer of 32 units before the quantizer mends the small encoder.",
+}
 
 
 def encoder_run(plan: PointsPlan, seed: int, hidden: int, extra: int | None = None) -> RunSpec:
@@ -59,73 +71,51 @@ def numbers(plan: PointsPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
 
 def claims(plan: PointsPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.2 on points, and those on one more layer."""
-    claim = partial(Claim, figure="fig5", seeds=plan.seeds, source="section 3.2, Fig. 5")
-    beyond = "section 3.2, last sentence; tested beyond the paper"
-    chance = "1 % of new points of the same distribution would count as outside"
+    claim = claim_maker("fig5", STATEMENTS, seeds=plan.seeds, source="section 3.2, Fig. 5")
 
     def of(name: str, hidden: int, extra: int | None = None) -> list[float]:
         return column(table, name, hidden=hidden, extra=extra)
 
+    def strayed(name: str, words: str, hidden: int) -> dict[str, Any]:
+        return {
+            "measured": f"share of {words}, {hidden} units",
+            "values": of(name, hidden),
+            "because": "1 % of new points of the same distribution would count as outside",
+        }
+
+    tokens = "tokens_outside", "tokens outside the embeddings"
+    decoded = "reconstruction_outside", "reconstructions outside the data"
+
     return [
         claim(
-            id="fig5-merged",
-            statement="With 4 hidden units most peaks of the embeddings are merged.",
+            "merged",
             measured="modes of the embeddings, 4 units",
             values=of("embedding_modes", SMALL),
             bound=("<=", 5),
             because="most of ten peaks merged leaves at most five",
         ),
         claim(
-            id="fig5-differentiated",
-            statement="With 32 hidden units the embeddings are more clearly differentiated.",
+            "differentiated",
             measured="modes of the embeddings, 32 − 4 units",
             values=differences(of("embedding_modes", LARGE), of("embedding_modes", SMALL)),
             bound=(">", 0),
-            because=DIRECTION,
         ),
+        claim("tokens-outside", **strayed(*tokens, SMALL), bound=(">", 0.01)),
+        claim("reconstruction-outside", **strayed(*decoded, SMALL), bound=(">", 0.01)),
+        claim("reconstruction-inside", **strayed(*decoded, LARGE), bound=("<=", 0.01)),
         claim(
-            id="fig5-tokens-outside",
-            statement="With 4 hidden units part of the tokens lie outside the embeddings' "
-            "distribution.",
-            measured="share of tokens outside the embeddings, 4 units",
-            values=of("tokens_outside", SMALL),
-            bound=(">", 0.01),
-            because=chance,
-        ),
-        claim(
-            id="fig5-reconstruction-outside",
-            statement="With 4 hidden units the reconstruction falls outside the data in part.",
-            measured="share of reconstructions outside the data, 4 units",
-            values=of("reconstruction_outside", SMALL),
-            bound=(">", 0.01),
-            because=chance,
-        ),
-        claim(
-            id="fig5-reconstruction-inside",
-            statement="With 32 hidden units no reconstruction falls outside the data.",
-            measured="share of reconstructions outside the data, 32 units",
-            values=of("reconstruction_outside", LARGE),
-            bound=("<=", 0.01),
-            because=chance,
-        ),
-        claim(
-            id="fig5-mse",
-            statement="A small encoder reconstructs worse.",
+            "mse",
             measured="MSE, 4 / 32 units",
             values=ratios(of("mse", SMALL), of("mse", LARGE)),
             bound=(">", 1),
-            because=DIRECTION,
         ),
         *(
             claim(
-                id=f"fig5-layer-{name}",
-                statement=f"One more layer of {width} units before the quantizer mends the small "
-                "encoder.",
-                source=beyond,
+                f"layer-{name}",
                 measured="MSE, 4 units with / without the layer",
                 values=ratios(of("mse", SMALL, width), of("mse", SMALL)),
                 bound=("<", 1),
-                because=DIRECTION,
+                source="section 3.2, last sentence; tested beyond the paper",
             )
             for name, width in (("narrow", SMALL), ("wide", LARGE))
         ),
@@ -134,11 +124,12 @@ def claims(plan: PointsPlan, table: Table) -> list[Claim]:
 
 def draw(plan: PointsPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
     """Draw both encoders of the first seed, and the sweep over all seeds."""
-    panels = []
-    for hidden in (SMALL, LARGE):
-        spec = encoder_run(plan, plan.seeds[0], hidden)
-        data = spec.data.load(spec.seed).points
-        panels.append((f"{hidden} hidden units", data, results[spec]))
+    seed = plan.seeds[0]
+    data = plan.clusters(2).load(seed).points
+    panels = [
+        (f"{hidden} hidden units", data, results[encoder_run(plan, seed, hidden)])
+        for hidden in (SMALL, LARGE)
+    ]
     return picture(panels, table)
 
 
@@ -152,14 +143,17 @@ def picture(panels: list[tuple[str, Array, Result]], table: Table) -> Any:
         f"{large} with {panels[1][0]}"
     )
     for (above, below), (name, data, result) in zip(axes.T[:2], panels, strict=True):
+        measured = result.numbers
         style.along_a_line(above, result["embeddings"], result["tokens"])
-        tokens_outside = f"{result.numbers['tokens_outside']:.0%} of tokens outside"
-        above.set_title(f"{name}: {result.numbers['embedding_modes']} peaks, {tokens_outside}")
+        above.set_title(
+            f"{name}: {measured['embedding_modes']} peaks, "
+            f"{measured['tokens_outside']:.0%} of tokens outside"
+        )
         above.legend(loc="upper right")
-        reconstruction = result["reconstruction"]
-        draw_reconstruction(below, data, reconstruction, outside(reconstruction, data))
-        share = f"{result.numbers['reconstruction_outside']:.1%}"
-        below.set_title(f"{name}: {share} of reconstructions outside the data")
+        draw_reconstruction(below, data, result["reconstruction"])
+        below.set_title(
+            f"{name}: {measured['reconstruction_outside']:.1%} of reconstructions outside the data"
+        )
     style.share_axes(axes[0, 0], axes[0, 1], "x")
     style.share_axes(axes[1, 0], axes[1, 1], "xy")
     sweep(axes[0, 2], table, "mse", "mean squared error")
@@ -168,8 +162,9 @@ def picture(panels: list[tuple[str, Array, Result]], table: Table) -> Any:
     return figure
 
 
-def draw_reconstruction(axes: Any, data: Array, reconstruction: Array, strayed: Array) -> None:
-    """Draw the data and the distinct reconstructions; ``strayed`` ``(N,)`` are outside the data."""
+def draw_reconstruction(axes: Any, data: Array, reconstruction: Array) -> None:
+    """Draw the data, and the distinct reconstructions inside and outside of them."""
+    strayed = outside(reconstruction, data)
     few = data[:: max(1, len(data) // style.SHOWN)]
     style.cloud(axes, few, style.DATA, "data", alpha=0.35)
     for rows, color, label, least in (
@@ -189,23 +184,22 @@ def sweep(axes: Any, table: Table, quantity: str, name: str, chance: float | Non
 
     Squares and diamonds have one more layer.
     """
-    plain = select(table, extra=None)
-    widths = sorted({row["hidden"] for row in plain})
-    seeds = {"color": style.EMBEDDING, "alpha": 0.8, "markersize": 5}
-    for width in widths:
-        values = column(plain, quantity, hidden=width)
-        axes.plot([width] * len(values), values, "o", **seeds)
-    medians = [median(plain, quantity, hidden=width) for width in widths]
-    axes.plot(widths, medians, color=style.RECONSTRUCTION, label="median; dots: seeds")
+    plain = by_seed(select(table, extra=None), "hidden", quantity)
+    draw_sweep(*plain, color=style.RECONSTRUCTION, label="median; dots: seeds", axes=axes)
     extras = sorted({(row["hidden"], row["extra"]) for row in table if row["extra"] is not None})
     for (hidden, extra), shift, marker in zip(extras, (0.86, 1.16), ("s", "D"), strict=False):
         values = column(table, quantity, hidden=hidden, extra=extra)
-        look = seeds | {"color": style.TOKEN, "label": f"{hidden} units and a layer of {extra}"}
-        axes.plot([hidden * shift] * len(values), values, marker, **look)
+        axes.plot(
+            [hidden * shift] * len(values),
+            values,
+            marker,
+            color=style.TOKEN,
+            alpha=0.8,
+            markersize=5,
+            label=f"{hidden} units and a layer of {extra}",
+        )
     if chance is not None:
-        axes.axhline(chance, color="#333333", linewidth=0.8, linestyle=":", label="chance")
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(widths, [str(width) for width in widths])
+        axes.axhline(chance, label="chance", **style.GUIDE)
     axes.set(xlabel="hidden units of the encoder (decoder: 32)", ylabel=name, ylim=(0, None))
     axes.set_title(f"{name}, all encoders and seeds")
     axes.legend(fontsize=7)

@@ -1,16 +1,16 @@
 """Figure 6: on images too, a small encoder reconstructs worse."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
-from vqnp.experiments.claims import DIRECTION, Claim, ratios
+from vqnp.experiments.claims import Claim, claim_maker, ratios
 from vqnp.experiments.fig4 import image_row, originals_above, plain_numbers
 from vqnp.experiments.plans import ImagesPlan
 from vqnp.experiments.run import Result
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, median
 from vqnp.plots import images, style
+from vqnp.plots.sweep import by_seed, draw_sweep, seeds_shown
 from vqnp.validation import Array
 
 TITLE = "A small encoder loses what no decoder can bring back"
@@ -19,6 +19,11 @@ The runs have no pretraining, as in the paper, and the decoder always has the sa
 block is half as wide inside as the encoder around it. The widest and the narrowest encoder have
 as many seeds as the plan gives them. Those between have one.
 """
+STATEMENTS = {
+    "mse": "Insufficient capacity of the encoder increases the error.",
+    "every-step": "Every step down in the encoder's width increases the error.",
+    "rank": "The embeddings of a small encoder collapse into fewer directions.",
+}
 PANELS = (
     ("mse", "mean squared error (pixels in ±0.5)", "the error"),
     ("perplexity", "perplexity over the test set", "how evenly tokens are used"),
@@ -56,37 +61,30 @@ def numbers(plan: ImagesPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
 def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
     """Return the claims of section 3.2 on images."""
     large, small = plan.channels[0], plan.channels[-1]
-    claim = partial(Claim, figure="fig6", seeds=plan.seeds_fig6, source="section 3.2, Fig. 6")
+    source = "section 3.2, Fig. 6"
+    claim = claim_maker("fig6", STATEMENTS, seeds=plan.seeds_fig6, source=source)
     first = plan.seeds_fig6[:1]
     sweep = column(table, "mse", seed=first[0])
 
-    def of(name: str, channels: int) -> list[float]:
-        return column(table, name, channels=channels)
+    def change(name: str, words: str) -> dict[str, Any]:
+        return {
+            "measured": f"{words}, {small} / {large} channels",
+            "values": ratios(*(column(table, name, channels=end) for end in (small, large))),
+        }
 
     return [
+        claim("mse", **change("mse", "MSE"), bound=(">", 1)),
         claim(
-            id="fig6-mse",
-            statement="Insufficient capacity of the encoder increases the error.",
-            measured=f"MSE, {small} / {large} channels",
-            values=ratios(of("mse", small), of("mse", large)),
-            bound=(">", 1),
-            because=DIRECTION,
-        ),
-        claim(
-            id="fig6-every-step",
-            statement="Every step down in the encoder's width increases the error.",
+            "every-step",
             measured="smallest ratio of a width's MSE to the next wider one's",
             values=(min(ratios(sweep[1:], sweep[:-1])),),
             bound=(">", 1),
-            because=DIRECTION,
             seeds=first,
         ),
         claim(
-            id="fig6-rank",
-            statement="The embeddings of a small encoder collapse into fewer directions.",
+            "rank",
+            **change("embedding_rank", "effective rank of the embeddings"),
             source="section 3.2; measured beyond the paper",
-            measured=f"effective rank of the embeddings, {small} / {large} channels",
-            values=ratios(of("embedding_rank", small), of("embedding_rank", large)),
             bound=("<", 0.5),
             because="half of the directions is the least that can be called a collapse; two "
             "channels have a rank of two at most, so this fails only if the wide encoder's is "
@@ -97,11 +95,11 @@ def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
 
 def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
     """Draw the numbers of all runs, and the reconstructions of the first seed."""
-    encoders = {
+    shown = {
         f"{channels} channels": results[plan.encoder_run(channels, plan.seeds_fig6[0])]
         for channels in plan.channels
     }
-    return picture(table, originals_above(encoders), plan.width)
+    return picture(table, originals_above(shown), plan.width)
 
 
 @style.styled
@@ -110,19 +108,24 @@ def picture(table: Table, rows: list[tuple[str, Array]], decoder: int) -> Any:
     figure, top, bottom = images.below(len(rows))
     figure.suptitle(headline(table))
     axes = top.subplots(1, len(PANELS))
-    widths = sorted({row["channels"] for row in table})
     for panel, (quantity, name, title) in zip(axes, PANELS, strict=True):
-        label = style.seeds_shown(table)
-        style.sweep(panel, table, "channels", quantity, style.RECONSTRUCTION, label)
-        panel.set_xticks(widths, [str(width) for width in widths])
-        panel.set(title=title, xlabel=f"channels of the encoder (decoder: {decoder})", ylabel=name)
-    axes[0].set_yscale("log")
-    plain_numbers(axes[0].yaxis)
+        draw_encoders(panel, table, quantity, name)
+        panel.set(title=title, xlabel=f"channels of the encoder (decoder: {decoder})")
     for panel in axes[1:]:
         panel.set_ylim(0, None)
-    axes[0].legend(loc="upper right", fontsize=7)
+        panel.get_legend().remove()
     images.draw_images(rows, axes=bottom.subplots())
     return figure
+
+
+def draw_encoders(axes: Any, table: Table, quantity: str, name: str) -> None:
+    """Draw ``quantity``, called ``name``, against the channels; errors on a logarithmic axis."""
+    runs = by_seed(table, "channels", quantity)
+    draw_sweep(*runs, color=style.RECONSTRUCTION, label=seeds_shown(table), first=True, axes=axes)
+    axes.set(xlabel="channels of the encoder", ylabel=name)
+    if quantity == "mse":
+        axes.set_yscale("log")
+        plain_numbers(axes.yaxis)
 
 
 def headline(table: Table) -> str:

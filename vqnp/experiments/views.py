@@ -52,20 +52,19 @@ def view(points: Array, results: Sequence[Result], seed: int) -> CaseView:
     # One map for all three, so that it serves both arms.
     placed = style.tsne([shown, *decoded], seed) if mapped else [shown, *decoded]
     made = []
-    names = ("without pretraining", "with pretraining")
-    for name, result, cloud, share in zip(names, results, placed[1:], shares, strict=True):
+    for arm, result, cloud, share in zip(style.ARMS, results, placed[1:], shares, strict=True):
         chosen = rng.permutation(len(points))[: PLACED if latent_mapped else None]
         latents = [result["embeddings"][chosen], result["tokens"]]
         embeddings, tokens = style.tsne(latents, seed) if latent_mapped else latents
-        use = np.bincount(result["codes"], minlength=len(tokens)) / len(result["codes"])
         made.append(
             ArmView(
-                name=name,
+                name=arm[-1],
                 reconstruction=cloud,
                 reconstruction_share=share,
                 embeddings=embeddings,
                 tokens=tokens,
-                token_share=use,
+                token_share=np.bincount(result["codes"], minlength=len(tokens))
+                / len(result["codes"]),
             )
         )
     return CaseView(placed[0], made, mapped, latent_mapped)

@@ -19,6 +19,8 @@ The functions equal the sums of ``conv2d_forward_loop`` and ``conv2d_backward_lo
 layers/conv.py, up to rounding.
 """
 
+import math
+
 import numpy as np
 from numba import prange
 
@@ -29,6 +31,7 @@ from vqnp.fast.windows import (
     as_rows,
     flat_geometry,
     gather_windows,
+    padded_zeros,
     part_range,
     scatter_windows,
 )
@@ -49,14 +52,10 @@ ROWS_A_PRODUCT = 512
 @threads.limit()
 def correlate(x: Array, weight: Array, size: Pair, stride: Pair, padding: Pair) -> Array:
     """Return the convolution ``(B, Ho, Wo, C_out)`` of ``size`` (Ho, Wo), without its bias."""
-    kernel_size, channels = weight.shape[:2], weight.shape[2]
-    if winograd_applies(kernel_size, weight.shape[2:], stride, padding):
+    if winograd_applies(weight.shape[:2], weight.shape[2:], stride, padding):
         return winograd(x, weight, size, padding)
-    step, margin, run = flat_geometry(channels, kernel_size, stride, padding)
     out = np.empty((len(x), *size, weight.shape[3]), x.dtype)
-    runs = kernel_size[0], run
-    multiply = _correlate.sized(multiplications(out, weight), PARALLEL_MULTIPLICATIONS)
-    multiply(as_rows(x), as_matrix(weight), runs, step, margin, out)
+    _multiply(x, weight, out, stride, padding, backward=False)
     return out
 
 
@@ -65,14 +64,10 @@ def correlate_backward_input(
     dout: Array, weight: Array, size: Pair, stride: Pair, padding: Pair
 ) -> Array:
     """Return the gradient ``(B, H, W, C_in)`` of the convolution's input of ``size`` (H, W)."""
-    kernel_size, channels = weight.shape[:2], weight.shape[2]
-    if winograd_applies(kernel_size, weight.shape[2:], stride, padding):
+    if winograd_applies(weight.shape[:2], weight.shape[2:], stride, padding):
         return winograd_backward_input(dout, weight, size, padding)
-    step, margin, run = flat_geometry(channels, kernel_size, stride, padding)
-    dx = np.empty((len(dout), *size, channels), dout.dtype)
-    dout, runs = np.ascontiguousarray(dout), (kernel_size[0], run)
-    multiply = _backward_input.sized(multiplications(dout, weight), PARALLEL_MULTIPLICATIONS)
-    multiply(dout, as_matrix(weight), runs, step, margin, as_rows(dx))
+    dx = np.empty((len(dout), *size, weight.shape[2]), dout.dtype)
+    _multiply(dx, weight, np.ascontiguousarray(dout), stride, padding, backward=True)
     return dx
 
 
@@ -81,101 +76,87 @@ def correlate_backward_weight(
     x: Array, dout: Array, kernel_size: Pair, stride: Pair, padding: Pair
 ) -> Array:
     """Return the gradient ``(kh, kw, C_in, C_out)`` of the convolution's weight."""
-    channels_in, channels_out = x.shape[3], dout.shape[3]
-    if winograd_applies(kernel_size, (channels_in, channels_out), stride, padding):
+    channels = x.shape[3], dout.shape[3]
+    if winograd_applies(kernel_size, channels, stride, padding):
         return winograd_backward_weight(x, dout, padding)
-    step, margin, run = flat_geometry(channels_in, kernel_size, stride, padding)
-    sums = np.empty((PARTS, kernel_size[0] * run, channels_out), x.dtype)
-    dout, runs = np.ascontiguousarray(dout), (kernel_size[0], run)
-    multiply = _backward_weight.sized(multiplications(dout, sums[0]), PARALLEL_MULTIPLICATIONS)
-    multiply(as_rows(x), dout, runs, step, margin, sums)
-    return sums.sum(axis=0).reshape(*kernel_size, channels_in, channels_out)
+    taps = math.prod(kernel_size) * channels[0]
+    sums = np.empty((PARTS, taps, channels[1]), x.dtype)
+    multiply = _backward_weight.sized(dout.size * taps, PARALLEL_MULTIPLICATIONS)
+    geometry = flat_geometry(channels[0], kernel_size, stride, padding)
+    multiply(as_rows(x), np.ascontiguousarray(dout), *geometry, sums)
+    return sums.sum(axis=0).reshape(*kernel_size, *channels)
 
 
-def multiplications(out: Array, weight: Array) -> int:
-    """Return the multiplications of the product with an output, or its gradient, ``out``."""
-    return out.size // out.shape[-1] * weight.size
+def _multiply(
+    images: Array, weight: Array, out: Array, stride: Pair, padding: Pair, *, backward: bool
+) -> None:
+    """Overwrite ``out`` with the convolution, or ``images`` with the gradient from ``out``."""
+    channels, channels_out = weight.shape[2:]
+    matrix = np.ascontiguousarray(weight).reshape(-1, channels_out)  # (kh·kw·C, O)
+    multiply = _multiply_parts.sized(out.size * len(matrix), PARALLEL_MULTIPLICATIONS)
+    geometry = flat_geometry(channels, weight.shape[:2], stride, padding)
+    multiply(as_rows(images), matrix, *geometry, out, backward)
 
 
 @both
-def _correlate(
-    images: Array, weight: Array, runs: Pair, step: Pair, margin: Pair, out: Array
+def _multiply_parts(
+    images: Array, weight: Array, step: Pair, margin: Pair, runs: Pair, out: Array, backward: bool
 ) -> None:
     for part in prange(PARTS):
-        _correlate_part(part, images, weight, runs, step, margin, out)
+        first, last = part_range(part, len(images))
+        share, made = images[first:last], out[first:last]
+        _multiply_part(share, weight, step, margin, runs, made, backward)
 
 
 @kernel
-def _correlate_part(
-    part: int, images: Array, weight: Array, runs: Pair, step: Pair, margin: Pair, out: Array
+def _multiply_part(
+    images: Array, weight: Array, step: Pair, margin: Pair, runs: Pair, out: Array, backward: bool
 ) -> None:
-    padded, columns = workspace(images, out, runs, margin)
-    first, last = part_range(part, len(images))
-    for start in range(first, last, len(columns)):
-        stop = min(start + len(columns), last)
-        # (n·Ho·Wo, kh·kw·C)
-        gathered = gather_block(images[start:stop], step, margin, padded, columns)
-        np.dot(gathered, weight, pixels(out[start:stop]))
-
-
-@both
-def _backward_input(
-    dout: Array, weight: Array, runs: Pair, step: Pair, margin: Pair, dx: Array
-) -> None:
-    for part in prange(PARTS):
-        _backward_input_part(part, dout, weight, runs, step, margin, dx)
-
-
-@kernel
-def _backward_input_part(
-    part: int, dout: Array, weight: Array, runs: Pair, step: Pair, margin: Pair, dx: Array
-) -> None:
-    padded, columns = workspace(dx, dout, runs, margin)
-    first, last = part_range(part, len(dx))
-    for start in range(first, last, len(columns)):
-        stop = min(start + len(columns), last)
-        if is_columns(dx, columns, margin):
-            np.dot(pixels(dout[start:stop]), weight.T, as_rows_of(dx[start:stop], columns))
-            continue
-        np.dot(pixels(dout[start:stop]), weight.T, as_columns(columns[: stop - start]))
-        for b in range(start, stop):
-            scatter_windows(columns[b - start], step, margin, padded, dx[b])
+    padded, columns = workspace(images, out, margin, runs)
+    for start in range(0, len(images), len(columns)):
+        block = slice(start, start + len(columns))
+        some, pixels = images[block], rows_of(out[block], out.shape[3])
+        if not backward:
+            np.dot(gather_block(some, step, margin, padded, columns), weight, pixels)
+        elif is_columns(some, columns, margin):
+            np.dot(pixels, weight.T, rows_of(some, runs[1]))
+        else:
+            np.dot(pixels, weight.T, rows_of(columns[: len(some)], runs[0] * runs[1]))
+            for b in range(len(some)):
+                scatter_windows(columns[b], step, margin, padded, some[b])
 
 
 @both
 def _backward_weight(
-    images: Array, dout: Array, runs: Pair, step: Pair, margin: Pair, sums: Array
+    images: Array, dout: Array, step: Pair, margin: Pair, runs: Pair, sums: Array
 ) -> None:
     for part in prange(PARTS):
-        _backward_weight_part(part, images, dout, runs, step, margin, sums[part])
+        first, last = part_range(part, len(images))
+        share, of_share = images[first:last], dout[first:last]
+        _backward_weight_part(share, of_share, step, margin, runs, sums[part])
 
 
 @kernel
 def _backward_weight_part(
-    part: int, images: Array, dout: Array, runs: Pair, step: Pair, margin: Pair, total: Array
+    images: Array, dout: Array, step: Pair, margin: Pair, runs: Pair, total: Array
 ) -> None:
-    padded, columns = workspace(images, dout, runs, margin)
+    padded, columns = workspace(images, dout, margin, runs)
     product = np.empty_like(total)
     total.fill(0)
-    first, last = part_range(part, len(images))
-    for start in range(first, last, len(columns)):
-        stop = min(start + len(columns), last)
-        # (n·Ho·Wo, kh·kw·C)
-        gathered = gather_block(images[start:stop], step, margin, padded, columns)
-        np.dot(gathered.T, pixels(dout[start:stop]), product)
-        for i in range(len(total)):
-            for j in range(total.shape[1]):
-                total[i, j] += product[i, j]
+    for start in range(0, len(images), len(columns)):
+        block = slice(start, start + len(columns))
+        gathered = gather_block(images[block], step, margin, padded, columns)
+        np.dot(gathered.T, rows_of(dout[block], dout.shape[3]), product)
+        total += product
 
 
 @kernel
-def workspace(images: Array, out: Array, runs: Pair, margin: Pair) -> tuple[Array, Array]:
+def workspace(images: Array, out: Array, margin: Pair, runs: Pair) -> tuple[Array, Array]:
     """Return room for one padded image and for columns ``(n, Ho, Wo, kh, kw·C)`` of n images."""
-    batch, height, width = images.shape
     _, rows, cols, _ = out.shape
-    count = max(1, min(ROWS_A_PRODUCT // (rows * cols), -(-batch // PARTS)))
-    padded = np.zeros((height + 2 * margin[0], width + 2 * margin[1]), images.dtype)
-    return padded, np.empty((count, rows, cols, runs[0], runs[1]), images.dtype)
+    count = max(1, min(ROWS_A_PRODUCT // (rows * cols), len(images)))
+    columns = np.empty((count, rows, cols, runs[0], runs[1]), images.dtype)
+    return padded_zeros(images, margin), columns
 
 
 @kernel
@@ -184,11 +165,12 @@ def gather_block(images: Array, step: Pair, margin: Pair, padded: Array, columns
 
     They are made in the room of ``columns`` unless the images are their own columns.
     """
+    height, run = columns.shape[3:]
     if is_columns(images, columns, margin):
-        return as_rows_of(images, columns)
+        return rows_of(images, run)
     for b in range(len(images)):
         gather_windows(images[b], step, margin, padded, columns[b])
-    return as_columns(columns[: len(images)])
+    return rows_of(columns[: len(images)], height * run)
 
 
 @kernel
@@ -207,26 +189,6 @@ def is_columns(images: Array, columns: Array, margin: Pair) -> bool:
 
 
 @kernel
-def as_rows_of(images: Array, columns: Array) -> Array:
-    """View ``images`` that are their own ``columns`` as the matrix ``(n·Ho·Wo, kw·C)``."""
-    return images.reshape(images.size // columns.shape[4], columns.shape[4])
-
-
-@kernel
-def as_columns(columns: Array) -> Array:
-    """View columns ``(n, Ho, Wo, kh, kw·C)`` as the matrix ``(n·Ho·Wo, kh·kw·C)``."""
-    count, rows, cols, height, run = columns.shape
-    return columns.reshape(count * rows * cols, height * run)
-
-
-@kernel
-def pixels(images: Array) -> Array:
-    """View images ``(n, H, W, C)`` as one row a pixel, ``(n·H·W, C)``."""
-    count, height, width, channels = images.shape
-    return images.reshape(count * height * width, channels)
-
-
-def as_matrix(weight: Array) -> Array:
-    """Return ``weight`` ``(kh, kw, C, O)`` as the contiguous matrix ``(kh·kw·C, O)``."""
-    height, width, channels, channels_out = weight.shape
-    return np.ascontiguousarray(weight).reshape(height * width * channels, channels_out)
+def rows_of(array: Array, width: int) -> Array:
+    """View an array as rows of ``width`` numbers, such as the pixels of images."""
+    return array.reshape(array.size // width, width)

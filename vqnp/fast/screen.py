@@ -89,23 +89,18 @@ def lay_out(tokens: Array, center: Array) -> Layout:
 
 @parallel_kernel
 def _lay_out_chunks(tokens: Array, center: Array, layout: Layout) -> None:
-    for group in prange(len(layout[2])):
-        _lay_out_group(group, tokens, center, layout)
-
-
-@kernel
-def _lay_out_group(group: int, tokens: Array, center: Array, layout: Layout) -> None:
     negated, halves, reach, exact = layout
-    first = group * GROUP * CHUNK
-    for k in range(first, min(first + GROUP * CHUNK, len(tokens))):
-        square = tokens[k, 0] * 0  # a zero of the tokens' dtype, so that the sum keeps it
-        for d in range(tokens.shape[1]):
-            exact[k // CHUNK, d, k % CHUNK] = tokens[k, d]
-            difference = center[d] - tokens[k, d]
-            negated[k, d] = difference
-            square += difference * difference
-        halves[k] = square / 2
-        reach[group] = max(reach[group], np.sqrt(square))
+    for group in prange(len(reach)):
+        first = group * GROUP * CHUNK
+        for k in range(first, min(first + GROUP * CHUNK, len(tokens))):
+            square = tokens[k, 0] * 0  # a zero of the tokens' dtype, so that the sum keeps it
+            for d in range(tokens.shape[1]):
+                exact[k // CHUNK, d, k % CHUNK] = tokens[k, d]
+                difference = center[d] - tokens[k, d]
+                negated[k, d] = difference
+                square += difference * difference
+            halves[k] = square / 2
+            reach[group] = max(reach[group], np.sqrt(square))
 
 
 @parallel_kernel

@@ -20,16 +20,14 @@ PARTS = 16
 def gather_images(images: Array, step: Pair, margin: Pair, columns: Array) -> None:
     """Copy all windows of ``images`` ``(B, H, W·C)`` to ``columns`` ``(B, Ho, Wo, kh, kw·C)``."""
     for b in prange(len(images)):
-        padded = padded_zeros(images, margin)
-        gather_windows(images[b], step, margin, padded, columns[b])
+        gather_windows(images[b], step, margin, padded_zeros(images, margin), columns[b])
 
 
 @parallel_kernel
 def scatter_images(columns: Array, step: Pair, margin: Pair, images: Array) -> None:
     """Overwrite ``images`` ``(B, H, W·C)`` with the sums of the windows in ``columns``."""
     for b in prange(len(images)):
-        padded = padded_zeros(images, margin)
-        scatter_windows(columns[b], step, margin, padded, images[b])
+        scatter_windows(columns[b], step, margin, padded_zeros(images, margin), images[b])
 
 
 @kernel
@@ -66,10 +64,9 @@ def scatter_windows(columns: Array, step: Pair, margin: Pair, padded: Array, ima
     rows, cols, kernel_height, run = columns.shape
     for y in range(rows):
         for x in range(cols):
+            left, right = x * step[1], x * step[1] + run
             for i in range(kernel_height):
-                start = x * step[1]
-                target = padded[y * step[0] + i, start : start + run]
-                source = columns[y, x, i]
+                target, source = padded[y * step[0] + i, left:right], columns[y, x, i]
                 for k in range(run):
                     target[k] += source[k]
     copy_rows(inside(padded, image, margin), image)
@@ -106,10 +103,10 @@ def as_rows(images: Array) -> Array:
 
 def flat_geometry(
     channels: int, kernel_size: Pair, stride: Pair, padding: Pair
-) -> tuple[Pair, Pair, int]:
-    """Return step ``(sh, sw·C)``, margin ``(ph, pw·C)`` and run ``kw·C``: numbers, not pixels."""
+) -> tuple[Pair, Pair, Pair]:
+    """Return step ``(sh, sw·C)``, margin ``(ph, pw·C)`` and runs ``(kh, kw·C)``, in numbers."""
     return (
         (stride[0], stride[1] * channels),
         (padding[0], padding[1] * channels),
-        kernel_size[1] * channels,
+        (kernel_size[0], kernel_size[1] * channels),
     )

@@ -87,13 +87,13 @@ def _convolve_part(images: Array, padding: Pair, u: Array, out: Array) -> None:
     channels, each = u.shape[1], count_tiles(out)
     together, v, products = workspace(images, out, u)
     for start in range(0, len(images), together):
-        count = min(together, len(images) - start)
-        for b in range(count):
-            tile_image(images[start + b], channels, padding, out[start + b], v, b * each)
+        some, made = images[start : start + together], out[start : start + together]
+        for b in range(len(some)):
+            tile_image(some[b], channels, padding, made[b], v, b * each)
         for k in range(16):
-            np.dot(v[k, : count * each], u[k], products[k, : count * each])
-        for b in range(count):
-            untile_output(products, b * each, out[start + b])
+            np.dot(v[k, : len(some) * each], u[k], products[k, : len(some) * each])
+        for b in range(len(some)):
+            untile_output(products, b * each, made[b])
 
 
 @parallel_kernel
@@ -115,9 +115,7 @@ def _backward_weight(images: Array, padding: Pair, dout: Array, du: Array) -> No
 
 @kernel
 def _add_product(v: Array, z: Array, total: Array) -> None:
-    product = np.dot(v.T, z)
-    for i in range(len(total)):
-        add(total[i], product[i], total[i])
+    total += np.dot(v.T, z)
 
 
 @kernel
@@ -146,24 +144,23 @@ def tile_image(
     """
     rows, cols = (out.shape[0] + 1) // 2, (out.shape[1] + 1) // 2  # of tiles
     padded = pad(image, padding[0], padding[1] * channels, 2 * rows + 2, (2 * cols + 2) * channels)
-    mixed = np.empty((4, padded.shape[1]), image.dtype)
+    mixed = np.empty((4, 1, padded.shape[1]), image.dtype)
     for y in range(rows):
-        d0, d1, d2, d3 = padded[2 * y], padded[2 * y + 1], padded[2 * y + 2], padded[2 * y + 3]
-        subtract(d0, d2, mixed[0])
-        add(d1, d2, mixed[1])
-        subtract(d2, d1, mixed[2])
-        subtract(d1, d3, mixed[3])
+        mix_pixels(padded[2 * y : 2 * y + 4], mixed, 0, 0)
         for x in range(cols):
-            left, tile = 2 * x * channels, first + y * cols + x
+            left, right = 2 * x * channels, (2 * x + 4) * channels
             for i in range(4):
-                m0 = mixed[i, left : left + channels]
-                m1 = mixed[i, left + channels : left + 2 * channels]
-                m2 = mixed[i, left + 2 * channels : left + 3 * channels]
-                m3 = mixed[i, left + 3 * channels : left + 4 * channels]
-                subtract(m0, m2, v[4 * i, tile])
-                add(m1, m2, v[4 * i + 1, tile])
-                subtract(m2, m1, v[4 * i + 2, tile])
-                subtract(m1, m3, v[4 * i + 3, tile])
+                pixels = mixed[i, 0, left:right].reshape(4, channels)
+                mix_pixels(pixels, v, 4 * i, first + y * cols + x)
+
+
+@kernel
+def mix_pixels(d: Array, v: Array, k: int, at: int) -> None:
+    """Write Bᵀ d of four runs of numbers to ``v[k : k + 4, at]``."""
+    subtract(d[0], d[2], v[k, at])
+    add(d[1], d[2], v[k + 1, at])
+    subtract(d[2], d[1], v[k + 2, at])
+    subtract(d[1], d[3], v[k + 3, at])
 
 
 @kernel
@@ -208,17 +205,19 @@ def tile_gradient(dout: Array, z: Array, first: int) -> None:
                 inside = x + j < cols
                 upper = dout[y, x + j] if inside else zero
                 lower = dout[y + 1, x + j] if inside and y + 1 < rows else zero
-                add(upper, zero, mixed[0, j])
-                add(upper, lower, mixed[1, j])
-                subtract(upper, lower, mixed[2, j])
-                subtract(zero, lower, mixed[3, j])
+                mix_gradients(upper, lower, zero, mixed, 0, j)
             for i in range(4):
-                left, right = mixed[i, 0], mixed[i, 1]
-                add(left, zero, z[4 * i, tile])
-                add(left, right, z[4 * i + 1, tile])
-                subtract(left, right, z[4 * i + 2, tile])
-                subtract(zero, right, z[4 * i + 3, tile])
+                mix_gradients(mixed[i, 0], mixed[i, 1], zero, z, 4 * i, tile)
             tile += 1
+
+
+@kernel
+def mix_gradients(one: Array, other: Array, zero: Array, z: Array, k: int, at: int) -> None:
+    """Write A dy of two runs of numbers to ``z[k : k + 4, at]``."""
+    add(one, zero, z[k, at])
+    add(one, other, z[k + 1, at])
+    subtract(one, other, z[k + 2, at])
+    subtract(zero, other, z[k + 3, at])
 
 
 @kernel

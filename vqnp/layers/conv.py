@@ -11,44 +11,34 @@ Shapes: x ``(B, H, W, C_in)``, weight ``(kh, kw, C_in, C_out)``, bias ``(C_out,)
 ``(B, Ho, Wo, C_out)`` with Ho = (H + 2·padding - kh) // stride + 1, and Wo likewise.
 """
 
-from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
-from vqnp.fast.correlate import (
-    correlate,
-    correlate_backward_input,
-    correlate_backward_weight,
-)
+from vqnp.fast.correlate import correlate, correlate_backward_input, correlate_backward_weight
 from vqnp.fast.windows import Pair
 from vqnp.layers.im2col import (
     Size,
     as_pairs,
+    as_walk,
     col2im_numpy,
     count_stops,
     im2col_numpy,
     require_images,
     taps,
 )
-from vqnp.layers.layer import (
-    Array,
-    Cache,
-    Gradients,
-    Layer,
-    add_bias,
-    by_name,
-    sum_rows,
-    uniform_start,
-)
-from vqnp.validation import require_integer
+from vqnp.layers.layer import Cache, Gradients, Layer, add_bias, by_name, sum_rows, uniform_start
+from vqnp.validation import Array, require_integer
 
 __all__ = ["Conv2d", "conv2d_backward", "conv2d_forward"]
 
 LAYOUT = ("kh", "kw", "C_in", "C_out")
 Images = Float[np.ndarray, "B H W I"]
 Kernel = Float[np.ndarray, "kh kw I O"]
+TransposedKernel = Float[np.ndarray, "kh kw O I"]
 Bias = Float[np.ndarray, "O"]
 Outputs = Float[np.ndarray, "B Ho Wo O"]
 
@@ -57,8 +47,7 @@ def conv2d_forward_loop(
     x: Array, weight: Array, bias: Array, stride: Size = 1, padding: Size = 0
 ) -> tuple[Array, Cache]:
     """Define :func:`conv2d_forward` by a loop over every tap of every stop."""
-    kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
-    stops = count_stops(x, kernel_size, stride, padding)
+    kernel_size, stride, padding, stops = as_walk(x, weight.shape[:2], stride, padding)
     out = np.zeros((len(x), *stops, weight.shape[3]), x.dtype)
     for stop, tap, pixel in taps(x, kernel_size, stride, padding):
         out[stop] += x[pixel] @ weight[tap]
@@ -79,8 +68,7 @@ def conv2d_forward_numpy(
     x: Array, weight: Array, bias: Array, stride: Size = 1, padding: Size = 0
 ) -> tuple[Array, Cache]:
     """Do :func:`conv2d_forward` in NumPy: the columns of the whole batch, one matrix product."""
-    kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
-    stops = count_stops(x, kernel_size, stride, padding)
+    kernel_size, stride, padding, stops = as_walk(x, weight.shape[:2], stride, padding)
     columns = im2col_numpy(x, kernel_size, stride, padding)  # (B·Ho·Wo, kh·kw·C_in)
     out = columns @ weight.reshape(-1, weight.shape[3]) + bias
     return out.reshape(len(x), *stops, -1), (x, weight, stride, padding)
@@ -97,11 +85,7 @@ def conv2d_backward_numpy(dout: Array, cache: Cache) -> tuple[Array, Array, Arra
 
 
 def conv2d_forward(
-    x: Images,
-    weight: Kernel,
-    bias: Bias,
-    stride: Size = 1,
-    padding: Size = 0,
+    x: Images, weight: Kernel, bias: Bias, stride: Size = 1, padding: Size = 0
 ) -> tuple[Outputs, Cache]:
     """Return the convolution of ``x`` with ``weight``, plus ``bias``, and the cache.
 
@@ -139,8 +123,7 @@ def conv2d_forward(
            [20., 24.]])
     """
     require_operands(x, weight, bias)
-    kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
-    stops = count_stops(x, kernel_size, stride, padding)
+    _, stride, padding, stops = as_walk(x, weight.shape[:2], stride, padding)
     out = correlate(x, weight, stops, stride, padding)
     add_bias(out.reshape(-1, len(bias)), bias)
     return out, (x, weight, stride, padding)
@@ -177,7 +160,7 @@ def conv2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Kernel, Bias]:
     """
     x, weight, stride, padding = cache
     stops = count_stops(x, weight.shape[:2], stride, padding)
-    require_gradient(dout, (len(x), *stops, weight.shape[3]), x.dtype)
+    require_like(dout, "dout", (len(x), *stops, weight.shape[3]), x.dtype)
     dx = correlate_backward_input(dout, weight, x.shape[1:3], stride, padding)
     dweight = correlate_backward_weight(x, dout, weight.shape[:2], stride, padding)
     return dx, dweight, sum_rows(np.ascontiguousarray(dout).reshape(-1, dout.shape[3]))
@@ -185,8 +168,10 @@ def conv2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Kernel, Bias]:
 
 @dataclass(eq=False, repr=False)
 class KernelSizes:
-    """The configuration of a convolution of either direction, and the start of its kernel."""
+    """What the convolutions of both directions share: sizes, the kernel's start, the two passes."""
 
+    functions: ClassVar[tuple[Callable, Callable]]  # forward and backward
+    params: dict[str, Array] = field(init=False)
     in_channels: int
     out_channels: int
     kernel_size: Size
@@ -209,6 +194,14 @@ class KernelSizes:
     def _channels(self) -> Pair:
         """Return the weight's last two axes."""
         return self.in_channels, self.out_channels
+
+    def forward(self, x: Array) -> tuple[Array, Cache]:
+        """Map ``(B, H, W, C_in)`` to ``(B, Ho, Wo, C_out)``; raises as the function does."""
+        return self.functions[0](x, **self.params, stride=self.stride, padding=self.padding)
+
+    def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
+        """Return the gradient of the input and, by parameter name, of the weight and the bias."""
+        return by_name(*self.functions[1](dout, cache))
 
 
 @dataclass(eq=False, repr=False)
@@ -238,13 +231,7 @@ class Conv2d(KernelSizes, Layer):
     (Conv2d(3, 64, 4, stride=2, padding=1), (1, 4, 4, 64))
     """
 
-    def forward(self, x: Array) -> tuple[Array, Cache]:
-        """Map ``(B, H, W, C_in)`` to ``(B, Ho, Wo, C_out)``; raises as the function does."""
-        return conv2d_forward(x, **self.params, stride=self.stride, padding=self.padding)
-
-    def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
-        """Return the gradient of the input and, by parameter name, of the weight and the bias."""
-        return by_name(*conv2d_backward(dout, cache))
+    functions = conv2d_forward, conv2d_backward
 
 
 def require_operands(
@@ -258,16 +245,13 @@ def require_operands(
             f"weight must have shape ({', '.join(layout)}) with C_in = {x.shape[3]} "
             f"as in x {x.shape}, got {weight.shape}"
         )
-    if bias.shape != (sizes["C_out"],):
-        raise ValueError(f"bias must have shape ({sizes['C_out']},), got {bias.shape}")
-    for name, array in ("weight", weight), ("bias", bias):
-        if array.dtype != x.dtype:
-            raise TypeError(f"{name} must be {x.dtype} as x is, got {array.dtype}")
+    require_like(weight, "weight", weight.shape, x.dtype)
+    require_like(bias, "bias", (sizes["C_out"],), x.dtype)
 
 
-def require_gradient(dout: Array, shape: tuple[int, ...], dtype: Any) -> None:
-    """Raise ``ValueError`` or ``TypeError`` unless ``dout`` has the shape and dtype given."""
-    if dout.shape != shape:
-        raise ValueError(f"dout must have the output's shape {shape}, got {dout.shape}")
-    if dout.dtype != dtype:
-        raise TypeError(f"dout must be {dtype} as x is, got {dout.dtype}")
+def require_like(array: Array, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+    """Raise ``ValueError`` or ``TypeError`` unless ``array`` has the shape, and the dtype of x."""
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if array.dtype != dtype:
+        raise TypeError(f"{name} must be {dtype} as x is, got {array.dtype}")

@@ -21,7 +21,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from vqnp.fast.correlate import correlate, correlate_backward_input, correlate_backward_weight
 from vqnp.fast.windows import Pair
@@ -30,20 +29,19 @@ from vqnp.layers.conv import (
     Images,
     KernelSizes,
     Outputs,
+    TransposedKernel,
     conv2d_backward_loop,
     conv2d_backward_numpy,
     conv2d_forward_loop,
     conv2d_forward_numpy,
-    require_gradient,
+    require_like,
     require_operands,
 )
 from vqnp.layers.im2col import Size, as_pairs
-from vqnp.layers.layer import Array, Cache, Gradients, Layer, add_bias, by_name, sum_rows
+from vqnp.layers.layer import Cache, Layer, add_bias, sum_rows
+from vqnp.validation import Array
 
 __all__ = ["ConvTranspose2d", "conv_transpose2d_backward", "conv_transpose2d_forward"]
-
-LAYOUT = ("kh", "kw", "C_out", "C_in")
-Kernel = Float[np.ndarray, "kh kw O I"]
 
 
 def conv_transpose2d_forward_loop(
@@ -53,16 +51,16 @@ def conv_transpose2d_forward_loop(
     return _stamp(conv2d_backward_loop, x, weight, bias, stride, padding)
 
 
-def conv_transpose2d_backward_loop(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
-    """Define :func:`conv_transpose2d_backward`: the convolution reads where the stamps went."""
-    return _read(conv2d_forward_loop, conv2d_backward_loop, dout, cache)
-
-
 def conv_transpose2d_forward_numpy(
     x: Array, weight: Array, bias: Array, stride: Size = 1, padding: Size = 0
 ) -> tuple[Array, Cache]:
     """Do :func:`conv_transpose2d_forward` in NumPy: one matrix product, then col2im stamps."""
     return _stamp(conv2d_backward_numpy, x, weight, bias, stride, padding)
+
+
+def conv_transpose2d_backward_loop(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
+    """Define :func:`conv_transpose2d_backward`: the convolution reads where the stamps went."""
+    return _read(conv2d_forward_loop, conv2d_backward_loop, dout, cache)
 
 
 def conv_transpose2d_backward_numpy(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
@@ -90,22 +88,16 @@ def _read(
 
 
 def conv_transpose2d_forward(
-    x: Images,
-    weight: Kernel,
-    bias: Bias,
-    stride: Size = 1,
-    padding: Size = 0,
+    x: Images, weight: TransposedKernel, bias: Bias, stride: Size = 1, padding: Size = 0
 ) -> tuple[Outputs, Cache]:
     """Return the transposed convolution of ``x`` with ``weight``, plus ``bias``, and the cache.
 
     Parameters
     ----------
-    x : float32 or float64 array (B, H, W, C_in)
-        The images.
+    x, bias
+        As for :func:`conv2d_forward`.
     weight : array (kh, kw, C_out, C_in), dtype of ``x``
         The kernel, laid out as for the convolution whose backward pass this is.
-    bias : array (C_out,), dtype of ``x``
-        One number a channel.
     stride, padding : int or (height, width)
         In pixels of the output.
 
@@ -118,11 +110,8 @@ def conv_transpose2d_forward(
 
     Raises
     ------
-    TypeError
-        For another dtype than float32 or float64, or a mixture of both.
-    ValueError
-        For another rank, channels that do not match, a stride below 1, a negative padding, or a
-        padding that leaves nothing of the output.
+    TypeError, ValueError
+        As :func:`conv2d_forward` does, but what must fit is the padding: it must leave some output.
 
     Example
     -------
@@ -130,7 +119,7 @@ def conv_transpose2d_forward(
     >>> conv_transpose2d_forward(x, ones, np.zeros(1))[0].ravel()  # stamps 1 1 · and · 2 2
     array([1., 3., 2.])
     """
-    require_operands(x, weight, bias, LAYOUT)
+    require_operands(x, weight, bias, ("kh", "kw", "C_out", "C_in"))
     kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
     size = stamped_size(x, kernel_size, stride, padding)
     out = correlate_backward_input(x, weight, size, stride, padding)
@@ -138,25 +127,20 @@ def conv_transpose2d_forward(
     return out, (x, weight, stride, padding)
 
 
-def conv_transpose2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Kernel, Bias]:
+def conv_transpose2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, TransposedKernel, Bias]:
     """Return the gradients of the input, the weight and the bias.
+
+    The contract is that of :func:`conv2d_backward`, but for the layout of the weight.
 
     Parameters
     ----------
-    dout : array (B, Ho, Wo, C_out), dtype of the output
-        The gradient of the output.
-    cache
-        As ``conv_transpose2d_forward`` returned it.
+    dout, cache
+        The gradient of the output, and what ``conv_transpose2d_forward`` returned.
 
     Returns
     -------
-    dx, dweight, dbias : arrays (B, H, W, C_in), (kh, kw, C_out, C_in), (C_out,)
-        Of the dtype of ``dout``.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For ``dout`` of another shape or dtype than the output's.
+    dx, dweight, dbias
+        Of the shapes of input, weight ``(kh, kw, C_out, C_in)`` and bias.
 
     Example
     -------
@@ -168,7 +152,7 @@ def conv_transpose2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Kern
     x, weight, stride, padding = cache
     kernel_size, channels = weight.shape[:2], weight.shape[2]
     size = stamped_size(x, kernel_size, stride, padding)
-    require_gradient(dout, (len(x), *size, channels), x.dtype)
+    require_like(dout, "dout", (len(x), *size, channels), x.dtype)
     dx = correlate(dout, weight, x.shape[1:3], stride, padding)
     dweight = correlate_backward_weight(dout, x, kernel_size, stride, padding)
     return dx, dweight, sum_rows(np.ascontiguousarray(dout).reshape(-1, channels))
@@ -194,35 +178,24 @@ class ConvTranspose2d(KernelSizes, Layer):
 
     Parameters
     ----------
-    in_channels, out_channels : int
-        C_in and C_out.
+    in_channels, out_channels, dtype
+        As for :class:`Conv2d`; the same sizes are refused.
     kernel_size, stride, padding : int or (height, width)
         In pixels of the output.
     rng : int or numpy.random.Generator
         Weight and bias are drawn from it, uniform in ±1/sqrt(C_out·kh·kw). This is PyTorch's
         default: the fan-in of the convolution whose backward pass this is.
-    dtype : dtype
-        float32, or float64 to check gradients.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a size that is no integer or too small.
 
     Example
     -------
     >>> layer = ConvTranspose2d(64, 3, 4, stride=2, padding=1, rng=0)
-    >>> layer, layer.forward(np.ones((1, 4, 4, 64), np.float32))[0].shape
-    (ConvTranspose2d(64, 3, 4, stride=2, padding=1), (1, 8, 8, 3))
+    >>> layer
+    ConvTranspose2d(64, 3, 4, stride=2, padding=1)
+    >>> layer.forward(np.ones((1, 4, 4, 64), np.float32))[0].shape
+    (1, 8, 8, 3)
     """
+
+    functions = conv_transpose2d_forward, conv_transpose2d_backward
 
     def _channels(self) -> Pair:
         return self.out_channels, self.in_channels
-
-    def forward(self, x: Array) -> tuple[Array, Cache]:
-        """Map ``(B, H, W, C_in)`` to ``(B, Ho, Wo, C_out)``; raises as the function does."""
-        return conv_transpose2d_forward(x, **self.params, stride=self.stride, padding=self.padding)
-
-    def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
-        """Return the gradient of the input and, by parameter name, of the weight and the bias."""
-        return by_name(*conv_transpose2d_backward(dout, cache))

@@ -42,8 +42,7 @@ Taps = Iterator[tuple[tuple[int, int, int], Pair, tuple[int, int, int]]]
 
 def im2col_loop(images: Array, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Array:
     """Define :func:`im2col`: entry ``(stop, tap)`` is the pixel there, zero outside the image."""
-    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
-    stops = count_stops(images, kernel_size, stride, padding)
+    kernel_size, stride, padding, stops = as_walk(images, kernel_size, stride, padding)
     # (B, Ho, Wo, kh, kw, C)
     columns = np.zeros((len(images), *stops, *kernel_size, images.shape[3]), images.dtype)
     for stop, tap, pixel in taps(images, kernel_size, stride, padding):
@@ -53,8 +52,7 @@ def im2col_loop(images: Array, kernel_size: Size, stride: Size = 1, padding: Siz
 
 def im2col_numpy(images: Array, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Array:
     """Do :func:`im2col` in NumPy: a view of all windows of the padded images, copied once."""
-    kernel_size, (sh, sw), (ph, pw) = as_pairs(kernel_size, stride, padding)
-    count_stops(images, kernel_size, (sh, sw), (ph, pw))
+    kernel_size, (sh, sw), (ph, pw), _ = as_walk(images, kernel_size, stride, padding)
     padded = np.pad(images, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel_size, axis=(1, 2))
     columns = windows[:, ::sh, ::sw].transpose(0, 1, 2, 4, 5, 3)  # (B, Ho, Wo, kh, kw, C)
@@ -92,10 +90,9 @@ def im2col(images: Pictures, kernel_size: Size, stride: Size = 1, padding: Size 
            [3., 4., 6., 7.],
            [4., 5., 7., 8.]])
     """
-    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
-    stops = count_stops(images, kernel_size, stride, padding)
-    step, margin, run = flat_geometry(images.shape[3], kernel_size, stride, padding)
-    columns = np.empty((len(images), *stops, kernel_size[0], run), images.dtype)
+    kernel_size, stride, padding, stops = as_walk(images, kernel_size, stride, padding)
+    step, margin, runs = flat_geometry(images.shape[3], kernel_size, stride, padding)
+    columns = np.empty((len(images), *stops, *runs), images.dtype)
     gather_images(as_rows(images), step, margin, columns)
     return _join_columns(columns)
 
@@ -104,10 +101,9 @@ def col2im_loop(
     columns: Array, shape: Shape, kernel_size: Size, stride: Size = 1, padding: Size = 0
 ) -> Array:
     """Define :func:`col2im`: each entry is added to the pixel it was copied from."""
-    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
     images = np.zeros(shape, columns.dtype)
-    columns = _split_columns(columns, images, kernel_size, stride, padding)
-    for stop, tap, pixel in taps(images, kernel_size, stride, padding):
+    columns, *walk = _split_columns(columns, images, kernel_size, stride, padding)
+    for stop, tap, pixel in taps(images, *walk):
         images[pixel] += columns[stop + tap]
     return images
 
@@ -116,9 +112,10 @@ def col2im_numpy(
     columns: Array, shape: Shape, kernel_size: Size, stride: Size = 1, padding: Size = 0
 ) -> Array:
     """Do :func:`col2im` in NumPy: one strided addition a tap, then cut off the padding."""
-    kernel_size, (sh, sw), (ph, pw) = as_pairs(kernel_size, stride, padding)
     images = np.zeros(shape, columns.dtype)
-    columns = _split_columns(columns, images, kernel_size, (sh, sw), (ph, pw))
+    columns, kernel_size, (sh, sw), (ph, pw) = _split_columns(
+        columns, images, kernel_size, stride, padding
+    )
     (rows, cols), (_, height, width, _) = columns.shape[1:3], shape
     padded = np.pad(images, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     for i, j in np.ndindex(kernel_size):
@@ -159,11 +156,10 @@ def col2im(
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
     images = np.empty(shape, columns.dtype)
-    columns = _split_columns(columns, images, kernel_size, stride, padding)
-    step, margin, run = flat_geometry(shape[3], kernel_size, stride, padding)
-    scatter_images(columns.reshape(*columns.shape[:4], run), step, margin, as_rows(images))
+    columns, *walk = _split_columns(columns, images, kernel_size, stride, padding)
+    step, margin, runs = flat_geometry(shape[3], *walk)
+    scatter_images(columns.reshape(*columns.shape[:3], *runs), step, margin, as_rows(images))
     return images
 
 
@@ -172,17 +168,21 @@ def taps(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Taps:
 
     Yields the stop ``(b, y, x)``, the tap ``(i, j)`` and the pixel ``(b, row, col)`` under it.
     """
-    rows, cols = count_stops(images, kernel_size, stride, padding)
+    stops = count_stops(images, kernel_size, stride, padding)
     batch, height, width, _ = images.shape
-    for b in range(batch):
-        for y in range(rows):
-            for x in range(cols):
-                for i in range(kernel_size[0]):
-                    for j in range(kernel_size[1]):
-                        row = y * stride[0] + i - padding[0]
-                        col = x * stride[1] + j - padding[1]
-                        if 0 <= row < height and 0 <= col < width:
-                            yield (b, y, x), (i, j), (b, row, col)
+    for b, y, x, i, j in np.ndindex(batch, *stops, *kernel_size):
+        row = y * stride[0] + i - padding[0]
+        col = x * stride[1] + j - padding[1]
+        if 0 <= row < height and 0 <= col < width:
+            yield (b, y, x), (i, j), (b, row, col)
+
+
+def as_walk(
+    images: Array, kernel_size: Size, stride: Size, padding: Size
+) -> tuple[Pair, Pair, Pair, Pair]:
+    """Return kernel size, stride and padding as pairs, and (Ho, Wo), the stops over ``images``."""
+    kernel_size, stride, padding = as_pairs(kernel_size, stride, padding)
+    return kernel_size, stride, padding, count_stops(images, kernel_size, stride, padding)
 
 
 def count_stops(images: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Pair:
@@ -222,10 +222,10 @@ def _join_columns(columns: Array) -> Array:
 
 
 def _split_columns(
-    columns: Array, images: Array, kernel_size: Pair, stride: Pair, padding: Pair
-) -> Array:
-    """View columns as ``(B, Ho, Wo, kh, kw, C)`` once they fit ``images``."""
-    stops = count_stops(images, kernel_size, stride, padding)
+    columns: Array, images: Array, kernel_size: Size, stride: Size, padding: Size
+) -> tuple[Array, Pair, Pair, Pair]:
+    """View columns as ``(B, Ho, Wo, kh, kw, C)`` once they fit; return the sizes as pairs too."""
+    kernel_size, stride, padding, stops = as_walk(images, kernel_size, stride, padding)
     batch, _, _, channels = images.shape
     expected = (batch * stops[0] * stops[1], kernel_size[0] * kernel_size[1] * channels)
     if columns.shape != expected:
@@ -233,4 +233,5 @@ def _split_columns(
             f"columns must have shape {expected} for images of shape {images.shape}, "
             f"got {columns.shape}"
         )
-    return np.ascontiguousarray(columns).reshape(batch, *stops, *kernel_size, channels)
+    columns = np.ascontiguousarray(columns).reshape(batch, *stops, *kernel_size, channels)
+    return columns, kernel_size, stride, padding

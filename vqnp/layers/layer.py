@@ -79,10 +79,9 @@ class Layer:
     def __repr__(self) -> str:
         shown = []
         for f in fields(self):
-            if f.init and f.default is MISSING:
-                shown.append(repr(getattr(self, f.name)))
-            elif f.init and getattr(self, f.name) != f.default:
-                shown.append(f"{f.name}={getattr(self, f.name)!r}")
+            if f.init and getattr(self, f.name) != f.default:
+                name = "" if f.default is MISSING else f"{f.name}="
+                shown.append(f"{name}{getattr(self, f.name)!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -5,15 +5,13 @@ from typing import Any
 from vqnp.plots import style
 from vqnp.validation import Array
 
-COLORS = (style.BASELINE, style.RECONSTRUCTION, style.TOKEN)
-
 
 @style.styled
 def difference_errors(steps: Array, errors: dict[str, Array]) -> Any:
-    """Draw the error of up to three kinds of differences against the step h, both ``(n,)``."""
+    """Draw the error of each kind of differences against the step h, both ``(n,)``."""
     figure, ((axes,),) = style.new_figure(1, 1, 6.5, 3.4)
-    for (name, error), color in zip(errors.items(), COLORS, strict=False):
-        axes.loglog(steps, error, ".-", color=color, linewidth=1, markersize=4, label=name)
+    for name, error in errors.items():
+        axes.loglog(steps, error, ".-", linewidth=1, markersize=4, label=name)
     axes.set(
         xlabel="step h",
         ylabel="error of the derivative",
@@ -35,11 +33,10 @@ def along_the_gradient(lengths: Array, losses: Array, loss: float, slope: float)
         lengths, loss + slope * lengths, "--", color=style.DATA, label="what the gradient promises"
     )
     axes.plot(0, loss, "o", color=style.RECONSTRUCTION, markersize=5)
-    low, high = style.span(losses)
     axes.set(
         xlabel="step length η",
         ylabel="loss",
-        ylim=(low, high),
+        ylim=style.span(losses),
         title="The gradient is the slope here, and only here",
     )
     axes.legend()
@@ -56,6 +53,5 @@ def curves_through_data(data: Array, snapshots: list[tuple[str, Array]]) -> Any:
         axes.plot(*curve.T, color=style.RECONSTRUCTION, linewidth=1.6, label="reconstructions")
         axes.set(title=title, xlabel="coordinate 1", aspect="equal")
     panels[0].set(ylabel="coordinate 2", xlim=style.span(data[:, 0]), ylim=style.span(data[:, 1]))
-    entries = panels[0].get_legend_handles_labels()
-    figure.legend(*entries, loc="outside lower center", ncols=2, markerscale=4)
+    style.legend_below(figure, markerscale=4)
     return figure

@@ -12,8 +12,7 @@ from vqnp.validation import Array
 @style.styled
 def rate_ladder(names: Sequence[str], rates: Sequence[float], peak: float) -> Any:
     """Draw ``rates`` (GFLOP/s) as bars with their factor over the first, and a line at ``peak``."""
-    figure, axes = style.new_figure(1, 1, 8, 0.6 + 0.42 * len(names))
-    panel = axes[0, 0]
+    figure, ((panel,),) = style.new_figure(1, 1, 8, 0.6 + 0.42 * len(names))
     panel.barh(range(len(names)), rates, color=style.RECONSTRUCTION)
     panel.axvline(peak, color=style.TOKEN, linewidth=1.2)
     panel.annotate(
@@ -60,24 +59,21 @@ def roofline(
     They are ``peak``, in GFLOP/s as ``rates``, and intensity · ``bandwidth`` (GB/s).
     ``intensities`` are in FLOP a byte of main memory.
     """
-    figure, axes = style.new_figure(1, 1, 8, 4.2)
-    panel = axes[0, 0]
+    figure, ((panel,),) = style.new_figure(1, 1, 8, 4.2)
     x = np.geomspace(min(intensities) / 4, max(intensities) * 4, 400)
-    panel.plot(x, np.minimum(peak, bandwidth * x), color="#333333", linewidth=1.5)
-    panel.fill_between(
-        x, np.minimum(peak, bandwidth * x), 10 * peak, color=style.DATA, alpha=0.15, linewidth=0
-    )
+    roof = np.minimum(peak, bandwidth * x)
+    panel.loglog(x, roof, color=style.INK, linewidth=1.5)
+    panel.fill_between(x, roof, 10 * peak, color=style.DATA, alpha=0.15, linewidth=0)
     panel.plot(intensities, rates, "o", color=style.TOKEN, markersize=7)
     # Heights of the last label on either side, because the next one keeps its distance.
     heights = dict.fromkeys(("left", "right"), np.inf)
     for rate, intensity, name in sorted(zip(rates, intensities, names, strict=True), reverse=True):
         side = "right" if intensity > np.sqrt(x[0] * x[-1]) else "left"
         heights[side] = min(rate, heights[side] / 1.6)
-        offset = (8 if side == "left" else -8, 0)
         panel.annotate(
             name,
             (intensity, heights[side]),
-            xytext=offset,
+            xytext=(8 if side == "left" else -8, 0),
             textcoords="offset points",
             ha=side,
             va="center",
@@ -85,14 +81,14 @@ def roofline(
         )
     knee = peak / bandwidth
     slope, flat = np.sqrt(x[0] * knee), np.sqrt(knee * x[-1])  # middles of the roof's two sides
-    ink: Any = {"textcoords": "offset points", "color": "#333333"}
+    ink: Any = {"textcoords": "offset points", "color": style.INK}
     panel.annotate("memory", (slope, bandwidth * slope), (-6, 6), ha="right", **ink)
     panel.annotate("arithmetic", (flat, peak), (0, 5), ha="center", **ink)
     panel.annotate(
         "out of reach", (0.02, 0.96), xycoords="axes fraction", va="top", color="#666666"
     )
     panel.set(
-        xscale="log", yscale="log", xlim=(x[0], x[-1]), ylim=(min(rates) / 3, 4 * peak),
+        xlim=(x[0], x[-1]), ylim=(min(rates) / 3, 4 * peak),
         xlabel="arithmetic intensity (FLOP a byte of main memory)", ylabel="GFLOP/s",
     )  # fmt: skip
     return figure
@@ -101,16 +97,15 @@ def roofline(
 @style.styled
 def wrong_tokens(offsets: Sequence[float], shares: dict[str, Array]) -> Any:
     """Draw the share of points with a wrong token against their distance from the origin."""
-    figure, axes = style.new_figure(1, 1, 6.5, 3)
-    panel = axes[0, 0]
-    colors = (style.TOKEN, style.RECONSTRUCTION, style.PRETRAINED)
-    for (name, share), color in zip(shares.items(), colors, strict=False):
-        panel.plot(range(len(offsets)), 100 * np.asarray(share), "o-", color=color, label=name)
+    figure, ((panel,),) = style.new_figure(1, 1, 6.5, 3)
+    for name, share in shares.items():
+        panel.plot(range(len(offsets)), 100 * np.asarray(share), "o-", label=name)
     panel.set(
         xlabel="distance of every coordinate from the origin",
         ylabel="points with a wrong token (%)",
         ylim=(-4, 104),
+        xticks=range(len(offsets)),
+        xticklabels=[f"{offset:,g}" for offset in offsets],
     )
-    panel.set_xticks(range(len(offsets)), [f"{offset:,g}" for offset in offsets])
     panel.legend()
     return figure

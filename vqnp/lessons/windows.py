@@ -13,30 +13,28 @@ from vqnp.validation import Array
 
 # Colors of four stops of the kernel.
 STOPS = (style.TOKEN, style.RECONSTRUCTION, style.PRETRAINED, style.BASELINE)
-PAPER, INK = "#f2f2f2", "#333333"
+PAPER = "#f2f2f2"
 
 
 @style.styled
 def draw_windows(image: Array, kernel_size: int, stride: int, padding: int, columns: Array) -> Any:
-    """Draw four stops of a square kernel on ``image`` ``(H, W)``, and their ``columns``.
+    """Draw the four stops of a square kernel on ``image`` ``(H, W)``, and their ``columns``.
 
-    Each stop is a row of the columns ``(stops, kh·kw)``.
+    Each stop is a row of the columns ``(4, kh·kw)``.
     """
     padded = np.pad(image, padding)
     margin = np.pad(np.zeros(image.shape, bool), padding, constant_values=True)
-    places = stops_of(padded.shape, kernel_size, stride)
-    figure, parts = parted(9, 3.2, (0.75, 1))
-    parts[0].suptitle(f"the kernel stops at {len(places)} places", fontsize=9, fontweight="normal")
-    side = int(np.sqrt(len(places)))
-    for axes, color, (y, x) in zip(
-        parts[0].subplots(side, len(places) // side).flat, STOPS, places, strict=True
-    ):
+    figure = style.blank(9, 3.2)
+    left, right = figure.subfigures(1, 2, width_ratios=(0.75, 1))
+    left.suptitle("the kernel stops at 4 places", fontsize=9, fontweight="normal")
+    steps = np.ndindex(2, 2)
+    for axes, color, (down, across) in zip(left.subplots(2, 2).flat, STOPS, steps, strict=True):
         seen = np.zeros(padded.shape, bool)
-        seen[y : y + kernel_size, x : x + kernel_size] = True
+        seen[stride * down :, stride * across :][:kernel_size, :kernel_size] = True
         cells(axes, padded, np.where(seen, color, PAPER), margin)
-    axes = parts[1].subplots()
-    cells(axes, columns, np.repeat(np.array(STOPS)[:, None], columns.shape[1], axis=1))
-    axes.set_title("and each of them is a row of the columns")
+    matrix = right.subplots()
+    cells(matrix, columns, np.repeat(np.array(STOPS)[:, None], columns.shape[1], axis=1))
+    matrix.set_title("and each of them is a row of the columns")
     return figure
 
 
@@ -44,37 +42,40 @@ def draw_windows(image: Array, kernel_size: int, stride: int, padding: int, colu
 def draw_product(columns: Array, weight: Array, out: Array, shape: tuple[int, int]) -> Any:
     """Draw ``columns`` ``(4, n)`` @ ``weight`` ``(n, 1)`` = ``out`` ``(4, 1)``, then its image."""
     wide = np.array(STOPS)[:, None]
-    terms = [
-        (columns, np.repeat(wide, columns.shape[1], axis=1), "columns"),
-        (weight, np.full(weight.shape, style.EMBEDDING), "weight"),
-        (out, wide, "output"),
-        (out.reshape(shape), wide.reshape(shape), "as an image"),
-    ]
-    return equation(terms, "@=→")
+    return equation(
+        [
+            (columns, np.repeat(wide, columns.shape[1], axis=1), "columns"),
+            (weight, np.full(weight.shape, style.EMBEDDING), "weight"),
+            (out, wide, "output"),
+            (out.reshape(shape), wide.reshape(shape), "as an image"),
+        ],
+        "@=→",
+    )
 
 
 @style.styled
 def draw_matrix(matrix: Array, pixels: Sequence[str]) -> Any:
     """Draw im2col as a ``matrix`` ``(entries, pixels)`` of zeros and ones, and col2im beside it."""
-    figure, axes = style.new_figure(1, 2, 9, 4, width_ratios=(1, 1.6))
-    entries = len(matrix)
-    for panel, values, title in zip(
-        axes[0],
-        (matrix, matrix.T),
-        ("im2col: one 1 in each row", "col2im: the same matrix, transposed"),
-        strict=True,
-    ):
-        panel.imshow(values, cmap="Greys", vmin=0, vmax=1.3)
-        grid(panel, values.shape, "#dddddd")
-        panel.set_title(title)
-        panel.tick_params(length=0)
-    axes[0, 0].set_xticks(range(len(pixels)), pixels)
-    axes[0, 0].set(
-        xlabel="pixel", ylabel="entry of the columns", yticks=range(0, entries, entries // 4)
+    figure, ((left, right),) = style.new_figure(1, 2, 9, 4, width_ratios=(1, 1.6))
+    look: Any = {"cmap": "Greys", "vmin": 0, "vmax": 1.3, "ruled": "#dddddd"}
+    board(left, matrix, **look)
+    board(right, matrix.T, **look)
+    places, quarters = range(len(pixels)), range(0, len(matrix), len(matrix) // 4)
+    left.set(
+        title="im2col: one 1 in each row",
+        xlabel="pixel",
+        ylabel="entry of the columns",
+        xticks=places,
+        xticklabels=pixels,
+        yticks=quarters,
     )
-    axes[0, 1].set_yticks(range(len(pixels)), pixels)
-    axes[0, 1].set(
-        ylabel="pixel", xlabel="entry of the columns", xticks=range(0, entries, entries // 4)
+    right.set(
+        title="col2im: the same matrix, transposed",
+        xlabel="entry of the columns",
+        ylabel="pixel",
+        xticks=quarters,
+        yticks=places,
+        yticklabels=pixels,
     )
     return figure
 
@@ -85,10 +86,8 @@ def draw_counts(counts: Sequence[tuple[str, Array]]) -> Any:
     figure, axes = style.new_figure(1, len(counts), 9, 3.3)
     most = max(values.max() for _, values in counts)
     for panel, (title, values) in zip(axes[0], counts, strict=True):
-        panel.imshow(values, cmap="Blues", vmin=0, vmax=1.6 * most)
+        board(panel, values, cmap="Blues", vmin=0, vmax=1.6 * most)
         write(panel, values)
-        grid(panel, values.shape, "white")
-        bare(panel)
         panel.set_title(title)
     return figure
 
@@ -96,14 +95,16 @@ def draw_counts(counts: Sequence[tuple[str, Array]]) -> Any:
 @style.styled
 def draw_stamps(x: Array, stamps: Sequence[Array], out: Array) -> Any:
     """Draw the four pixels of ``x`` ``(2, 2)``, their ``stamps``, and the sum ``out``."""
-    colors = np.array(STOPS)
-    terms = [(x, colors.reshape(2, 2), "input")]
-    for color, stamp in zip(colors, stamps, strict=True):
-        terms.append((stamp, np.where(stamp != 0, color, PAPER), ""))
     overlaps = sum(stamp != 0 for stamp in stamps) > 1
-    terms.append(
-        (out, np.where(overlaps, style.DATA, np.where(out != 0, style.EMBEDDING, PAPER)), "output")
-    )
+    sums = np.where(overlaps, style.DATA, np.where(out != 0, style.EMBEDDING, PAPER))
+    terms = [
+        (x, np.array(STOPS).reshape(2, 2), "input"),
+        *(
+            (stamp, np.where(stamp != 0, color, PAPER), "")
+            for color, stamp in zip(STOPS, stamps, strict=True)
+        ),
+        (out, sums, "output"),
+    ]
     return equation(terms, "→+++=", height=2.2)
 
 
@@ -111,14 +112,12 @@ def draw_stamps(x: Array, stamps: Sequence[Array], out: Array) -> Any:
 def draw_filtered(image: Array, responses: Sequence[tuple[str, Array]]) -> Any:
     """Draw an ``image`` ``(H, W, 3)`` in [0, 1], and titled responses ``(H, W)``, grey at zero."""
     figure, axes = style.new_figure(1, 1 + len(responses), 9, 2.6)
-    axes[0, 0].imshow(image)
-    axes[0, 0].set_title("the photograph")
-    bare(axes[0, 0])
-    for panel, (title, response) in zip(axes[0, 1:], responses, strict=True):
-        largest = np.quantile(np.abs(response), 0.99)
-        panel.imshow(response, cmap="gray", vmin=-largest, vmax=largest)
+    for panel, (title, shown) in zip(axes[0], [("the photograph", image), *responses], strict=True):
+        largest = np.quantile(np.abs(shown), 0.99)
+        # A photograph has its own colors; the scale is for the responses.
+        panel.imshow(shown, cmap="gray", vmin=-largest, vmax=largest)
         panel.set_title(title)
-        bare(panel)
+        panel.set_axis_off()
     return figure
 
 
@@ -131,8 +130,8 @@ def draw_skip(x: Array, overwritten: Array) -> Any:
         ("the branch rectified x in place", overwritten, style.TOKEN),
     )
     for panel, (title, carried, color) in zip(axes[0], panels, strict=True):
-        panel.axhline(0, color=INK, linewidth=0.6)
-        panel.axvline(0, color=INK, linewidth=0.6)
+        panel.axhline(0, color=style.INK, linewidth=0.6)
+        panel.axvline(0, color=style.INK, linewidth=0.6)
         panel.plot(x.ravel(), carried.ravel(), ".", color=color, markersize=3)
         panel.set(title=title, xlabel="input x")
     axes[0, 0].set_ylabel("what the skip carries")
@@ -141,35 +140,27 @@ def draw_skip(x: Array, overwritten: Array) -> Any:
 
 def cells(axes: Any, values: Array, colors: Array, faint: Array | None = None) -> None:
     """Draw ``values`` ``(H, W)`` in cells of light ``colors`` ``(H, W)``, the ``faint`` in grey."""
-    from matplotlib.colors import to_rgb
+    from matplotlib.colors import to_rgba_array
 
-    shades = np.array([[to_rgb(color) for color in row] for row in colors])
-    paper = (colors == PAPER)[..., None]
-    axes.imshow(np.where(paper, shades, 1 - 0.45 * (1 - shades)))
+    alphas = np.where(colors == PAPER, 1, 0.45)
+    board(axes, to_rgba_array(colors.ravel(), alphas.ravel()).reshape(*colors.shape, 4))
     write(axes, values, faint)
-    grid(axes, values.shape, "white")
-    bare(axes)
+
+
+def board(axes: Any, shades: Array, ruled: str = "white", **scale: Any) -> None:
+    """Draw cells, ``shades`` ``(H, W)`` on a ``scale`` or ``(H, W, 4)`` colors, and the lines."""
+    rows, columns = (np.arange(size + 1) - 0.5 for size in shades.shape[:2])
+    axes.pcolormesh(columns, rows, shades, edgecolors=ruled, linewidth=1, **scale)
+    axes.set(aspect="equal", ylim=(rows[-1], rows[0]), xticks=[], yticks=[])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
 
 
 def write(axes: Any, values: Array, faint: Array | None = None) -> None:
     """Write the numbers ``values`` ``(H, W)`` into their cells."""
     for (row, column), value in np.ndenumerate(values):
-        color = style.DATA if faint is not None and faint[row, column] else INK
+        color = style.DATA if faint is not None and faint[row, column] else style.INK
         axes.text(column, row, f"{value:g}", ha="center", va="center", color=color, fontsize=8)
-
-
-def grid(axes: Any, shape: tuple[int, ...], color: str) -> None:
-    """Rule the lines between cells."""
-    for place in np.arange(shape[0] + 1) - 0.5:
-        axes.axhline(place, color=color, linewidth=1)
-    for place in np.arange(shape[1] + 1) - 0.5:
-        axes.axvline(place, color=color, linewidth=1)
-
-
-def bare(axes: Any) -> None:
-    """Leave nothing but the cells."""
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
 
 
 def equation(terms: Sequence[tuple[Array, Array, str]], signs: str, height: float = 2.6) -> Any:
@@ -182,20 +173,6 @@ def equation(terms: Sequence[tuple[Array, Array, str]], signs: str, height: floa
         middle = (len(values) - 1) / 2
         panel.set(title=title, ylim=(middle + tallest / 2, middle - tallest / 2))
     for panel, sign in zip(axes[0, 1::2], signs, strict=True):
-        panel.text(0.5, 0.5, sign, ha="center", va="center", fontsize=14, color=INK)
+        panel.text(0.5, 0.5, sign, ha="center", va="center", fontsize=14, color=style.INK)
         panel.set_axis_off()
     return figure
-
-
-def parted(width: float, height: float, ratios: tuple[float, ...]) -> tuple[Any, Any]:
-    """Return a figure and its parts side by side, their widths as ``ratios`` says."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subfigures(1, len(ratios), width_ratios=ratios)
-
-
-def stops_of(shape: tuple[int, ...], kernel_size: int, stride: int) -> list[tuple[int, int]]:
-    """Return the upper left corner of every window of a padded image, in the columns' order."""
-    rows, columns = (range(0, size - kernel_size + 1, stride) for size in shape)
-    return [(y, x) for y in rows for x in columns]

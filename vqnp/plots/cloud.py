@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from vqnp.diagnostics.spread import principal_variances
 from vqnp.plots import style
 from vqnp.quantize.search import search
 from vqnp.validation import Array, PointsLike, as_points
@@ -49,31 +50,21 @@ def draw_cloud(
     """
     points = as_points(embeddings, "embeddings")
     panel = style.panels(axes, 1, 5, 4)[0]
-    if tokens is None:
-        draw_points(panel, points)
-        return panel
-    book = as_points(tokens, "tokens", dim=points.shape[1], dtype=points.dtype)
-    used = np.isin(np.arange(len(book)), search(points, book)[0])
+    book = used = None
+    if tokens is not None:
+        book = as_points(tokens, "tokens", dim=points.shape[1], dtype=points.dtype)
+        used = np.isin(np.arange(len(book)), search(points, book)[0])
     draw_with_tokens(panel, points, book, used)
     return panel
 
 
-def draw_with_tokens(axes: Any, points: Array, tokens: Array, used: Array) -> None:
-    """Draw ``points`` ``(N, D)`` and ``tokens`` ``(K, D)``; ``used`` ``(K,)`` tells the chosen."""
+def draw_with_tokens(axes: Any, points: Array, tokens: Array | None, used: Any) -> None:
+    """Draw ``points`` ``(N, D)`` and ``tokens`` ``(K, D)``; ``used`` ``(K,)`` tells the chosen.
+
+    You see densities for D = 1, and clouds above it.
+    """
     if points.shape[1] == 1:
         style.along_a_line(axes, points, tokens)
-        return
-    draw_points(axes, points)
-    (marks,) = project_to_plane(points, tokens)
-    crosses: Any = {"s": 16, "marker": "x", "linewidths": 0.8}
-    style.cloud(axes, marks[~used], style.TOKEN, "tokens never chosen", alpha=0.9, **crosses)
-    style.cloud(axes, marks[used], style.TOKEN, "tokens in use", s=12, alpha=0.95)
-
-
-def draw_points(axes: Any, points: Array) -> None:
-    """Draw ``points`` ``(N, D)``: their density for D = 1, and their cloud above it."""
-    if points.shape[1] == 1:
-        style.along_a_line(axes, points)
         return
     (flat,) = project_to_plane(points, points)
     few = flat[:: max(1, len(flat) // style.SHOWN)]
@@ -81,6 +72,17 @@ def draw_points(axes: Any, points: Array) -> None:
     axes.set_aspect("equal", adjustable="datalim")
     name = "coordinate" if points.shape[1] == 2 else "component"
     axes.set(xlabel=f"{name} 1", ylabel=f"{name} 2")
+    if tokens is not None:
+        (marks,) = project_to_plane(points, tokens)
+        draw_tokens(axes, marks, used)
+
+
+def draw_tokens(axes: Any, tokens: Array, used: Array, **look: Any) -> None:
+    """Draw ``tokens`` ``(K, 2)``, as crosses where they are not ``used`` ``(K,)``."""
+    crosses: Any = {"s": 16, "alpha": 0.9, "marker": "x", "linewidths": 0.8}
+    dots: Any = {"s": 12, "alpha": 0.95}
+    style.cloud(axes, tokens[~used], style.TOKEN, "tokens never chosen", **crosses | look)
+    style.cloud(axes, tokens[used], style.TOKEN, "tokens in use", **dots | look)
 
 
 def project_to_plane(reference: PointsLike, *clouds: PointsLike) -> list[Array]:
@@ -110,18 +112,12 @@ def project_to_plane(reference: PointsLike, *clouds: PointsLike) -> list[Array]:
     others = [as_points(cloud, "clouds", dim=points.shape[1]) for cloud in clouds]
     if points.shape[1] <= 2:
         return others
-    center, _, directions = principal_axes(points)
+    center = points.mean(axis=0, dtype=np.float64)
+    directions = np.linalg.svd(points - center, full_matrices=False)[2]  # (D, D), widest first
     return [(cloud - center) @ directions[:2].T for cloud in others]
 
 
 def explained_by_plane(points: Array) -> float:
     """Return the share of the variance of ``points`` ``(N, D)`` along their first two axes."""
-    squares = principal_axes(points)[1] ** 2
-    return float(squares[:2].sum() / max(squares.sum(), np.finfo(float).tiny))
-
-
-def principal_axes(points: Array) -> tuple[Array, Array, Array]:
-    """Return the center of ``points``, their singular values, and the directions ``(D, D)``."""
-    center = points.mean(axis=0, dtype=np.float64)
-    _, scales, directions = np.linalg.svd(points - center, full_matrices=False)
-    return center, scales, directions
+    variances = principal_variances(points)
+    return float(variances[:2].sum() / max(variances.sum(), np.finfo(float).tiny))

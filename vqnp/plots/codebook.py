@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.diagnostics.blocks import sample_rows
+from vqnp.diagnostics.sample import sample_rows
 from vqnp.diagnostics.spread import principal_variances
 from vqnp.plots import style
 from vqnp.plots.cloud import draw_with_tokens, explained_by_plane
@@ -116,8 +116,7 @@ def draw_usage(counts: CountsLike, *, axes: Any = None) -> Any:
     panel = style.panels(axes, 1, 5, 4)[0]
     share, used = np.sort(array)[::-1] / array.sum(), int((array > 0).sum())
     panel.plot(np.arange(1, used + 1), share[:used], color=style.TOKEN, label="tokens in use")
-    even = {"color": "#333333", "linewidth": 0.8, "linestyle": ":", "label": "an even share"}
-    panel.axhline(1 / len(array), **even)
+    panel.axhline(1 / len(array), label="an even share", **style.GUIDE)
     panel.set(
         title=f"how often each is chosen: {used} of {len(array)} at all",
         xlabel="token, most chosen first",

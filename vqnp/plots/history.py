@@ -67,17 +67,21 @@ def draw_quantity(
     name: str,
     color: str,
     label: str | None = None,
-    marker: str = "",
 ) -> None:
     """Draw a loss by ``name``, or the perplexity; dashed in the epochs of pretraining."""
     values = [
         record.perplexity if name == "perplexity" else record.losses.get(name) for record in records
     ]
+    heights = np.array(values, np.float64)  # None becomes NaN
     epochs = np.array([record.epoch for record in records])
-    heights = np.array([np.nan if value is None else value for value in values])
     before = np.array([record.phase == "pretrain" for record in records])
     for part, dashes in ((before, "--"), (~before, "-")):
         if np.isfinite(heights[part]).any():
             # The part with the last epoch has the legend's one entry.
-            look: Any = {"color": color, "linestyle": dashes, "marker": marker}
-            axes.plot(epochs[part], heights[part], label=label if part[-1] else None, **look)
+            axes.plot(
+                epochs[part],
+                heights[part],
+                dashes,
+                color=color,
+                label=label if part[-1] else None,
+            )

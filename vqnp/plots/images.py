@@ -51,8 +51,7 @@ def draw_images(rows: Sequence[tuple[str, Any]], *, axes: Any = None) -> Any:
     panel.imshow(tiled(parts), interpolation="nearest")
     height = parts[0].shape[1] + GAP_PIXELS
     middles = [height * i + (height - GAP_PIXELS) / 2 for i in range(len(rows))]
-    panel.set_yticks(middles, names)
-    panel.set_xticks([])
+    panel.set(xticks=[], yticks=middles, yticklabels=names)
     panel.tick_params(length=0, labelsize=8.5)
     panel.spines[:].set_visible(False)
     return panel
@@ -70,12 +69,9 @@ def tiled(rows: list[Array]) -> Array:
 
 def below(rows: int) -> tuple[Any, Any, Any]:
     """Return a figure with a part for panels above, and one for ``rows`` of images below."""
-    from matplotlib.figure import Figure
-
     heights = (PANEL_INCHES, ROW_INCHES * rows)
-    figure = Figure(figsize=(14, sum(heights)), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=heights)
-    return figure, *parts
+    figure = style.blank(14, sum(heights))
+    return figure, *figure.subfigures(2, 1, height_ratios=heights)
 
 
 def cut(picture: Array, rows: int) -> Array:

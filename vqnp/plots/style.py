@@ -23,11 +23,14 @@ DATA, EMBEDDING, TOKEN, RECONSTRUCTION, OUTSIDE = (
 )
 SHOWN = 2000  # points drawn of a cloud; more only darken the page
 BASELINE, PRETRAINED = "#e69f00", "#009e73"
+INK = "#333333"
+GUIDE: Any = {"color": INK, "linewidth": 0.8, "linestyle": ":"}  # a line to compare with
 ARMS = ((False, BASELINE, "without pretraining"), (True, PRETRAINED, "with pretraining"))
 
 RC: Any = {
     "font.size": 8.5,
     "axes.titlesize": 9,
+    "axes.prop_cycle": f"cycler(color={[EMBEDDING, BASELINE, RECONSTRUCTION, PRETRAINED]})",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.titlesize": 12.5,
@@ -55,14 +58,28 @@ def styled(draw: Callable) -> Callable:
     return in_style
 
 
+def blank(width: float, height: float) -> Any:
+    """Return a Matplotlib figure, drawn without a window."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def new_figure(
     rows: int, columns: int, width: float, height: float, **options: Any
 ) -> tuple[Any, Any]:
-    """Return a Matplotlib figure, drawn without a window, and its axes ``(rows, columns)``."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    """Return a figure, drawn without a window, and its axes ``(rows, columns)``."""
+    figure = blank(width, height)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def wrapped(count: int, columns: int) -> tuple[Any, Array]:
+    """Return a figure of a page's width and its ``count`` panels, ``columns`` in a row."""
+    rows, side = -(-count // columns), 8 / max(2, columns)
+    figure, axes = new_figure(rows, columns, side * columns, (side + 0.3) * rows)
+    for empty in axes.flat[count:]:
+        empty.remove()
+    return figure, axes.flat[:count]
 
 
 def panels(axes: Any, count: int, width: float, height: float) -> Array:
@@ -123,40 +140,26 @@ def along_a_line(axes: Any, embeddings: Array, tokens: Array | None = None) -> N
     grid, bandwidth = np.linspace(low, high, 800), (high - low) / 150
     heights = density(points, grid, bandwidth)
     axes.fill_between(grid, heights, color=EMBEDDING, alpha=0.5, linewidth=0, label="embeddings")
-    axes.axhline(0, color="#333333", linewidth=0.6)
+    axes.axhline(0, color=INK, linewidth=0.6)
     top = 1.05 * heights.max()
     if len(marks):
         curve = density(marks, grid, bandwidth)
         axes.plot(grid, curve, color=TOKEN, linewidth=1.2, label="tokens")
-        strokes: Any = {"color": TOKEN, "markersize": 8, "transform": axes.get_xaxis_transform()}
-        axes.plot(marks, np.full(len(marks), 0.04), "|", **strokes)
+        axes.plot(
+            marks,
+            np.full(len(marks), 0.04),
+            "|",
+            color=TOKEN,
+            markersize=8,
+            transform=axes.get_xaxis_transform(),
+        )
         top = max(top, 1.05 * curve.max())
-    axes.set(xlabel="embedding (standard deviations)", ylabel="density")
-    axes.set(xlim=(low, high), ylim=(-0.09 * top, top))
-
-
-def sweep(
-    axes: Any, table: Sequence[dict[str, Any]], over: str, quantity: str, color: str, label: str
-) -> None:
-    """Draw ``quantity`` against ``over``: a line through the first seed, dots of the others.
-
-    Only some runs may have several seeds, and a line through medians would mix them.
-    """
-    first = min(row["seed"] for row in table)
-    rows = sorted((row for row in table if row["seed"] == first), key=lambda row: row[over])
-    others = [row for row in table if row["seed"] != first]
-    for part, marks, look in (
-        (rows, ".-", {"label": label}),
-        (others, "o", {"alpha": 0.5, "markersize": 4}),
-    ):
-        places = [row[over] for row in part], [row[quantity] for row in part]
-        axes.plot(*places, marks, color=color, **look)
-    axes.set_xscale("log", base=2)
-
-
-def seeds_shown(table: Sequence[dict[str, Any]]) -> str:
-    """Return what a legend says of the seeds that ``sweep`` draws."""
-    return "first seed; dots: others" if len({row["seed"] for row in table}) > 1 else "one seed"
+    axes.set(
+        xlabel="embedding (standard deviations)",
+        ylabel="density",
+        xlim=(low, high),
+        ylim=(-0.09 * top, top),
+    )
 
 
 def span(*arrays: Array, margin: float = 0.05) -> tuple[float, float]:
@@ -194,6 +197,18 @@ def tsne(clouds: Sequence[Array], seed: int) -> list[Array]:
             perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed
         ).fit_transform(together)
     return np.split(flat, np.cumsum([len(cloud) for cloud in clouds])[:-1])
+
+
+def legend_below(figure: Any, **options: Any) -> None:
+    """Name below ``figure`` what its panels draw, each label once."""
+    entries: Any = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        entries.values(), entries, loc="outside lower center", ncols=len(entries), **options
+    )
 
 
 def legend_mark(color: str, label: str) -> Any:

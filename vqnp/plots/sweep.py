@@ -1,11 +1,12 @@
 """A number against a size, such as error or perplexity against the tokens in a codebook."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from vqnp.plots import style
-from vqnp.validation import as_array
+from vqnp.validation import Array, as_array
 
 __all__ = ["draw_sweep"]
 
@@ -17,6 +18,7 @@ def draw_sweep(
     *,
     color: str = style.TOKEN,
     label: str = "",
+    first: bool = False,
     axes: Any = None,
 ) -> Any:
     """Draw a line through the medians of a sweep, and a dot for every run.
@@ -33,6 +35,9 @@ def draw_sweep(
         One of the colors of ``style``, such as ``style.PRETRAINED``.
     label : str
         The entry in the legend; none when empty.
+    first : bool
+        Draw the line through the first seed's runs instead. Medians would mix two things where
+        only some sizes have several seeds.
     axes : matplotlib.axes.Axes, optional
         Where to draw; a new figure of pyplot's unless given.
 
@@ -62,12 +67,27 @@ def draw_sweep(
         raise ValueError(f"sizes must be positive, got {sizes.min():g}")
     panel = style.panels(axes, 1, 6, 3.4)[0]
     some = np.isfinite(values).any(axis=1)
-    middles = np.nanmedian(values[some], axis=1)
+    middles = values[some, 0] if first else np.nanmedian(values[some], axis=1)
     panel.plot(sizes[some], middles, color=color, label=label or None)
-    every = np.broadcast_to(sizes[:, None], values.shape)
-    panel.plot(every.ravel(), values.ravel(), "o", color=color, alpha=0.5, markersize=4)
+    panel.plot(sizes, values, "o", color=color, alpha=0.5, markersize=4)
     panel.set_xscale("log", base=2)
-    panel.set_xticks(sizes, [f"{size:,g}" for size in sizes])
+    panel.set_xticks(sizes, [f"{size:,g}" for size in sizes], fontsize=7.5)
     if label:
-        panel.legend()
+        panel.legend(fontsize=7)
     return panel
+
+
+def by_seed(table: Sequence[dict[str, Any]], over: str, quantity: str) -> tuple[list[Any], Array]:
+    """Return the values of ``over`` in a table, rising, and ``quantity`` ``(S, seeds)`` of them.
+
+    The first seed has the first column. NaN stands for a run that is not in the table.
+    """
+    measured = {(row[over], row["seed"]): row[quantity] for row in table}
+    sizes, seeds = (sorted(set(keys)) for keys in zip(*measured, strict=True))
+    rows = [[measured.get((size, seed), np.nan) for seed in seeds] for size in sizes]
+    return sizes, np.array(rows)
+
+
+def seeds_shown(table: Sequence[dict[str, Any]]) -> str:
+    """Return what a legend says of a sweep whose line goes through the first seed."""
+    return "first seed; dots: all" if len({row["seed"] for row in table}) > 1 else "one seed"

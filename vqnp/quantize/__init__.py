@@ -3,6 +3,7 @@
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
 from vqnp.quantize.cosine import Cosine
 from vqnp.quantize.cvq import CVQ
+from vqnp.quantize.dpq import DPQ, lookup_backward, lookup_forward
 from vqnp.quantize.dvae import DVAE, EdVAE
 from vqnp.quantize.ema import EMA, ema_update
 from vqnp.quantize.entropy import entropy_gap_backward, entropy_gap_forward
@@ -31,6 +32,7 @@ from vqnp.quantize.latent import LatentQuantizer, latent_backward, latent_forwar
 from vqnp.quantize.latent_kmeans import LatentKMeans
 from vqnp.quantize.lfq import BSQ, LFQ, sign_forward
 from vqnp.quantize.lloyd import Clustering, kmeans
+from vqnp.quantize.memcodes import Memcodes
 from vqnp.quantize.normalize import normalize_backward, normalize_forward
 from vqnp.quantize.orthogonal import orthogonal_backward, orthogonal_forward
 from vqnp.quantize.product import Product
@@ -51,6 +53,7 @@ __all__ = [
     "BSQ",
     "CVQ",
     "DIALECTS",
+    "DPQ",
     "DVAE",
     "EMA",
     "FSQ",
@@ -66,6 +69,7 @@ __all__ = [
     "Identity",
     "LatentKMeans",
     "LatentQuantizer",
+    "Memcodes",
     "Product",
     "Projected",
     "QINCo",
@@ -94,6 +98,8 @@ __all__ = [
     "kmeans",
     "latent_backward",
     "latent_forward",
+    "lookup_backward",
+    "lookup_forward",
     "mapped_tokens_backward",
     "mapped_tokens_forward",
     "mixture_backward",

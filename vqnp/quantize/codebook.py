@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from vqnp.validation import Array, require_points
+from vqnp.validation import Array, as_points
 
 Dialect = Literal["paper", "counts-one", "smoothed-state", "debiased"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
@@ -61,14 +61,13 @@ class Codebook:
         unknown dialect or counts of another shape.
         """
         require_dialect(dialect)
-        tokens = require_points(tokens, "tokens").copy()
+        tokens = as_points(tokens, "tokens").copy()
         if np.shape(counts) != (len(tokens),):
             raise ValueError(f"counts must have shape ({len(tokens)},), got {np.shape(counts)}")
         codebook = cls(tokens, np.zeros(len(tokens), tokens.dtype), np.zeros_like(tokens))
-        if dialect == "paper":
-            codebook.set_tokens(np.arange(len(tokens)), tokens, counts)
-        elif dialect == "counts-one":
-            codebook.set_tokens(np.arange(len(tokens)), tokens, np.ones(len(tokens)))
+        if dialect in ("paper", "counts-one"):
+            weights = counts if dialect == "paper" else np.ones(len(tokens))
+            codebook.set_tokens(np.arange(len(tokens)), tokens, weights)
         elif dialect == "smoothed-state":
             codebook.sums[:] = np.random.default_rng(rng).standard_normal(tokens.shape)
         return codebook

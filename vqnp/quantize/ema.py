@@ -54,7 +54,7 @@ from vqnp.validation import (
     require_codes,
     require_finite,
     require_integer,
-    require_mask,
+    require_labels,
     require_share,
     require_weight,
 )
@@ -239,11 +239,6 @@ class EMA(Quantizer):
         return self.revival != "none"
 
     @property
-    def initialized(self) -> bool:
-        """Whether there is a codebook."""
-        return bool(self.buffers)
-
-    @property
     def codebook(self) -> Codebook:
         """The codebook, which shares its arrays with ``buffers``.
 
@@ -253,6 +248,11 @@ class EMA(Quantizer):
             raise RuntimeError("there is no codebook yet: call initialize(z, batch=...) first")
         kept = self.buffers
         return Codebook(kept["tokens"], kept["counts"], kept["sums"], kept["steps"])
+
+    @property
+    def initialized(self) -> bool:
+        """Whether there is a codebook."""
+        return bool(self.buffers)
 
     def use(self, codebook: Codebook) -> None:
         """Take ``codebook`` as the state, in place of any before it."""
@@ -299,7 +299,7 @@ class EMA(Quantizer):
             raise ValueError("rng is needed: revival draws embeddings")
         codes = quantized.codes
         if mask is not None:
-            require_mask(mask, "mask", len(z))
+            require_labels(mask, "mask", len(z), "bool")
             if not mask.any():
                 return np.zeros(self.n_tokens)
             z, codes = z[mask], codes[mask]

@@ -111,14 +111,24 @@ def kmeans(
     if start not in get_args(Start):
         raise ValueError(f"start must be one of {', '.join(get_args(Start))}, got {start!r}")
     rng = np.random.default_rng(rng)
-    if n_tokens > len(points):
-        return _every_point_a_token(points, n_tokens, rng)
+    copies = n_tokens - len(points)
+    if copies > 0:  # every point becomes a token, and none moves
+        warnings.warn(
+            f"n_tokens is {n_tokens} for {len(points)} points: "
+            f"{copies} tokens are copies of points and start unused",
+            stacklevel=2,
+        )
+        copied = points[rng.integers(len(points), size=copies)]
+        return lloyd(points, np.concatenate([points, copied]), 0)
     tokens = (
         plus_plus(points, n_tokens, rng)
         if start == "k-means++"
         else points[rng.choice(len(points), n_tokens, replace=False)]
     )
-    return lloyd(points, tokens, iterations)
+    found = lloyd(points, tokens, iterations)
+    if (empty := int((found.counts == 0).sum())) > 0:
+        warnings.warn(f"k-means leaves {empty} of {n_tokens} tokens without points", stacklevel=2)
+    return found
 
 
 def plus_plus(points: Array, n_tokens: int, rng: np.random.Generator) -> Array:
@@ -239,21 +249,4 @@ def lloyd(points: Array, tokens: Array, iterations: int) -> Clustering:
         if np.array_equal(codes, before):
             break
     counts = np.bincount(codes, minlength=len(tokens))
-    if (empty := int((counts == 0).sum())) > 0:
-        warnings.warn(
-            f"k-means leaves {empty} of {len(tokens)} tokens without points", stacklevel=3
-        )
     return Clustering(tokens, codes, counts, float(distances.sum(dtype=np.float64)), steps)
-
-
-def _every_point_a_token(points: Array, n_tokens: int, rng: np.random.Generator) -> Clustering:
-    copies = n_tokens - len(points)
-    warnings.warn(
-        f"n_tokens is {n_tokens} for {len(points)} points: "
-        f"{copies} tokens are copies of points and start unused",
-        stacklevel=3,
-    )
-    tokens = np.concatenate([points, points[rng.integers(len(points), size=copies)]])
-    codes, distances = nearest(points, tokens)
-    counts = np.bincount(codes, minlength=n_tokens)
-    return Clustering(tokens, codes, counts, float(distances.sum()), 0)

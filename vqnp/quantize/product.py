@@ -31,7 +31,7 @@ from vqnp.quantize.parts import (
 )
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, count_hits
 from vqnp.quantize.rotation import Estimator, estimate, require_estimator
-from vqnp.validation import Array, Points, as_points, require_integer, require_mask
+from vqnp.validation import Array, Points, as_points, require_integer, require_labels
 
 
 def split(z: Points, heads: int) -> Array:
@@ -163,7 +163,7 @@ class Product(Quantizer):
     ) -> Array:
         """Update each codebook on its slices; returns the hits ``(H, K)`` of each head."""
         if mask is not None:
-            require_mask(mask, "mask", len(z))
+            require_labels(mask, "mask", len(z), "bool")
         codes = quantized.codes.T  # (H, N)
         masks = np.tile(mask, self.heads) if mask is not None and self.shared else mask
         slices, hits = self._by_book(split(z, self.heads)), []

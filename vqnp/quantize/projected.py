@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from vqnp.quantize.cosine import Cosine
 from vqnp.quantize.ema import EMA
 from vqnp.quantize.parts import borrow, keep, require_codebook, under
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, placed
@@ -73,7 +74,8 @@ class Projected(Quantizer):
     dim: int = 8
 
     def __post_init__(self) -> None:
-        require_codebook(getattr(self.quantizer, "quantizer", self.quantizer))
+        inner = self.quantizer
+        require_codebook(inner.quantizer if isinstance(inner, Cosine) else inner)
         require_integer(self.dim, "dim", least=1)
 
     @property

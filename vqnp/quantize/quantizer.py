@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vqnp.files import as_json
-from vqnp.validation import Array, require_mask
+from vqnp.validation import Array, require_labels
 
 Cache = Any
 Gradients = dict[str, Array]
@@ -225,7 +225,7 @@ def count_hits(codes: Array, n_tokens: int, mask: Array | None = None) -> Array:
     Raises ``TypeError`` or ``ValueError`` for a mask that is not one bool a code.
     """
     if mask is not None:
-        require_mask(mask, "mask", len(codes))
+        require_labels(mask, "mask", len(codes), "bool")
         codes = codes[mask]
     return np.bincount(codes, minlength=n_tokens).astype(np.float64)
 

@@ -39,7 +39,7 @@ from vqnp.quantize.parts import (
 )
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View
 from vqnp.quantize.rotation import Estimator, estimate, require_estimator
-from vqnp.validation import Array, as_points, require_integer, require_mask
+from vqnp.validation import Array, as_points, require_integer, require_labels
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Residual(Quantizer):
         No stage sees what the update of another has moved.
         """
         if mask is not None:
-            require_mask(mask, "mask", len(z))
+            require_labels(mask, "mask", len(z), "bool")
         vectors, rest, hits = np.zeros_like(z), z, []
         for t, codes in enumerate(quantized.codes.T):
             stage, used = self._stage(t), codes >= 0

@@ -125,7 +125,7 @@ def search(points: Array, tokens: Array) -> tuple[Array, Array]:
     codes = np.empty(len(points), np.int64)
     distances = np.empty(len(points), points.dtype)
     if points.size * len(tokens) < PARALLEL_DIFFERENCES:
-        _search_rows(points, tokens, 0, len(points), codes, distances)
+        _search_rows(points, tokens, codes, distances)
     else:
         _search_blocks(points, tokens, codes, distances)
     return codes, distances
@@ -133,23 +133,14 @@ def search(points: Array, tokens: Array) -> tuple[Array, Array]:
 
 @parallel_kernel
 def _search_blocks(points: Array, tokens: Array, codes: Array, distances: Array) -> None:
-    blocks = (len(points) + POINTS_A_BLOCK - 1) // POINTS_A_BLOCK
-    for b in prange(blocks):
-        _search_rows(
-            points,
-            tokens,
-            b * POINTS_A_BLOCK,
-            min((b + 1) * POINTS_A_BLOCK, len(points)),
-            codes,
-            distances,
-        )
+    for b in prange((len(points) + POINTS_A_BLOCK - 1) // POINTS_A_BLOCK):
+        rows = slice(b * POINTS_A_BLOCK, (b + 1) * POINTS_A_BLOCK)
+        _search_rows(points[rows], tokens, codes[rows], distances[rows])
 
 
 @kernel
-def _search_rows(
-    points: Array, tokens: Array, start: int, stop: int, codes: Array, distances: Array
-) -> None:
-    """Search rows ``start`` to ``stop``, a block of transposed points at a time.
+def _search_rows(points: Array, tokens: Array, codes: Array, distances: Array) -> None:
+    """Search a block of transposed points at a time.
 
     The innermost loops then run along contiguous points, and the compiler vectorizes them.
     """
@@ -158,8 +149,8 @@ def _search_rows(
     least = np.empty(POINTS_A_BLOCK, points.dtype)
     # As wide as a float32, so that one vector register holds as many of either.
     code = np.empty(POINTS_A_BLOCK, np.int32)
-    for first in range(start, stop, POINTS_A_BLOCK):
-        rows = min(POINTS_A_BLOCK, stop - first)
+    for first in range(0, len(points), POINTS_A_BLOCK):
+        rows = min(POINTS_A_BLOCK, len(points) - first)
         turn(points, first, rows, block)
         for b in range(POINTS_A_BLOCK):
             least[b], code[b] = np.inf, 0

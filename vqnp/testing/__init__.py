@@ -13,14 +13,12 @@ dialect, whose answer this is. ``mistakes("ema")`` lists them.
 check_nearest: all 3 comparisons pass
 """
 
-from vqnp.testing.adapter import to_numpy
+from vqnp.testing.adapter import jax_vjp, to_numpy, torch_module, torch_vjp
 from vqnp.testing.backward import check_commitment, check_straight_through
 from vqnp.testing.catalog import mistakes, parametrize_checks, stub
 from vqnp.testing.conv import check_conv2d, check_conv_transpose2d
 from vqnp.testing.ema import check_ema, which_dialect
-from vqnp.testing.ema_rows import check_ema_mask, check_ema_unused
-from vqnp.testing.ema_start import check_ema_start, check_revival
-from vqnp.testing.frameworks import jax_vjp, torch_module, torch_vjp
+from vqnp.testing.ema_edges import check_ema_mask, check_ema_start, check_ema_unused, check_revival
 from vqnp.testing.golden import Case, cases
 from vqnp.testing.grads import check_grads
 from vqnp.testing.kmeans import check_kmeans_empty, check_kmeans_init

@@ -1,23 +1,30 @@
-"""Arrays on their way to somebody else's function and back.
+"""Arrays on their way to somebody else's function and back, and functions of PyTorch and JAX.
 
 The function is given arrays of the kind it asks for. What it returns comes in through DLPack,
-``__array__`` or ``.detach().cpu()``. PyTorch and JAX are imported only when their arrays are asked
-for.
+``__array__`` or ``.detach().cpu()``. Gradients come from a framework's own differentiation. A
+PyTorch quantizer keeps its own state and becomes plain functions. PyTorch and JAX are imported only
+when they are asked for.
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from vqnp.validation import Array
+from vqnp.validation import Array, as_array
 
+Function = Callable[..., Any]
+Functions = tuple[Function, ...]
 Kind = Literal["numpy", "torch", "jax"]
 Arrays = Kind | Callable[[Array], Any]
 Precision = Literal["float64", "float32"]
 Layout = Literal["NHWC", "NCHW"]
+Axes = tuple[int, ...]
+# Channels first: the axes of images (B, H, W, C), and of a kernel (kh, kw, a, b).
+IMAGE, KERNEL = (0, 3, 1, 2), (3, 2, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -40,13 +47,17 @@ class Adapter:
                     f"{name} must be {' or '.join(get_args(kinds))}, got {getattr(self, name)!r}"
                 )
 
-    def give(self, value: Any) -> Any:
-        """Return a copy of ``value`` with its arrays converted, in dictionaries too."""
+    def give(self, value: Any, axes: Axes | None = None) -> Any:
+        """Return a copy of ``value`` with its arrays converted, in dictionaries too.
+
+        ``axes`` is IMAGE or KERNEL for arrays that follow the layout.
+        """
         if isinstance(value, dict):
-            return {name: self.give(item) for name, item in value.items()}
+            return {name: self.give(item, axes) for name, item in value.items()}
         if not isinstance(value, np.ndarray):
             return value
-        array = np.array(value, self.dtype if value.dtype.kind == "f" else value.dtype, order="C")
+        turned = value.transpose(axes) if axes and self.layout == "NCHW" else value
+        array = np.array(turned, self.dtype if value.dtype.kind == "f" else value.dtype, order="C")
         if self.arrays == "numpy":
             return array
         if callable(self.arrays):
@@ -61,25 +72,12 @@ class Adapter:
             )
         return given
 
-    def image(self, x: Array) -> Any:
-        """Give images ``(B, H, W, C)``, channels first if asked."""
-        return self.give(x.transpose(0, 3, 1, 2) if self.layout == "NCHW" else x)
-
-    def kernel(self, weight: Array) -> Any:
-        """Give a kernel ``(kh, kw, a, b)``, as ``(b, a, kh, kw)`` for channels-first images."""
-        return self.give(weight.transpose(3, 2, 0, 1) if self.layout == "NCHW" else weight)
-
-    def image_back(self, value: Any) -> Array:
-        """Return images as ``(B, H, W, C)``; the comparison complains about another rank."""
-        x = to_numpy(value)
-        return x.transpose(0, 2, 3, 1) if self.layout == "NCHW" and x.ndim == 4 else x
-
-    def kernel_back(self, value: Any) -> Array:
-        """Return a kernel's gradient as ``(kh, kw, a, b)``."""
-        weight = to_numpy(value)
-        return (
-            weight.transpose(2, 3, 1, 0) if self.layout == "NCHW" and weight.ndim == 4 else weight
-        )
+    def take(self, value: Any, axes: Axes | None = None) -> Array:
+        """Return what a function gave, channels-last; the comparison complains of another rank."""
+        array = to_numpy(value)
+        if axes and self.layout == "NCHW" and array.ndim == len(axes):
+            return array.transpose(np.argsort(axes))
+        return array
 
 
 def to_numpy(value: Any) -> Array:
@@ -97,21 +95,172 @@ def to_numpy(value: Any) -> Array:
 
     Raises
     ------
-    TypeError
-        When it does not hold numbers. The message names its type.
+    TypeError, ValueError
+        When it does not hold numbers, or in lists of different lengths.
 
     Example
     -------
     >>> to_numpy([1.5, 2.5])
     array([1.5, 2.5])
     """
-    for method in ("detach", "cpu"):
-        value = getattr(value, method)() if callable(getattr(value, method, None)) else value
-    try:
-        speaks = hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | np.generic)
-        array = np.from_dlpack(value) if speaks else np.asarray(value)
-    except (BufferError, TypeError, RuntimeError, ValueError):  # a dtype that DLPack or NumPy lacks
-        array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"expected an array of numbers, got {type(value).__name__}")
-    return np.array(array)
+    return np.array(as_array(value, "the answer"))
+
+
+def swap_axes(image: Array) -> Array:
+    """Read the numbers of ``(B, H, W, ...)`` as those of ``(B, W, H, ...)``, where there are W."""
+    b, *sides = image.shape
+    turned = (b, *sides[1::-1], *sides[2:])
+    return image.reshape(turned).swapaxes(1, 2) if image.ndim > 2 else image
+
+
+def torch_vjp(forward: Function) -> Function:
+    """Return ``vjp(*args, dout)``, by PyTorch's autograd.
+
+    Parameters
+    ----------
+    forward : function
+        ``forward(*args) -> out``, of tensors.
+
+    Returns
+    -------
+    function
+        It returns a gradient for each argument of floats, and None where none comes. Other
+        arguments, a stride for instance, are passed on and left out of the answer.
+
+    Example
+    -------
+    ``check_conv2d(forward, torch_vjp(forward), arrays="torch")``
+    """
+    torch = importlib.import_module("torch")
+
+    def pull(of_floats: Function, floats: list[Any], dout: Any) -> tuple[Any, ...]:
+        leaves = [tensor.clone().requires_grad_() for tensor in floats]
+        return torch.autograd.grad(of_floats(*leaves), leaves, dout, allow_unused=True)
+
+    return _vjp(forward, lambda a: torch.is_tensor(a) and a.is_floating_point(), pull)
+
+
+def jax_vjp(forward: Function) -> Function:
+    """Return ``vjp(*args, dout)``, by ``jax.vjp``.
+
+    Parameters
+    ----------
+    forward : function
+        ``forward(*args) -> out``, of JAX arrays.
+
+    Returns
+    -------
+    function
+        What ``torch_vjp`` returns, with a gradient for each argument of floats.
+
+    Example
+    -------
+    ``check_conv2d(forward, jax_vjp(forward), arrays="jax")``
+    """
+    jax = importlib.import_module("jax")
+    return _vjp(
+        forward,
+        lambda a: hasattr(a, "dtype") and jax.numpy.issubdtype(a.dtype, jax.numpy.floating),
+        lambda of_floats, floats, dout: jax.vjp(of_floats, *floats)[1](dout),
+    )
+
+
+def _vjp(forward: Function, is_float: Function, pull: Function) -> Function:
+    """Return ``vjp(*args, dout)``, where ``pull(of_floats, floats, dout)`` differentiates."""
+
+    def vjp(*args: Any) -> tuple[Any, ...]:
+        *inputs, dout = args
+        places = [i for i, a in enumerate(inputs) if is_float(a)]
+
+        def of_floats(*floats: Any) -> Any:
+            given = dict(zip(places, floats, strict=True))
+            return forward(*(given.get(i, a) for i, a in enumerate(inputs)))
+
+        return tuple(pull(of_floats, [inputs[i] for i in places], dout))
+
+    return vjp
+
+
+class torch_module:
+    """Give a stateful quantizer's state in and read it out, for every check that it fits.
+
+    Parameters
+    ----------
+    make : function
+        ``make(n_tokens, dim, decay) -> module``: a new module for K tokens ``(K, D)``.
+    state : dict
+        Where the module keeps tokens, counts and sums: names of attributes, with dots. Leave out
+        what it does not keep. An attribute that is computed is read and not set.
+    call : function, optional
+        ``call(module, embeddings) -> (quantized, codes)``, both in any shape. The default calls
+        the module with embeddings ``(1, N, D)`` and takes the first two things it returns.
+
+    Attributes
+    ----------
+    search, step, evaluate : function
+        What ``check_nearest``, ``check_quantizer_step`` and ``check_evaluation`` take, for
+        ``arrays="torch"``.
+
+    Example
+    -------
+    With `vector-quantize-pytorch` installed, these lines check its ``VectorQuantize``::
+
+        def make(n_tokens, dim, decay):
+            return VectorQuantize(dim, n_tokens, decay=decay)
+
+        names = {"tokens": "embed", "counts": "cluster_size", "sums": "embed_avg"}
+        mine = torch_module(make, {ours: f"_codebook.{name}" for ours, name in names.items()})
+        check_quantizer_step(mine.step, dialect="counts-one", arrays="torch", dtype="float32")
+
+    >>> mine = torch_module(lambda n_tokens, dim, decay: None, {"tokens": "embed"})
+    >>> sorted(mine.state)
+    ['tokens']
+    """
+
+    def __init__(
+        self,
+        make: Callable[[int, int, float], Any],
+        state: Mapping[str, str],
+        call: Callable[[Any, Any], tuple[Any, Any]] | None = None,
+    ) -> None:
+        self.make, self.state = make, dict(state)
+        self.call = call or (lambda module, z: tuple(module(z[None])[:2]))
+
+    def module(self, state: dict[str, Any], decay: float = 0.9) -> Any:
+        """Return a module in ``state``, in the precision of its tokens."""
+        n_tokens, dim = state["tokens"].shape
+        made = self.make(n_tokens, dim, decay).to(state["tokens"].dtype)
+        held = dict(made.named_buffers()) | dict(made.named_parameters())
+        for ours, theirs in self.state.items():
+            if ours in state and theirs in held:
+                held[theirs].data.copy_(state[ours].reshape(held[theirs].shape))
+        return made
+
+    def read(self, module: Any, state: dict[str, Any]) -> dict[str, Any]:
+        """Return the state of ``module``, in the shapes of ``state``, a step later."""
+        return {
+            ours: attrgetter(theirs)(module).detach().clone().reshape(state[ours].shape)
+            for ours, theirs in self.state.items()
+        } | {"steps": state["steps"] + 1}
+
+    def search(self, points: Any, tokens: Any) -> Any:
+        """Return codes ``(N,)``."""
+        # M / L is the token, where a module computes it.
+        state = {"tokens": tokens, "counts": tokens.new_ones(len(tokens)), "sums": tokens}
+        return self.call(self.module(state).eval(), points)[1].reshape(-1)
+
+    def step(
+        self, state: dict[str, Any], embeddings: Any, decay: float
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the quantized embeddings and the state after one step in training."""
+        return self._called(self.module(state, decay).train(), state, embeddings)
+
+    def evaluate(self, state: dict[str, Any], embeddings: Any) -> tuple[Any, dict[str, Any]]:
+        """Return the quantized embeddings and the state after an evaluation."""
+        return self._called(self.module(state).eval(), state, embeddings)
+
+    def _called(
+        self, module: Any, state: dict[str, Any], embeddings: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        quantized = self.call(module, embeddings)[0].reshape(embeddings.shape)
+        return quantized.detach(), self.read(module, state)

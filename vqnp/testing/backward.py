@@ -5,31 +5,26 @@ not notice a reversed batch. The commitment loss is β ‖z − sg(token)‖² /
 stop-gradient sg nothing reaches the tokens, and under EMA they get no gradient at all.
 """
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from vqnp.losses import commitment
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.nearest import squared_distances
-from vqnp.testing.run import Array, Cases, Function, Functions, from_seed, named, swap_axes
+from vqnp.testing.adapter import IMAGE, Functions, swap_axes
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check, named
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
+from vqnp.testing.nearest import search
 
 
 @from_seed
 def draw_cases(rng: np.random.Generator) -> Cases:
     """A latent of 2 images, 3 × 5 places and 4 channels; fewer tokens than places."""
     z, tokens, dout = draw(rng, 2, 3, 5, 4), draw(rng, 6, 4), draw(rng, 2, 3, 5, 4)
-    outputs = {
-        "quantized": quantize(z, tokens),
-        "dembeddings": dout,
-        "dtokens": np.zeros(tokens.shape),
-    }
-    yield Case("3 × 5 places", {"embeddings": z, "tokens": tokens, "dquantized": dout}, outputs)
+    yield Case("3 × 5 places", {"embeddings": z, "tokens": tokens, "dquantized": dout})
 
 
 def codes_of(z: Array, tokens: Array) -> Array:
     """Return the codes ``(B, H, W)``."""
-    return squared_distances(z.reshape(-1, z.shape[3]), tokens).argmin(axis=1).reshape(z.shape[:3])
+    return search(z.reshape(-1, z.shape[3]), tokens).reshape(z.shape[:3])
 
 
 def quantize(z: Array, tokens: Array) -> Array:
@@ -103,6 +98,7 @@ MISTAKES = (
     {"straight_through": draw_cases},
     Tolerance(4, "z + (token − z) rounds twice, a looked-up token not at all", scale=4.0),
     MISTAKES,
+    right=passes(np.copy),
     images=True,
 )
 def check_straight_through(
@@ -129,12 +125,12 @@ def check_straight_through(
     check_straight_through: all 3 comparisons pass
     """
     z, tokens, dout = (case.inputs[name] for name in ("embeddings", "tokens", "dquantized"))
-    quantized = forward(adapter.image(z), adapter.give(tokens))
-    gradients = vjp(adapter.image(z), adapter.give(tokens), adapter.image(dout))
-    dz, dtokens = unpack(gradients, "dembeddings, dtokens")
+    quantized = forward(adapter.give(z, IMAGE), adapter.give(tokens))
+    gradients = vjp(adapter.give(z, IMAGE), adapter.give(tokens), adapter.give(dout, IMAGE))
+    dz, dtokens = named(gradients, "dembeddings, dtokens").values()
     return {
-        "quantized": adapter.image_back(quantized),
-        "dembeddings": np.zeros(z.shape) if dz is None else adapter.image_back(dz),
+        "quantized": adapter.take(quantized, IMAGE),
+        "dembeddings": np.zeros(z.shape) if dz is None else adapter.take(dz, IMAGE),
         "dtokens": np.zeros(tokens.shape) if dtokens is None else dtokens,
     }
 
@@ -142,75 +138,69 @@ def check_straight_through(
 @from_seed
 def draw_commitment_cases(rng: np.random.Generator) -> Cases:
     """Seven embeddings of five numbers; β is neither 1 nor 1/4, which some code has built in."""
-    z, quantized, beta = draw(rng, 7, 5), draw(rng, 7, 5), 0.375
-    value, slope = commitment(z, quantized)
-    outputs = {
-        "value": np.array(beta * value),
-        "dembeddings": beta * slope,
-        "dquantized": np.zeros((7, 5)),
-    }
-    yield Case("beta .375", {"embeddings": z, "quantized": quantized}, outputs, {"beta": beta})
+    inputs = {"embeddings": draw(rng, 7, 5), "quantized": draw(rng, 7, 5)}
+    yield Case("beta .375", inputs, settings={"beta": 0.375})
 
 
-def weighed(parts: Function, *, rows: bool = False) -> Function:
+def weighed(
+    z: Array, quantized: Array, beta: float, *, parts: Function, rows: bool = False
+) -> tuple[float, Array, Array]:
     """Return ``parts(beta)`` times the value, its gradient to z, and its gradient to the tokens.
 
     ``rows``: a sum over D and a mean over N.
     """
-
-    def loss(z: Array, quantized: Array, beta: float) -> tuple[Any, Array, Array]:
-        value, to_embeddings, to_tokens = parts(beta)
-        count = len(z) if rows else z.size
-        slope = 2 * (z - quantized) / count
-        mean = np.square(z - quantized).sum() / count
-        return value * mean, to_embeddings * slope, -to_tokens * slope
-
-    return loss
+    value, to_embeddings, to_tokens = parts(beta)
+    count = len(z) if rows else z.size
+    slope = 2 * (z - quantized) / count
+    mean = np.square(z - quantized).sum() / count
+    return value * mean, to_embeddings * slope, -to_tokens * slope
 
 
 COMMITMENT_MISTAKES = (
     KnownMistake(
         "beta-forgotten",
         "β is missing",
-        (weighed(lambda beta: (1, 1, 0)),),
+        (partial(weighed, parts=lambda beta: (1, 1, 0)),),
     ),
     KnownMistake(
         "beta-on-the-codebook",
         "β weighs the codebook's term ‖sg(z) − token‖² where it belongs to the commitment",
-        (weighed(lambda beta: (1 + beta, 1, beta)),),
+        (partial(weighed, parts=lambda beta: (1 + beta, 1, beta)),),
     ),
     KnownMistake(
         "codebook-term",
         "a codebook loss is added; under EMA the tokens follow averages and get no gradient",
-        (weighed(lambda beta: (1 + beta, beta, 1)),),
+        (partial(weighed, parts=lambda beta: (1 + beta, beta, 1)),),
     ),
     KnownMistake(
         "no-stop-gradient",
         "the gradient also reaches the tokens: stop it there",
-        (weighed(lambda beta: (beta, beta, beta)),),
+        (partial(weighed, parts=lambda beta: (beta, beta, beta)),),
     ),
     KnownMistake(
         "stop-on-the-embeddings",
         "the gradient is stopped at z and reaches the tokens: the other way round",
-        (weighed(lambda beta: (beta, 0, beta)),),
+        (partial(weighed, parts=lambda beta: (beta, 0, beta)),),
     ),
     KnownMistake(
         "no-gradient",
         "the loss has a value and no gradient: both sides are stopped",
-        (weighed(lambda beta: (beta, 0, 0)),),
+        (partial(weighed, parts=lambda beta: (beta, 0, 0)),),
     ),
     KnownMistake(
         "mean-over-rows",
         "summed over D and averaged over N alone; the mean is over N·D",
-        (weighed(lambda beta: (beta, beta, 0), rows=True),),
+        (partial(weighed, parts=lambda beta: (beta, beta, 0), rows=True),),
     ),
     KnownMistake(
         "factor-two-lost",
         "the gradient of a square has a factor 2",
-        (weighed(lambda beta: (beta, beta / 2, 0)),),
+        (partial(weighed, parts=lambda beta: (beta, beta / 2, 0)),),
     ),
     KnownMistake(
-        "sign", "the gradient points the wrong way", (weighed(lambda beta: (beta, -beta, 0)),)
+        "sign",
+        "the gradient points the wrong way",
+        (partial(weighed, parts=lambda beta: (beta, -beta, 0)),),
     ),
 )
 
@@ -219,6 +209,7 @@ COMMITMENT_MISTAKES = (
     {"commitment": draw_commitment_cases},
     Tolerance(64, "a mean of 35 squares, and gradients of three factors"),
     COMMITMENT_MISTAKES,
+    right=(partial(weighed, parts=lambda beta: (beta, beta, 0)),),
 )
 def check_commitment(case: Case, adapter: Adapter, loss: Function) -> Answers:
     """Check the commitment loss and where its gradient goes.
@@ -240,8 +231,7 @@ def check_commitment(case: Case, adapter: Adapter, loss: Function) -> Answers:
     >>> print(check_commitment(loss))
     check_commitment: all 3 comparisons pass
     """
-    z, quantized = (adapter.give(case.inputs[name]) for name in ("embeddings", "quantized"))
-    answer = loss(z, quantized, case.settings["beta"])
+    answer = loss(*adapter.give(case.inputs).values(), case.settings["beta"])
     answers = named(answer, "value, dembeddings, dquantized")
     if answers["dquantized"] is None:
         answers["dquantized"] = np.zeros(case.inputs["quantized"].shape)

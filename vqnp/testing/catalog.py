@@ -7,9 +7,7 @@ from inspect import cleandoc, signature
 from textwrap import indent
 from typing import Any
 
-from vqnp.testing.check import CHECKS
-from vqnp.testing.result import Function, KnownMistake
-from vqnp.testing.run import Check, choice_of
+from vqnp.testing.check import CHECKS, Check, Function, KnownMistake, choice_of
 
 
 def find(name: str) -> Check:

@@ -28,13 +28,12 @@ from vqnp.layers.conv_transpose import (
     conv_transpose2d_forward,
     conv_transpose2d_forward_loop,
 )
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.testing.run import Array, Cases, Function, Functions, from_seed, named, swap_axes
+from vqnp.testing.adapter import IMAGE, KERNEL, Functions, swap_axes
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check, named
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 
 Pair = tuple[int, int]
 SUMS = Tolerance(256, "each number is a sum of up to 96 products, in any order")
-
-
 SIZES = {  # image (B, H, W), kernel (kh, kw), channels (C_in, C_out), stride, padding
     "odd": ((2, 7, 5), (3, 2), (3, 4), (2, 1), (1, 0)),
     "halves": ((3, 6, 8), (4, 4), (2, 2), (2, 2), (1, 1)),
@@ -42,33 +41,26 @@ SIZES = {  # image (B, H, W), kernel (kh, kw), channels (C_in, C_out), stride, p
 }
 
 
-def _make(
-    rng: np.random.Generator, forward: Function, backward: Function, *, transposed: bool
-) -> Cases:
+def _make(rng: np.random.Generator, forward: Function, *, transposed: bool) -> Cases:
     for name, (image, kernel, (before, after), stride, padding) in SIZES.items():
         x = draw(rng, *image, before)
         weight = draw(rng, *kernel, *((after, before) if transposed else (before, after)))
         bias = draw(rng, after)
-        out, cache = forward(x, weight, bias, stride, padding)
-        dout = draw(rng, *out.shape)
-        dx, dweight, dbias = backward(dout, cache)
+        dout = draw(rng, *forward(x, weight, bias, stride, padding)[0].shape)
         inputs = {"x": x, "weight": weight, "bias": bias, "dout": dout}
-        outputs = {"out": out, "dx": dx, "dweight": dweight, "dbias": dbias}
-        yield Case(name, inputs, outputs, {"stride": stride, "padding": padding})
+        yield Case(name, inputs, settings={"stride": stride, "padding": padding})
 
 
 @from_seed
 def draw_cases(rng: np.random.Generator) -> Cases:
-    """From the loops that define the convolution."""
-    return _make(rng, conv2d_forward_loop, conv2d_backward_loop, transposed=False)
+    """Images and kernels of every size."""
+    return _make(rng, conv2d_forward_numpy, transposed=False)
 
 
 @from_seed
 def draw_transposed_cases(rng: np.random.Generator) -> Cases:
-    """From the loops that define the transposed convolution."""
-    return _make(
-        rng, conv_transpose2d_forward_loop, conv_transpose2d_backward_loop, transposed=True
-    )
+    """The same for the transposed convolution."""
+    return _make(rng, conv_transpose2d_forward, transposed=True)
 
 
 def broken(
@@ -180,14 +172,14 @@ def mistakes_of(forward: Function, backward: Function) -> tuple[KnownMistake, ..
     )
 
 
-_NUMPY = (conv2d_forward_numpy, conv2d_backward_numpy)
 MISTAKES = (
-    *mistakes_of(*_NUMPY),
+    *mistakes_of(conv2d_forward_numpy, conv2d_backward_numpy),
     KnownMistake(
         "padded-after",
         "all padding goes below and right, as TensorFlow's SAME may; put half on either side",
         broken(
-            *_NUMPY,
+            conv2d_forward_numpy,
+            conv2d_backward_numpy,
             pad=lambda x, padding: np.pad(
                 x, ((0, 0), *((0, 2 * side) for side in padding), (0, 0))
             ),
@@ -195,7 +187,6 @@ MISTAKES = (
         ),
     ),
 )
-TRANSPOSED_MISTAKES = mistakes_of(conv_transpose2d_forward, conv_transpose2d_backward)
 
 
 def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
@@ -203,18 +194,27 @@ def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answ
     window = (tuple(case.settings["stride"]), tuple(case.settings["padding"]))
 
     def given() -> tuple[Any, Any, Any]:
-        return adapter.image(x), adapter.kernel(weight), adapter.give(bias)
+        return adapter.give(x, IMAGE), adapter.give(weight, KERNEL), adapter.give(bias)
 
-    out = adapter.image_back(forward(*given(), *window))
-    if out.shape != case.outputs["out"].shape:
+    out = adapter.take(forward(*given(), *window), IMAGE)
+    if out.shape != dout.shape:
         return {"out": out}
-    answers = named(vjp(*given(), *window, adapter.image(dout)), "dx, dweight, dbias")
-    answers["dx"] = adapter.image_back(answers["dx"])
-    answers["dweight"] = adapter.kernel_back(answers["dweight"])
-    return {"out": out} | answers
+    answers = named(vjp(*given(), *window, adapter.give(dout, IMAGE)), "dx, dweight, dbias")
+    return {
+        "out": out,
+        "dx": adapter.take(answers["dx"], IMAGE),
+        "dweight": adapter.take(answers["dweight"], KERNEL),
+        "dbias": answers["dbias"],
+    }
 
 
-@check({"conv2d": draw_cases}, SUMS, MISTAKES, images=True)
+@check(
+    {"conv2d": draw_cases},
+    SUMS,
+    MISTAKES,
+    right=broken(conv2d_forward_loop, conv2d_backward_loop),
+    images=True,
+)
 def check_conv2d(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
     """Check output and gradients of a convolution.
 
@@ -240,7 +240,13 @@ def check_conv2d(case: Case, adapter: Adapter, forward: Function, vjp: Function)
     return _run(case, adapter, forward, vjp)
 
 
-@check({"conv_transpose2d": draw_transposed_cases}, SUMS, TRANSPOSED_MISTAKES, images=True)
+@check(
+    {"conv_transpose2d": draw_transposed_cases},
+    SUMS,
+    mistakes_of(conv_transpose2d_forward, conv_transpose2d_backward),
+    right=broken(conv_transpose2d_forward_loop, conv_transpose2d_backward_loop),
+    images=True,
+)
 def check_conv_transpose2d(
     case: Case, adapter: Adapter, forward: Function, vjp: Function
 ) -> Answers:

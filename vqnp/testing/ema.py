@@ -5,7 +5,6 @@
 from one dialect is a difference and no mistake: the answer of another dialect is recognized.
 """
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,9 +13,9 @@ import numpy as np
 from vqnp.quantize.codebook import DIALECTS, Codebook, Dialect
 from vqnp.quantize.ema import ema_update_numpy
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.adapter import Arrays, Precision
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.testing.run import Array, Cases, Function, from_seed, to_numpy
+from vqnp.testing.adapter import Arrays, Functions, Precision
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 
 State = dict[str, Any]
 ARRAYS = ("tokens", "counts", "sums")
@@ -33,33 +32,27 @@ def draw_cases(rng: np.random.Generator) -> Cases:
     """Two cases a dialect: from its start, and from a state small enough for ε to show."""
     tokens, counts = draw(rng, 8, 3), rng.integers(1, 9, 8) / 2
     inputs = draw_batches(rng, tokens)
-    faint = {"counts": counts / 1024, "sums": counts[:, None] / 1024 * tokens, "steps": 5}
+    faint = weighted(tokens, counts / 1024) | {"steps": 5}
     for dialect in DIALECTS:
         start = begin(dialect, tokens, counts, rng)
-        yield taken(dialect, dialect, start, inputs)
-        yield taken(f"{dialect}, later", dialect, start | faint, inputs)
+        yield case_of(dialect, start, inputs, dialect=dialect)
+        yield case_of(f"{dialect}, later", start | faint, inputs, dialect=dialect)
 
 
-def taken(name: str, dialect: Dialect, state: State, inputs: dict[str, Array]) -> Case:
-    """Return a case of all steps from ``state``."""
-    settings = {
-        "dialect": dialect,
-        "decay": 0.9,
-        "steps": len(inputs["codes"]),
-        "steps_before": state["steps"],
-    }
-    start = {array: state[array] for array in ARRAYS}
-    case = Case(name, start | inputs, {}, settings)
-
-    def step(state: State, z: Array, codes: Array, decay: float, mask: Any = ...) -> State:
-        return moved(state, z[mask], codes[mask], decay, dialect=dialect)
-
-    return replace(case, outputs=run_steps(case, Adapter(), step))
+def case_of(name: str, state: State, inputs: dict[str, Array], **settings: Any) -> Case:
+    """Return a case of all batches of ``inputs``, from ``state``."""
+    settings |= {"decay": 0.9, "steps": len(inputs["codes"]), "steps_before": state["steps"]}
+    return Case(name, {array: state[array] for array in ARRAYS} | inputs, settings=settings)
 
 
-def begin(dialect: Dialect, tokens: Array, counts: Array, rng: np.random.Generator) -> State:
+def weighted(tokens: Array, counts: Array) -> State:
+    """Return the state in which M = L · token."""
+    return {"tokens": tokens, "counts": counts, "sums": counts[:, None] * tokens}
+
+
+def begin(dialect: Any, tokens: Array, counts: Array, rng: np.random.Generator) -> State:
     """Start a codebook, with noise that float32 holds where there is noise."""
-    state = state_of(Codebook.start(tokens, counts, dialect, rng=rng))
+    state = vars(Codebook.start(tokens, counts, dialect, rng=rng))
     if dialect == "smoothed-state":
         state["sums"] = draw(rng, *tokens.shape)
     return state
@@ -73,34 +66,32 @@ def draw_batches(rng: np.random.Generator, tokens: Array) -> dict[str, Array]:
     return {"embeddings": embeddings, "codes": codes}
 
 
-def state_of(book: Codebook) -> State:
-    """Return the state that the checked functions take."""
-    return {name: getattr(book, name) for name in (*ARRAYS, "steps")}
-
-
 def moved(
     state: State,
     embeddings: Array,
     codes: Array,
     decay: float,
-    mask: Array | None = None,
+    mask: Any = ...,
     *,
     dialect: Dialect = "paper",
 ) -> State:
-    """Take one step of ``dialect``; the mask is not looked at."""
+    """Take one step of ``dialect`` with the embeddings that the mask leaves."""
     book = Codebook(**{name: state[name].copy() for name in ARRAYS}, steps=state["steps"])
-    ema_update_numpy(book, embeddings, codes, decay, dialect)
-    return state_of(book)
+    ema_update_numpy(book, embeddings[mask], codes[mask], decay, dialect)
+    return vars(book)
 
 
-def read_by(read: Function) -> Function:
-    """Return a step of `paper` that reads its tokens from the state and the hits ``(K,)``."""
+def right(case: Case) -> Functions:
+    """Return the step of the case's dialect."""
+    return (partial(moved, dialect=case.settings["dialect"]),)
 
-    def step(state: State, embeddings: Array, codes: Array, decay: float) -> State:
-        after = moved(state, embeddings, codes, decay)
-        return after | {"tokens": read(after, np.bincount(codes, minlength=len(after["tokens"])))}
 
-    return step
+def read_by(
+    state: State, embeddings: Array, codes: Array, decay: float, *, read: Function
+) -> State:
+    """Take a step of `paper` that reads its tokens from the state and the hits ``(K,)``."""
+    after = moved(state, embeddings, codes, decay)
+    return after | {"tokens": read(after, np.bincount(codes, minlength=len(after["tokens"])))}
 
 
 def zeroed(state: State, hits: Array) -> Array:
@@ -164,7 +155,9 @@ def mistakes_of(dialect: Dialect) -> tuple[KnownMistake, ...]:
             "codes and embeddings are not in the same order",
             (lambda state, z, codes, decay: step(state, z, codes[::-1], decay),),
         ),
-        KnownMistake("zeros-without-hits", "codes without hits become 0", (read_by(zeroed),)),
+        KnownMistake(
+            "zeros-without-hits", "codes without hits become 0", (partial(read_by, read=zeroed),)
+        ),
         KnownMistake(
             "no-average",
             "the tokens become the means of this batch; nothing is remembered",
@@ -181,22 +174,23 @@ def start_of(case: Case) -> State:
 
 
 def run_steps(case: Case, adapter: Adapter, step: Function) -> Answers:
-    named = ("embeddings", "codes", "mask")
-    given = {name: adapter.give(case.inputs[name]) for name in named if name in case.inputs}
+    embeddings, codes, *mask = (
+        adapter.give(array) for name, array in case.inputs.items() if name not in ARRAYS
+    )
     state, seen = adapter.give(start_of(case)), []
     for t in range(case.settings["steps"]):
-        batch = [array[t] for array in given.values()]
-        state = step(state, *batch[:2], case.settings["decay"], *batch[2:])
+        own = [rows[t] for rows in mask]  # none, or the mask of this batch
+        state = step(state, embeddings[t], codes[t], case.settings["decay"], *own)
         if not isinstance(state, dict) or "tokens" not in state:
             raise TypeError(
                 "step must return the state as a dictionary with tokens in it, "
                 f"got {type(state).__name__}"
             )
-        seen.append({name: to_numpy(state[name]) for name in ARRAYS if name in state})
+        seen.append({name: adapter.take(state[name]) for name in ARRAYS if name in state})
     return {name: np.stack([state[name] for state in seen]) for name in seen[-1]}
 
 
-@check({"ema": draw_cases}, ROUNDED, mistakes_of)
+@check({"ema": draw_cases}, ROUNDED, mistakes_of, right=right)
 def check_ema(
     case: Case, adapter: Adapter, step: Function, *, dialect: Dialect = "paper"
 ) -> Answers:

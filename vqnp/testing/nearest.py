@@ -4,19 +4,20 @@
 are equally right. ``check_tie_break`` asks which index wins where distances are exactly equal.
 """
 
-from typing import Any
-
 import numpy as np
 
 from vqnp.quantize.search import nearest_numpy
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.testing.run import Array, Function, from_seed, to_numpy
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 
 RETURNS = "search must return codes (N,), one index of a token for each point"
 
 
+TIES = ("every token twice, points between two", "almost a tie, float32", "almost a tie, float64")
+
+
 @from_seed
-def draw_cases(rng: np.random.Generator) -> tuple[Case, ...]:
+def draw_cases(rng: np.random.Generator) -> Cases:
     """Points about the origin, on a line, far off in either precision, and exact ties."""
     z32, t32 = (
         (100 + 0.1 * draw(rng, n, 16)).astype(np.float32).astype(np.float64) for n in (60, 48)
@@ -26,28 +27,24 @@ def draw_cases(rng: np.random.Generator) -> tuple[Case, ...]:
     between = np.array([[4.0, 1], [0, 1], [2, 1], [1, 1], [3, 1]]).repeat(3, axis=0)
     points, tokens = draw(rng, 40, 5), draw(rng, 23, 5)
     tokens[-1] = points[3] + 0.125  # the last token is wanted, too
-    return (
-        _case("about the origin", points, tokens, "distance"),
-        _case("one dimension", draw(rng, 40, 1), draw(rng, 23, 1), "distance"),
-        _case("far off, float32", z32, t32, "distance", dtype="float32"),
-        _case("far off, float64", z64, t64, "distance", dtype="float64"),
-        _case("every token twice, points between two", between, np.tile(grid, (2, 1)), "codes"),
-        *(_almost_tied(np.dtype(dtype)) for dtype in ("float32", "float64")),
-    )
+    made = {
+        "about the origin": (points, tokens),
+        "one dimension": (draw(rng, 40, 1), draw(rng, 23, 1)),
+        "far off, float32": (z32, t32),
+        "far off, float64": (z64, t64),
+        TIES[0]: (between, np.tile(grid, (2, 1))),
+        # The second token is nearer by one unit in the last place, yet both roots are one number.
+        TIES[1]: (np.zeros((1, 4)), np.array([[3, 1, 0, 2.0**-10], [3, 1, 0, 0]])),
+        TIES[2]: (np.zeros((1, 4)), np.array([[4, 1, 0, 2.0**-24], [4, 1, 0, 0]])),
+    }
+    for name, (z, t) in made.items():
+        settings = {"dtype": name[-7:]} if "float" in name else {}
+        yield Case(name, {"points": z, "tokens": t}, settings=settings)
 
 
-def _almost_tied(dtype: Any) -> Case:
-    """The second token is nearer by one unit in the last place, yet both roots are one number."""
-    whole = np.array([[3.0, 1, 0], [4, 1, 0]])[int(dtype == np.float64)]  # 10 and 17
-    unit = np.spacing(dtype.type((whole**2).sum()))  # an even power of two, so that it is a square
-    tokens = np.array([[*whole, np.sqrt(unit)], [*whole, 0]])
-    return _case(f"almost a tie, {dtype.name}", np.zeros((1, 4)), tokens, "codes", dtype=dtype.name)
-
-
-def _case(name: str, points: Array, tokens: Array, output: str, **settings: Any) -> Case:
-    codes, distances = nearest_numpy(points, tokens)
-    right = {output: codes if output == "codes" else distances}
-    return Case(name, {"points": points, "tokens": tokens}, right, settings)
+def search(points: Array, tokens: Array) -> Array:
+    """The right codes."""
+    return nearest_numpy(points, tokens)[0]
 
 
 def squared_distances(points: Array, tokens: Array) -> Array:
@@ -63,7 +60,7 @@ def expanded(points: Array, tokens: Array) -> Array:
 
 def last_of_equals(points: Array, tokens: Array) -> Array:
     """The highest index wins."""
-    return len(tokens) - 1 - squared_distances(points, tokens[::-1]).argmin(axis=1)
+    return len(tokens) - 1 - search(points, tokens[::-1])
 
 
 def most_similar(points: Array, tokens: Array) -> Array:
@@ -101,22 +98,22 @@ MISTAKES = (
     KnownMistake(
         "first-dimension",
         "only the first dimension is compared",
-        (lambda z, t: squared_distances(z[:, :1], t[:, :1]).argmin(axis=1),),
+        (lambda z, t: search(z[:, :1], t[:, :1]),),
     ),
     KnownMistake(
         "first-token-unseen",
         "the first token is never looked at: the loop starts at index 1",
-        (lambda z, t: 1 + squared_distances(z, t[1:]).argmin(axis=1),),
+        (lambda z, t: 1 + search(z, t[1:]),),
     ),
     KnownMistake(
         "last-token-unseen",
         "the last token is never looked at: a bound is one too low",
-        (lambda z, t: squared_distances(z, t[:-1]).argmin(axis=1),),
+        (lambda z, t: search(z, t[:-1]),),
     ),
     KnownMistake(
         "batch-reversed",
         "the answers are in the reverse order of the points",
-        (lambda z, t: squared_distances(z, t).argmin(axis=1)[::-1],),
+        (lambda z, t: search(z, t)[::-1],),
     ),
 )
 TIE_MISTAKES = (
@@ -142,7 +139,8 @@ TIE_MISTAKES = (
         scale=0,
     ),
     MISTAKES,
-    only=lambda case: "distance" in case.outputs,
+    right=(search,),
+    only=lambda case: case.name not in TIES,
     returns=RETURNS,
 )
 def check_nearest(case: Case, adapter: Adapter, search: Function) -> Answers:
@@ -165,7 +163,7 @@ def check_nearest(case: Case, adapter: Adapter, search: Function) -> Answers:
     check_nearest: all 3 comparisons pass
     """
     points, tokens = case.inputs["points"], case.inputs["tokens"]
-    codes = to_numpy(search(adapter.give(points), adapter.give(tokens)))
+    codes = adapter.take(search(adapter.give(points), adapter.give(tokens)))
     if codes.shape != (len(points),):
         return {"distance": codes}  # the comparison complains about the shape
     known = (codes >= 0) & (codes < len(tokens)) & (codes == np.round(codes))
@@ -177,7 +175,8 @@ def check_nearest(case: Case, adapter: Adapter, search: Function) -> Answers:
     {"nearest": draw_cases},
     Tolerance(0, "these distances are exact in the precision asked for: the lowest index wins"),
     TIE_MISTAKES,
-    only=lambda case: "codes" in case.outputs,
+    right=(search,),
+    only=lambda case: case.name in TIES,
     returns=RETURNS,
 )
 def check_tie_break(case: Case, adapter: Adapter, search: Function) -> Answers:
@@ -196,4 +195,4 @@ def check_tie_break(case: Case, adapter: Adapter, search: Function) -> Answers:
     >>> print(check_tie_break(last_of_equals, raises=False).suspects[0].name)
     last-of-equals
     """
-    return {"codes": search(*(adapter.give(case.inputs[name]) for name in ("points", "tokens")))}
+    return {"codes": search(*adapter.give(case.inputs).values())}

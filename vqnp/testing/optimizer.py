@@ -9,12 +9,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from vqnp.optim import Adam
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Array, Cases, Function, from_seed, to_numpy
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check, named
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 
 Optimizer = Literal["adam", "amsgrad", "adamw"]
 STEPS = 12
+SETTINGS = {"learning_rate": 0.05, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3}
 
 
 @from_seed
@@ -23,32 +23,9 @@ def draw_cases(rng: np.random.Generator) -> Cases:
     fading = 2.0 ** -np.arange(STEPS)[:, None, None]
     parameter = draw(rng, 3, 2)
     gradients = (draw(rng, STEPS, 3, 2) * fading).astype(np.float32).astype(np.float64)
-    return (_case(kind, parameter, gradients) for kind in get_args(Optimizer))
-
-
-def _case(kind: Optimizer, parameter: Array, gradients: Array) -> Case:
-    """Return one trajectory."""
-    settings = {
-        "learning_rate": 0.05,
-        "beta1": 0.8,
-        "beta2": 0.9,
-        "epsilon": 1e-3,
-        "weight_decay": 0.1 if kind == "adamw" else 0.0,
-    }
-    params, seen = {"p": parameter.copy()}, []
-    optimizer = Adam(
-        params,
-        settings["learning_rate"],
-        betas=(settings["beta1"], settings["beta2"]),
-        epsilon=settings["epsilon"],
-        amsgrad=kind == "amsgrad",
-        weight_decay=settings["weight_decay"],
-    )
-    for gradient in gradients:
-        optimizer.step({"p": gradient})
-        seen.append(params["p"].copy())
     inputs = {"parameter": parameter, "gradients": gradients}
-    return Case(kind, inputs, {"parameter": np.stack(seen)}, settings)
+    for kind in get_args(Optimizer):
+        yield Case(kind, inputs, settings=SETTINGS | {"weight_decay": 0.1 * (kind == "adamw")})
 
 
 def adam(
@@ -70,8 +47,7 @@ def adam(
         settings[name] for name in ("learning_rate", "beta1", "beta2", "epsilon", "weight_decay")
     )
     beta1, beta2 = (beta2, beta1) if swapped else (beta1, beta2)
-    m, v, largest, t = state or (0 * parameter, 0 * parameter, 0 * parameter, late)
-    t += 1
+    m, v, largest, t = state or (0 * parameter, 0 * parameter, 0 * parameter, 1 + late)
     gradient = gradient + shrink * parameter if decay == "coupled" else gradient
     m, v = beta1 * m + (1 - beta1) * gradient, beta2 * v + (1 - beta2) * gradient**2
     first, second = (
@@ -91,7 +67,7 @@ def adam(
     factor = {"decoupled": rate * shrink, "without-rate": shrink}.get(decay, 0.0)
     afterwards = 1 - rate * shrink if decay == "afterwards" else 1
     moved = (1 - factor) * parameter - rate * (m / first) / root
-    return afterwards * moved, (m, v, largest, t)
+    return afterwards * moved, (m, v, largest, t + 1)
 
 
 def mistakes_of(kind: Optimizer) -> tuple[KnownMistake, ...]:
@@ -159,6 +135,7 @@ def mistakes_of(kind: Optimizer) -> tuple[KnownMistake, ...]:
         256, "twelve steps of some twenty operations each; 1 − βᵗ cancels a little in the first"
     ),
     mistakes_of,
+    right=lambda case: (partial(adam, case.name),),
     names={kind: {"kind": kind} for kind in get_args(Optimizer)},
 )
 def check_optimizer(
@@ -187,6 +164,6 @@ def check_optimizer(
     state, seen = None, []
     for gradient in gradients:
         answer = step(parameter, gradient, state, dict(case.settings))
-        parameter, state = unpack(answer, "parameter, state")
-        seen.append(to_numpy(parameter))
+        parameter, state = named(answer, "parameter, state").values()
+        seen.append(adapter.take(parameter))
     return {"parameter": np.stack(seen)}

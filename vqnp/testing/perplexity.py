@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from vqnp.diagnostics.usage import perplexity
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check
-from vqnp.testing.run import Array, Cases, Function, from_seed
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check
+from vqnp.testing.golden import Array, Case, Cases, from_seed
 
 BATCH = 16
 
@@ -21,8 +21,7 @@ def draw_cases(rng: np.random.Generator) -> Cases:
         "a slope": (slope, 16),
     }
     return (
-        Case(name, {"codes": codes}, {"perplexity": np.array(perplexity(codes, k))}, {"tokens": k})
-        for name, (codes, k) in made.items()
+        Case(name, {"codes": codes}, settings={"tokens": k}) for name, (codes, k) in made.items()
     )
 
 
@@ -78,7 +77,10 @@ MISTAKES = (
 
 
 @check(
-    {"perplexity": draw_cases}, Tolerance(64, "one logarithm a code and one exponential"), MISTAKES
+    {"perplexity": draw_cases},
+    Tolerance(64, "one logarithm a code and one exponential"),
+    MISTAKES,
+    right=(perplexity,),
 )
 def check_perplexity(case: Case, adapter: Adapter, perplexity: Function) -> Answers:
     """Check the perplexity of one code, of all codes alike, and of codes that are not all used.

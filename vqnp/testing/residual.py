@@ -8,17 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.layers.conv import (
-    conv2d_backward_loop,
-    conv2d_backward_numpy,
-    conv2d_forward_loop,
-    conv2d_forward_numpy,
-)
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.run import Array, Cases, Function, Functions, from_seed
+from vqnp.layers.conv import conv2d_backward_numpy, conv2d_forward_numpy
+from vqnp.testing.adapter import IMAGE, KERNEL, Functions
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check, named
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 
 SHAPES = {"wide": (3, 3, 4, 3), "wide_bias": (3,), "narrow": (1, 1, 3, 4), "narrow_bias": (4,)}
-KERNELS = ("wide", "narrow")
+AXES = {"wide": KERNEL, "wide_bias": None, "narrow": KERNEL, "narrow_bias": None}
 Block = dict[str, Array]
 
 
@@ -29,35 +25,25 @@ def draw_cases(rng: np.random.Generator) -> Cases:
     inputs = images | {
         f"{i}.{name}": draw(rng, *shape) / 2 for i in range(2) for name, shape in SHAPES.items()
     }
-    functions = blocks_of(conv2d_forward_loop, conv2d_backward_loop)
-    yield Case("two blocks", inputs, _run(Case("", inputs, {}), Adapter(), *functions))
+    yield Case("two blocks", inputs)
 
 
-def blocks_of(
-    convolve: Function = conv2d_forward_numpy,
-    back: Function = conv2d_backward_numpy,
-    *,
-    in_place: bool = False,
-    skip: float = 1.0,
-    first_relu: bool = True,
-) -> Functions:
+def blocks_of(*, in_place: bool = False, skip: float = 1.0, first_relu: bool = True) -> Functions:
     """Return two residual blocks and their gradients.
 
     ``in_place``: the first rectifier also changes what the skip carries.
     """
 
-    def rectified(x: Array) -> Array:
-        return np.maximum(x, 0) if first_relu else x
-
     def block(x: Array, p: Block) -> tuple[Array, Any]:
-        wide, wide_cache = convolve(rectified(x), p["wide"], p["wide_bias"], 1, 1)
-        out, cache = convolve(np.maximum(wide, 0), p["narrow"], p["narrow_bias"])
-        return skip * (rectified(x) if in_place else x) + out, (x, wide, wide_cache, cache)
+        inner = np.maximum(x, 0) if first_relu else x
+        wide, wide_cache = conv2d_forward_numpy(inner, p["wide"], p["wide_bias"], 1, 1)
+        out, cache = conv2d_forward_numpy(np.maximum(wide, 0), p["narrow"], p["narrow_bias"])
+        return skip * (inner if in_place else x) + out, (x, wide, wide_cache, cache)
 
     def block_back(dout: Array, kept: Any) -> tuple[Array, Block]:
         x, wide, wide_cache, cache = kept
-        dwide, dnarrow, dnarrow_bias = back(dout, cache)
-        dx, dkernel, dbias = back(dwide * (wide > 0), wide_cache)
+        dwide, dnarrow, dnarrow_bias = conv2d_backward_numpy(dout, cache)
+        dx, dkernel, dbias = conv2d_backward_numpy(dwide * (wide > 0), wide_cache)
         passes = x > 0 if first_relu else np.ones_like(x)
         dx = dx * passes + skip * (dout * passes if in_place else dout)
         return dx, dict(zip(SHAPES, (dkernel, dbias, dnarrow, dnarrow_bias), strict=True))
@@ -81,7 +67,7 @@ def shared() -> Functions:
     def shared_vjp(x: Array, blocks: list[Block], dout: Array) -> tuple[Array, list[Block]]:
         dx, (one, two) = vjp(x, [blocks[0]] * 2, dout)
         both = {name: one[name] + two[name] for name in SHAPES}
-        return dx, [both, {name: np.zeros_like(array) for name, array in both.items()}]
+        return dx, [both, {name: 0 * array for name, array in both.items()}]
 
     return lambda x, blocks: forward(x, [blocks[0]] * 2), shared_vjp
 
@@ -116,29 +102,11 @@ MISTAKES = (
 )
 
 
-def _run(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
-    def given() -> tuple[Any, list[dict[str, Any]]]:
-        give = {True: adapter.kernel, False: adapter.give}
-        return adapter.image(case.inputs["x"]), [
-            {name: give[name in KERNELS](case.inputs[f"{i}.{name}"]) for name in SHAPES}
-            for i in range(2)
-        ]
-
-    answers = {"out": adapter.image_back(forward(*given()))}
-    dx, dblocks = unpack(vjp(*given(), adapter.image(case.inputs["dout"])), "dx, dblocks")
-    answers["dx"] = adapter.image_back(dx)
-    for i, gradients in enumerate(unpack(dblocks, "dblock, dblock")):
-        answers |= {
-            f"d{i}.{n}": adapter.kernel_back(gradients[n]) if n in KERNELS else gradients[n]
-            for n in SHAPES
-        }
-    return answers
-
-
 @check(
     {"residual": draw_cases},
     Tolerance(512, "two blocks deep, sums of up to 60 products, in any order"),
     MISTAKES,
+    right=blocks_of(),
     images=True,
 )
 def check_residual_blocks(
@@ -164,4 +132,16 @@ def check_residual_blocks(
     >>> print(check_residual_blocks(*blocks_of()))
     check_residual_blocks: all 10 comparisons pass
     """
-    return _run(case, adapter, forward, vjp)
+
+    def given() -> tuple[Any, list[dict[str, Any]]]:
+        return adapter.give(case.inputs["x"], IMAGE), [
+            {name: adapter.give(case.inputs[f"{i}.{name}"], axes) for name, axes in AXES.items()}
+            for i in range(2)
+        ]
+
+    out = forward(*given())
+    gradients = named(vjp(*given(), adapter.give(case.inputs["dout"], IMAGE)), "dx, dblocks")
+    answers = {"out": adapter.take(out, IMAGE), "dx": adapter.take(gradients["dx"], IMAGE)}
+    for block, own in named(gradients["dblocks"], "d0, d1").items():
+        answers |= {f"{block}.{n}": adapter.take(own[n], axes) for n, axes in AXES.items()}
+    return answers

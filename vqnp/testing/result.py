@@ -5,16 +5,13 @@ the precision u (2.2e-16 in float64, 1.2e-7 in float32) of the number and of the
 may be a sum of. Each check states its n, and why.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from vqnp.testing.adapter import Functions
 from vqnp.validation import Array
 
-Function = Callable[..., Any]
-Functions = tuple[Function, ...]
 MOST_NAMED = 8
 MOST_ALIKE_NAMED = 3  # more candidates than this are not informative
 
@@ -72,16 +69,12 @@ class Comparison:
             return (
                 f"{self.where}: got shape {self.answer.shape}, expected shape {self.expected.shape}"
             )
+        place = self.first_mismatch or ()  # () is the place of a number
         n = self.tolerance.roundings if self.allowed else 0
-        place = self.first_mismatch
-        text = (
-            ""
-            if place is None
-            else f"{self.where}{list(place) if place else ''}: "
-            f"got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n    "
-        )
         return (
-            f"{text}largest error: absolute {self.absolute_error:.3g}, "
+            f"{self.where}{list(place) or ''}: "
+            f"got {self.answer[place]:.17g}, expected {self.expected[place]:.17g}\n"
+            f"    largest error: absolute {self.absolute_error:.3g}, "
             f"relative {self.relative_error:.3g}\n"
             f"    allowed: {self.allowed:.2g}, {n:g} roundings, because {self.tolerance.reason}"
         )
@@ -127,7 +120,7 @@ class Result:
     @property
     def passed(self) -> bool:
         """Whether every comparison passed."""
-        return not self.problem and all(comparison.passed for comparison in self.comparisons)
+        return not self.problem and not self.failed
 
     @property
     def failed(self) -> tuple[Comparison, ...]:
@@ -136,11 +129,9 @@ class Result:
 
     def __str__(self) -> str:
         """Say what you need to act: the first mismatch, the probable mistake, what else differs."""
-        if self.problem:
-            return self.problem
         count = len(self.comparisons)
-        if self.passed:
-            return f"{self.check}: all {count} comparisons pass"
+        if not self.failed:
+            return self.problem or f"{self.check}: all {count} comparisons pass"
         first, *rest = self.failed
         misshapen = first.answer.shape != first.expected.shape
         lines = [

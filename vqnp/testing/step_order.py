@@ -9,21 +9,19 @@ from typing import Any
 import numpy as np
 
 from vqnp.quantize.codebook import DIALECTS, Dialect
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw, unpack
-from vqnp.testing.ema import ARRAYS, State, begin, dialects_beside, moved, start_of
-from vqnp.testing.nearest import squared_distances
-from vqnp.testing.run import Array, Cases, Function, from_seed
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check, named
+from vqnp.testing.ema import ARRAYS, State, dialects_beside, moved, start_of, weighted
+from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
+from vqnp.testing.nearest import search
 
 
 @from_seed
 def draw_cases(rng: np.random.Generator) -> Cases:
     """One step a dialect in training, and one in evaluation, from the same state."""
-    state = begin("paper", draw(rng, 7, 3), rng.integers(1, 9, 7) / 2, rng)
-    unchanged = {name: state[name] for name in ARRAYS}
-    inputs = unchanged | {"embeddings": draw(rng, 24, 3)}
-    codes = search(inputs, inputs["embeddings"])
-    yield Case("evaluation", inputs, {"quantized": inputs["tokens"][codes]} | unchanged)
-    yield from (_case(dialect, dialect, inputs, codes) for dialect in DIALECTS)
+    state = weighted(draw(rng, 7, 3), rng.integers(1, 9, 7) / 2)
+    inputs = state | {"embeddings": draw(rng, 24, 3)}
+    yield Case("evaluation", inputs)
+    yield from (Case(dialect, inputs, settings={"decay": 0.9}) for dialect in DIALECTS)
 
 
 @from_seed
@@ -33,77 +31,62 @@ def draw_faint_cases(rng: np.random.Generator) -> Cases:
     Six embeddings leave at least one of seven codes without hits. There, L is about 1e-4 and ε is
     1e-5, so that the smoothed counts differ from L by more than float32 rounds.
     """
-    tokens, counts = draw(rng, 7, 3), rng.integers(1, 9, 7) / 8192
-    inputs = {"tokens": tokens, "counts": counts, "sums": counts[:, None] * tokens}
-    inputs["embeddings"] = draw(rng, 6, 3)
-    codes = search(inputs, inputs["embeddings"])
-    return (_case(f"{name}, faint", name, inputs, codes) for name in DIALECTS)
+    state = weighted(draw(rng, 7, 3), rng.integers(1, 9, 7) / 8192)
+    inputs = state | {"embeddings": draw(rng, 6, 3)}
+    for dialect in DIALECTS:
+        yield Case(f"{dialect}, faint", inputs, settings={"decay": 0.9, "dialect": dialect})
 
 
-def _case(name: str, dialect: Dialect, inputs: dict[str, Array], codes: Array) -> Case:
-    """Return one step from ``inputs``."""
-    after = moved(inputs | {"steps": 0}, inputs["embeddings"], codes, 0.9, dialect=dialect)
-    right = {"quantized": inputs["tokens"][codes]} | {array: after[array] for array in ARRAYS}
-    settings = {"decay": 0.9} | ({} if name == dialect else {"dialect": dialect})
-    return Case(name, inputs, right, settings)
-
-
-def search(state: State, embeddings: Array) -> Array:
-    """Return the codes."""
-    return squared_distances(embeddings, state["tokens"]).argmin(axis=1)
+def evaluated(state: State, embeddings: Array) -> tuple[Array, State]:
+    """The right evaluation."""
+    return state["tokens"][search(embeddings, state["tokens"])], state
 
 
 def initialized_again(state: State, embeddings: Array) -> tuple[Array, State]:
     """The first embeddings become the tokens."""
-    new = state | {"tokens": embeddings[: len(state["tokens"])]}
-    return new["tokens"][search(new, embeddings)], new
+    return evaluated(state | {"tokens": embeddings[: len(state["tokens"])]}, embeddings)
 
 
-def steps_of(dialect: Dialect) -> dict[str, Function]:
-    """Return every order in which a step of ``dialect`` can be taken, by name."""
-    update = partial(moved, dialect=dialect)
-
-    def ordered(give: Function) -> Function:
-        def step(before: State, z: Array, decay: float = 0.9) -> tuple[Array, State]:
-            codes = search(before, z)
-            return give(before, update(before, z, codes, decay), codes, z, decay)
-
-        return step
-
-    return {
-        "right": ordered(lambda before, after, codes, *batch: (before["tokens"][codes], after)),
-        "updated-before-lookup": ordered(
-            lambda before, after, codes, *batch: (after["tokens"][codes], after)
-        ),
-        "updated-before-search": ordered(
-            lambda before, after, codes, z, decay: (after["tokens"][search(after, z)], after)
-        ),
-        "not-updated": ordered(
-            lambda before, after, codes, *batch: (before["tokens"][codes], before)
-        ),
-        "updated-twice": ordered(
-            lambda before, after, codes, z, decay: (
-                before["tokens"][codes],
-                update(after, z, codes, decay),
-            )
-        ),
-    }
-
-
-SAYS = {
-    "updated-before-lookup": "the output is looked up after the update: look up first, update last",
-    "updated-before-search": "the codebook moves before the search: search first, update last",
-    "not-updated": "the codebook does not move in training",
-    "updated-twice": "the codebook moves twice in one step",
-}
+def stepped(
+    before: State,
+    z: Array,
+    decay: float = 0.9,
+    *,
+    dialect: Dialect = "paper",
+    late: bool = False,
+    twice: bool = False,
+) -> tuple[Array, State]:
+    """Take a step of ``dialect``; ``late`` looks up after the update, ``twice`` updates twice."""
+    codes = search(z, before["tokens"])
+    after = moved(before, z, codes, decay, dialect=dialect)
+    quantized = (after if late else before)["tokens"][codes]
+    return quantized, moved(after, z, codes, decay, dialect=dialect) if twice else after
 
 
 def step_mistakes(dialect: Dialect) -> tuple[KnownMistake, ...]:
     """Return the other dialects, and what goes wrong with the order of a step."""
-    steps = steps_of(dialect)
     return (
-        *dialects_beside(dialect, lambda other: steps_of(other)["right"]),
-        *(KnownMistake(name, says, (steps[name],)) for name, says in SAYS.items()),
+        *dialects_beside(dialect, lambda other: partial(stepped, dialect=other)),
+        KnownMistake(
+            "updated-before-lookup",
+            "the output is looked up after the update: look up first, update last",
+            (partial(stepped, dialect=dialect, late=True),),
+        ),
+        KnownMistake(
+            "updated-before-search",
+            "the codebook moves before the search: search first, update last",
+            (lambda *batch: evaluated(stepped(*batch, dialect=dialect)[1], batch[1]),),
+        ),
+        KnownMistake(
+            "not-updated",
+            "the codebook does not move in training",
+            (lambda before, z, decay: evaluated(before, z),),
+        ),
+        KnownMistake(
+            "updated-twice",
+            "the codebook moves twice in one step",
+            (partial(stepped, dialect=dialect, twice=True),),
+        ),
     )
 
 
@@ -111,12 +94,12 @@ EVALUATION_MISTAKES = (
     KnownMistake(
         "updates-in-evaluation",
         "the codebook moves in evaluation: freeze it there",
-        (steps_of("paper")["right"],),
+        (stepped,),
     ),
     KnownMistake(
         "updated-before-lookup",
         "the codebook moves in evaluation, and before the output is looked up",
-        (steps_of("paper")["updated-before-lookup"],),
+        (partial(stepped, late=True),),
     ),
     KnownMistake(
         "initialized-in-evaluation",
@@ -127,8 +110,37 @@ EVALUATION_MISTAKES = (
 
 
 def _answers(answer: Any) -> Answers:
-    quantized, state = unpack(answer, "quantized, state")
+    quantized, state = named(answer, "quantized, state").values()
     return {"quantized": quantized} | {name: state[name] for name in ARRAYS if name in state}
+
+
+@check(
+    {"quantizer_step": draw_cases},
+    Tolerance(0, "evaluation looks tokens up and changes no state: no number is computed"),
+    EVALUATION_MISTAKES,
+    right=(evaluated,),
+    only=lambda case: case.name == "evaluation",
+)
+def check_evaluation(case: Case, adapter: Adapter, evaluate: Function) -> Answers:
+    """Check that evaluation quantizes and leaves the state alone.
+
+    It catches a codebook that moves, or is placed anew, on the embeddings of an evaluation.
+
+    Parameters
+    ----------
+    evaluate : function
+        ``evaluate(state, embeddings) -> (quantized, state)``: the state as for ``check_ema``,
+        embeddings ``(N, D)``. Return the token of each embedding, ``(N, D)``, and the state as
+        it is: tokens ``(K, D)``, counts ``(K,)``, sums ``(K, D)``.
+
+    Example
+    -------
+    >>> def evaluate(state, embeddings):
+    ...     return state["tokens"][search(embeddings, state["tokens"])], state
+    >>> print(check_evaluation(evaluate))
+    check_evaluation: all 4 comparisons pass
+    """
+    return _answers(evaluate(adapter.give(start_of(case)), adapter.give(case.inputs["embeddings"])))
 
 
 @check(
@@ -139,6 +151,8 @@ def _answers(answer: Any) -> Answers:
         "number, because the dialects differ by ε = 1e-5 in L",
     ),
     step_mistakes,
+    right=lambda case: (partial(stepped, dialect=case.settings.get("dialect", case.name)),),
+    only=lambda case: case.name != "evaluation",
 )
 def check_quantizer_step(
     case: Case, adapter: Adapter, step: Function, *, dialect: Dialect = "paper"
@@ -158,36 +172,8 @@ def check_quantizer_step(
 
     Example
     -------
-    >>> print(check_quantizer_step(steps_of("paper")["right"]))
+    >>> print(check_quantizer_step(stepped))
     check_quantizer_step, dialect paper: all 8 comparisons pass
     """
     given = adapter.give(start_of(case)), adapter.give(case.inputs["embeddings"])
     return _answers(step(*given, case.settings["decay"]))
-
-
-@check(
-    {"quantizer_step": draw_cases},
-    Tolerance(0, "evaluation looks tokens up and changes no state: no number is computed"),
-    EVALUATION_MISTAKES,
-    only=lambda case: case.name == "evaluation",
-)
-def check_evaluation(case: Case, adapter: Adapter, evaluate: Function) -> Answers:
-    """Check that evaluation quantizes and leaves the state alone.
-
-    It catches a codebook that moves, or is placed anew, on the embeddings of an evaluation.
-
-    Parameters
-    ----------
-    evaluate : function
-        ``evaluate(state, embeddings) -> (quantized, state)``: the state as for ``check_ema``,
-        embeddings ``(N, D)``. Return the token of each embedding, ``(N, D)``, and the state as
-        it is: tokens ``(K, D)``, counts ``(K,)``, sums ``(K, D)``.
-
-    Example
-    -------
-    >>> def evaluate(state, embeddings):
-    ...     return state["tokens"][search(state, embeddings)], state
-    >>> print(check_evaluation(evaluate))
-    check_evaluation: all 4 comparisons pass
-    """
-    return _answers(evaluate(adapter.give(start_of(case)), adapter.give(case.inputs["embeddings"])))

@@ -12,63 +12,61 @@ from typing import Any, Literal
 import numpy as np
 
 from vqnp import threads
-from vqnp.models import VQVAE, as_rows
+from vqnp.models import as_rows
 from vqnp.networks import ConvSettings, MLPSettings, conv_vqvae, mlp_vqvae
 from vqnp.optim import Adam
 from vqnp.quantize import EMA, Codebook
-from vqnp.testing.check import Adapter, Answers, Case, KnownMistake, Tolerance, check, draw
-from vqnp.testing.ema import ARRAYS
-from vqnp.testing.run import Array, Function, Functions, to_numpy
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check
+from vqnp.testing.ema import ARRAYS, weighted
+from vqnp.testing.golden import Array, Case, draw
 
 Model = Literal["mlp", "conv"]
 STEPS = 10
-MODELS: dict[str, Function] = {"mlp": mlp_vqvae, "conv": conv_vqvae}
-SIZES: dict[str, Any] = {
-    "mlp": MLPSettings(3, 2, encoder_hidden=6, decoder_hidden=5),
-    "conv": ConvSettings(
-        token_dim=3, encoder_width=6, decoder_width=8, encoder_residual=4, decoder_residual=3
+MODELS: dict[str, Function] = {
+    "mlp": partial(mlp_vqvae, MLPSettings(3, 2, encoder_hidden=6, decoder_hidden=5)),
+    "conv": partial(
+        conv_vqvae,
+        ConvSettings(
+            token_dim=3, encoder_width=6, decoder_width=8, encoder_residual=4, decoder_residual=3
+        ),
     ),
 }
-
-
-def draw_cases(seed: int) -> tuple[Case, ...]:
-    """An MLP on points with AdamW, and convolutions on images of 8 × 12 pixels with AMSGrad."""
-    common = {"beta": 0.25, "decay": 0.9, "epsilon": 1e-8, "beta1": 0.9, "beta2": 0.999}
-    mlp = {
+COMMON = {"beta": 0.25, "decay": 0.9, "epsilon": 1e-8, "beta1": 0.9, "beta2": 0.999}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "mlp": COMMON
+    | {
         "model": "mlp",
         "optimizer": "adamw",
         "learning_rate": 0.01,
         "weight_decay": 0.01,
         "variance": 0.8125,
-    }
-    conv = {
+    },
+    "conv": COMMON
+    | {
         "model": "conv",
         "optimizer": "amsgrad",
         "learning_rate": 0.003,
         "weight_decay": 0.0,
         "variance": 0.25,
-    }
-    return (
-        _make_case(seed, mlp | common, (16, 3), 6),
-        _make_case(seed + 1, conv | common, (3, 8, 12, 3), 5),
-    )
+    },
+}
 
 
-def _make_case(seed: int, settings: dict[str, Any], shape: tuple[int, ...], k: int) -> Case:
-    rng, sizes = np.random.default_rng(seed), SIZES[settings["model"]]
-    batches = draw(rng, STEPS, *shape) / (2 if settings["model"] == "conv" else 1)
-    model = MODELS[settings["model"]](sizes, EMA(k), rng=seed)
-    parameters = {name: array.astype(np.float64) for name, array in model.params.items()}
-    nothing = np.zeros((k, sizes.token_dim))
-    blank = {"tokens": nothing, "counts": np.zeros(k), "sums": nothing}
-    z = as_rows(build(parameters, blank, settings).encode(batches[0]))
-    chosen = z[rng.choice(len(z), k, replace=False)]
+def draw_cases(seed: int) -> tuple[Case, ...]:
+    """An MLP on points with AdamW, and convolutions on images of 8 × 12 pixels with AMSGrad."""
+    return _case("mlp", seed, (16, 3), 6), _case("conv", seed + 1, (3, 8, 12, 3), 5)
+
+
+def _case(name: str, seed: int, shape: tuple[int, ...], k: int) -> Case:
+    rng = np.random.default_rng(seed)
+    batches = draw(rng, STEPS, *shape) / (2 if name == "conv" else 1)
+    model = MODELS[name](EMA(k), rng=seed)
+    z = as_rows(model.encode(batches[0].astype(np.float32)))
+    chosen = z[rng.choice(len(z), k, replace=False)].astype(np.float64)
     tokens = np.round(1024 * chosen) / 1024  # the same numbers from any BLAS
-    codebook = {"tokens": tokens, "counts": np.full(k, 2.0), "sums": 2 * tokens}
-    inputs = {f"parameters.{name}": array for name, array in parameters.items()}
-    steps = trained(parameters, codebook, batches, settings)
-    outputs = {name: np.stack([step[name] for step in steps]) for name in steps[0]}
-    return Case(settings["model"], inputs | codebook | {"batches": batches}, outputs, settings)
+    inputs = {f"parameters.{n}": array.astype(np.float64) for n, array in model.params.items()}
+    inputs |= weighted(tokens, np.full(k, 2.0)) | {"batches": batches}
+    return Case(name, inputs, settings=SETTINGS[name])
 
 
 class Stopped(EMA):
@@ -87,16 +85,23 @@ def trained(
     *,
     update: str = "after",
     kind: type[EMA] = EMA,
+    change: Function = dict,
 ) -> list[dict[str, Any]]:
-    """Train vqnp's own model; ``update`` and ``kind`` make it go wrong."""
-    model, seen = build(parameters, codebook, settings, kind), []
-    quantizer = model.quantizer
+    """Train vqnp's own model; ``update``, ``kind`` and ``change`` make it go wrong."""
+    settings = settings | change(settings)
+    quantizer = kind(len(codebook["tokens"]), settings["decay"], beta=settings["beta"])
+    quantizer.use(Codebook(**{name: array.copy() for name, array in codebook.items()}))
+    model = MODELS[settings["model"]](quantizer, dtype=quantizer.tokens.dtype)
+    model.variance = settings["variance"]
+    for name, array in parameters.items():
+        model.params[name][:] = array
     optimizer = Adam(
         model.params,
         settings["learning_rate"],
         amsgrad=settings["optimizer"] == "amsgrad",
-        weight_decay=settings["weight_decay"] if settings["optimizer"] == "adamw" else 0.0,
+        weight_decay=settings["weight_decay"],
     )
+    seen = []
 
     def update_by(x: Array) -> None:
         z = as_rows(model.encode(x))
@@ -113,32 +118,9 @@ def trained(
             if update == "anew":  # by the embeddings that the encoder has by now
                 update_by(x)
             arrays = model.params | {name: quantizer.buffers[name] for name in ARRAYS}
-            copies: dict[str, Any] = {name: array.copy() for name, array in arrays.items()}
-            seen.append(step.losses | {"codes": step.quantized.codes} | copies)
+            copies = {name: array.copy() for name, array in arrays.items()}
+            seen.append({**step.losses, "codes": step.quantized.codes, **copies})
     return seen
-
-
-def build(
-    parameters: dict[str, Array],
-    codebook: dict[str, Array],
-    settings: dict[str, Any],
-    kind: type[EMA] = EMA,
-) -> VQVAE:
-    """Return the model with these parameters and this codebook, in their precision."""
-    quantizer = kind(len(codebook["tokens"]), settings["decay"], beta=settings["beta"])
-    quantizer.use(Codebook(**{name: codebook[name].copy() for name in ARRAYS}))
-    model = MODELS[settings["model"]](
-        SIZES[settings["model"]], quantizer, dtype=codebook["tokens"].dtype
-    )
-    model.variance = settings["variance"]
-    for name, array in parameters.items():
-        model.params[name][:] = array
-    return model
-
-
-def with_settings(change: Function) -> Functions:
-    """Return a training with other settings than asked for."""
-    return (lambda p, codebook, x, settings: trained(p, codebook, x, settings | change(settings)),)
 
 
 MISTAKES = (
@@ -161,30 +143,32 @@ MISTAKES = (
     KnownMistake(
         "beta-forgotten",
         "the commitment is not weighed by beta",
-        with_settings(lambda s: {"beta": 1.0}),
+        (partial(trained, change=lambda s: {"beta": 1.0}),),
     ),
     KnownMistake(
         "commitment-forgotten",
         "the commitment is not in the loss",
-        with_settings(lambda s: {"beta": 0.0}),
+        (partial(trained, change=lambda s: {"beta": 0.0}),),
     ),
     KnownMistake(
         "beta-on-the-reconstruction",
         "beta weighs the reconstruction and not the commitment",
-        with_settings(lambda s: {"beta": 1.0, "variance": s["variance"] / s["beta"]}),
+        (partial(trained, change=lambda s: {"beta": 1.0, "variance": s["variance"] / s["beta"]}),),
     ),
     KnownMistake(
         "decay-swapped",
         "γ weighs the new batch and 1 − γ the past",
-        with_settings(lambda s: {"decay": 1 - s["decay"]}),
+        (partial(trained, change=lambda s: {"decay": 1 - s["decay"]}),),
     ),
     KnownMistake(
         "variance-forgotten",
         "the reconstruction's error is not divided by the variance",
-        with_settings(lambda s: {"variance": 1.0}),
+        (partial(trained, change=lambda s: {"variance": 1.0}),),
     ),
     KnownMistake(
-        "plain-adam", "the optimizer is Adam", with_settings(lambda s: {"optimizer": "adam"})
+        "plain-adam",
+        "the optimizer is Adam",
+        (partial(trained, change=lambda s: {"optimizer": "adam", "weight_decay": 0.0}),),
     ),
 )
 
@@ -195,7 +179,8 @@ MISTAKES = (
         1e5, "ten steps, each through a dozen layers, and Adam divides by the root of small squares"
     ),
     MISTAKES,
-    names={f"training_{model}": {"model": model} for model in SIZES},
+    right=(trained,),
+    names={f"training_{model}": {"model": model} for model in MODELS},
 )
 def check_training(
     case: Case, adapter: Adapter, train: Function, *, model: Model = "mlp"
@@ -224,30 +209,14 @@ def check_training(
     >>> print(check_training(trained))
     check_training, model mlp: all 18 comparisons pass
     """
-    prefix = "parameters."
-    steps = list(
-        train(
-            {
-                n.removeprefix(prefix): adapter.give(a)
-                for n, a in case.inputs.items()
-                if prefix in n
-            },
-            {name: adapter.give(case.inputs[name]) for name in ARRAYS},
-            adapter.give(case.inputs["batches"]),
-            dict(case.settings),
-        )
-    )
+    given, prefix = adapter.give(case.inputs), "parameters."
+    parameters = {n.removeprefix(prefix): a for n, a in given.items() if n.startswith(prefix)}
+    codebook = {name: given[name] for name in ARRAYS}
+    steps = list(train(parameters, codebook, given["batches"], dict(case.settings)))
     if len(steps) != STEPS:
         raise TypeError(f"train must return {STEPS} dictionaries, one a step, got {len(steps)}")
-    missing = [
-        name
-        for name in case.outputs
-        if name not in steps[-1] and name not in ("counts", "sums", "codes")
-    ]
-    if missing:
+    needed = ("reconstruction", "commitment", "tokens", *parameters)
+    if missing := [name for name in needed if name not in steps[-1]]:
         raise TypeError(f"train must return {', '.join(missing)} for every step")
-    return {
-        name: np.stack([to_numpy(step[name]) for step in steps])
-        for name in case.outputs
-        if name in steps[-1]
-    }
+    found = [name for name in (*needed, "counts", "sums", "codes") if name in steps[-1]]
+    return {name: np.stack([adapter.take(step[name]) for step in steps]) for name in found}

@@ -162,7 +162,8 @@ def run_phase(state: TrainState, hooks: Hooks) -> None:
         case InitializeCodebook(sample):
             initialize_codebook(state, sample)
         case _:
-            cover_parameters(state)
+            # The quantizer may have gained parameters since the optimizer was made.
+            state.optimizer.extend(state.model.params)
             run_epochs(state, state.model, hooks)
 
 
@@ -203,13 +204,6 @@ def initialize_codebook(state: TrainState, sample: int | None) -> None:
     state.model.quantizer.initialize(embeddings, batch=batch, rng=rng)
     if not state.settings.carry_optimizer:
         state.optimizer = state.settings.make_optimizer(state.model.params)
-
-
-def cover_parameters(state: TrainState) -> None:
-    """Let the optimizer move what the quantizer has learnt to need since the optimizer was made."""
-    params = state.model.params
-    if params.keys() != state.optimizer.params.keys():
-        state.optimizer.extend(params)
 
 
 def require_trainable(data: Array) -> None:
