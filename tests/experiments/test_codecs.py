@@ -35,6 +35,7 @@ def test_raw_patches_come_back_unquantized(images):
     np.testing.assert_allclose(rows, patches_of(images) - np.tile(mean, 16), atol=1e-6)
 
 
+@pytest.mark.jit
 def test_it_is_kmeans_of_the_patches(images):
     model = patch_codec(images, EMA(16), rng=3)
     mean = images.mean(axis=(0, 1, 2)) / 255 - 0.5
@@ -57,6 +58,7 @@ def test_components_left_out_are_the_error(images):
         assert found == pytest.approx(expected, rel=1e-3, abs=1e-8)
 
 
+@pytest.mark.jit
 def test_one_token_leaves_the_variance_and_more_tokens_less(images):
     rows = patches_of(images).astype(np.float64)
     errors = [error(patch_codec(images, EMA(k)), images) for k in (1, 4, 16, 64)]

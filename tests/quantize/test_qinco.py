@@ -123,6 +123,7 @@ def test_prefixes_are_codes_too():
     np.testing.assert_array_equal(shorter, quantizer.codebooks[0][codes[:, 0]])
 
 
+@pytest.mark.jit
 def test_trained_it_is_better_than_residual_quantization():
     """On frozen embeddings that lie on a curve, where the second token should depend on the first.
 

@@ -108,6 +108,7 @@ def test_without_weight_it_is_the_codebook_learnt_by_gradient():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.jit
 def test_dead_tokens_are_taken_along():
     """A codebook learnt by gradient leaves those in their corner that nothing is nearest to."""
     z = rng(8).normal(size=(500, D))
