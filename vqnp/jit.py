@@ -2,12 +2,18 @@
 
 Fastmath would reorder sums. ``NUMBA_DISABLE_JIT=1`` turns each kernel back into the Python function
 it is written as, so that you can step through it with a debugger.
+
+Numba's cache looks at the file of a kernel, not at the files of the kernels that it calls. Compiled
+code is inlined, so an edit there would change nothing. Therefore the cache is valid only for
+one digest of all ``SOURCES``: an edit anywhere compiles anew.
 """
 
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache, wraps
+from hashlib import sha256
+from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -17,6 +23,8 @@ from vqnp import threads
 
 # NumPy's error model keeps a branch for division by zero out of the loops.
 RELEASED = {"nogil": True, "error_model": "numpy"}
+# Where kernels and the constants in them are; a test compares this with the imports of this module.
+SOURCES = ("*.py", "fast/*.py", "layers/*.py", "quantize/*.py", "diagnostics/*.py")
 
 
 class Both(NamedTuple):
@@ -83,7 +91,22 @@ def _turns() -> Any:
 
 
 def _compile(function: Callable, **options: Any) -> Callable:
+    if numba.config.DISABLE_JIT:
+        return function
     try:
-        return numba.njit(cache=True, **options)(function)
+        compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is no directory for the cache: compile in memory
         return numba.njit(**options)(function)
+    # Numba has no public way to say what a cache depends on; tests/test_jit.py edits a package.
+    compiled._cache._cache_file._source_stamp = sources()
+    return compiled
+
+
+@cache
+def sources() -> str:
+    """Return a digest of all files of the package that a kernel may come from."""
+    package, digest = Path(__file__).parent, sha256()
+    for place in SOURCES:
+        for path in sorted(package.glob(place)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -104,7 +104,7 @@ class VQVAE:
         """Return the quantized embeddings of ``x``: vectors of their shape, and the codes."""
         z = self.encode(x)
         quantized, _ = self.quantizer.forward(as_rows(z))
-        return quantized._replace(vectors=quantized.vectors.reshape(z.shape))
+        return quantized._replace(vectors=like_rows(quantized.vectors, z))
 
     def reconstruct(self, x: Array) -> Array:
         """Return the reconstruction of ``x`` from its codes; changes nothing."""
@@ -118,7 +118,7 @@ class VQVAE:
         z, encoder_cache = self.encoder.forward(x)
         embeddings = as_rows(z)
         quantized, quantizer_cache = self.quantizer.forward(embeddings, training=True, rng=rng)
-        reconstruction, decoder_cache = self.decoder.forward(quantized.vectors.reshape(z.shape))
+        reconstruction, decoder_cache = self.decoder.forward(like_rows(quantized.vectors, z))
 
         loss, dreconstruction = mse(reconstruction, x)
         dreconstruction /= self.variance
@@ -201,6 +201,11 @@ def stored(model: VQVAE) -> dict[str, Array]:
     """Return every array that ``fill`` puts back, under its name."""
     arrays = {f"params.{name}": value for name, value in model.params.items()}
     return arrays | {f"buffers.{name}": value for name, value in model.quantizer.buffers.items()}
+
+
+def like_rows(vectors: Array, z: Array) -> Array:
+    """Shape vectors ``(N, D)`` as embeddings ``(..., E)`` are, from whose rows they were made."""
+    return vectors.reshape(*z.shape[:-1], vectors.shape[-1])
 
 
 def as_rows(z: Array) -> Array:

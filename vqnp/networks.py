@@ -16,7 +16,7 @@ With width h the channels are 3 → h/2 → h → h → D and D → h → h/2 �
 to its own width inside. No activation follows the last layer: pixels lie in [-0.5, 0.5].
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -146,11 +146,13 @@ def mlp_vqvae(
     (2, 32)
     """
     rng, s = as_rng(rng), require_instance(sizes, MLPSettings, "sizes")
+    quantizer = EMA() if quantizer is None else quantizer
     extra = () if s.extra is None else (s.extra,)
     hidden, wide = s.encoder_hidden, s.decoder_hidden
-    encoder = mlp(s.data_dim, hidden, hidden, *extra, s.token_dim, rng=rng, dtype=dtype)
+    width = quantizer.embedding_dim or s.token_dim
+    encoder = mlp(s.data_dim, hidden, hidden, *extra, width, rng=rng, dtype=dtype)
     decoder = mlp(s.token_dim, wide, wide, s.data_dim, rng=rng, dtype=dtype)
-    return VQVAE(encoder, EMA() if quantizer is None else quantizer, decoder)
+    return VQVAE(encoder, quantizer, decoder)
 
 
 def conv_encoder(sizes: ConvSettings, *, rng: Any = 0, dtype: Any = np.float32) -> Sequential:
@@ -223,6 +225,8 @@ def conv_vqvae(
     """
     rng, sizes = as_rng(rng), ConvSettings() if sizes is None else sizes
     require_instance(sizes, ConvSettings, "sizes")
-    encoder = conv_encoder(sizes, rng=rng, dtype=dtype)
+    quantizer = EMA(512, decay=0.99) if quantizer is None else quantizer
+    width = quantizer.embedding_dim or sizes.token_dim
+    encoder = conv_encoder(replace(sizes, token_dim=width), rng=rng, dtype=dtype)
     decoder = conv_decoder(sizes, rng=rng, dtype=dtype)
-    return VQVAE(encoder, quantizer or EMA(512, decay=0.99), decoder, variance=variance)
+    return VQVAE(encoder, quantizer, decoder, variance=variance)

@@ -4,12 +4,14 @@ Nothing is remembered between calls: ``forward`` hands the cache to you, and you
 ``backward``. So you may use a layer twice in one model, and evaluation leaves no trace.
 """
 
+import math
 from dataclasses import MISSING, InitVar, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numba import prange
 
+from vqnp.fast.products import ROWS_A_SUM
 from vqnp.jit import both
 from vqnp.validation import Array, as_rng, require_float_dtype, require_instance
 
@@ -19,7 +21,6 @@ Cache = Any
 Gradients = dict[str, Array]
 
 PARALLEL_NUMBERS = 1 << 18  # numbers of an array, from which all threads work on it
-ROWS_A_BLOCK = 1024  # rows a thread adds up; fixed, so that sums do not depend on the threads
 
 
 @dataclass(eq=False, repr=False)
@@ -139,10 +140,11 @@ def _add_bias(out: Array, bias: Array) -> None:
 
 def sum_rows(dout: Array) -> Array:
     """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64."""
-    sums = np.zeros((-(-len(dout) // ROWS_A_BLOCK), dout.shape[1]))
+    sums = np.zeros((-(-len(dout) // ROWS_A_SUM), dout.shape[1]))
     _sum_blocks.sized(dout.size, PARALLEL_NUMBERS)(dout, sums)
-    # NumPy's sum over a single block takes as long as all the additions before it.
-    total = sums[0] if len(sums) == 1 else sums.sum(axis=0)
+    total = np.zeros(dout.shape[1])
+    for of_block in sums:  # NumPy's own sum may have another order on another processor
+        total += of_block
     return total.astype(dout.dtype)
 
 
@@ -151,7 +153,7 @@ def _sum_blocks(dout: Array, sums: Array) -> None:
     rows, columns = dout.shape
     for b in prange(len(sums)):
         total = sums[b]
-        for i in range(b * ROWS_A_BLOCK, min((b + 1) * ROWS_A_BLOCK, rows)):
+        for i in range(b * ROWS_A_SUM, min((b + 1) * ROWS_A_SUM, rows)):
             for j in range(columns):
                 total[j] += dout[i, j]
 
@@ -163,7 +165,7 @@ def uniform_start(
 
     This is the default of the common frameworks.
     """
-    bound = fan_in**-0.5
+    bound = 1 / math.sqrt(fan_in)  # a power's last digit depends on the C library
     weight = rng.uniform(-bound, bound, shape).astype(dtype)
     return {"weight": weight, "bias": rng.uniform(-bound, bound, outputs).astype(dtype)}
 
