@@ -147,6 +147,7 @@ def mlp_vqvae(
     """
     rng, s = as_rng(rng), require_instance(sizes, MLPSettings, "sizes")
     quantizer = EMA() if quantizer is None else quantizer
+    require_instance(quantizer, Quantizer, "quantizer")
     extra = () if s.extra is None else (s.extra,)
     hidden, wide = s.encoder_hidden, s.decoder_hidden
     width = quantizer.embedding_dim or s.token_dim
@@ -226,6 +227,7 @@ def conv_vqvae(
     rng, sizes = as_rng(rng), ConvSettings() if sizes is None else sizes
     require_instance(sizes, ConvSettings, "sizes")
     quantizer = EMA(512, decay=0.99) if quantizer is None else quantizer
+    require_instance(quantizer, Quantizer, "quantizer")
     width = quantizer.embedding_dim or sizes.token_dim
     encoder = conv_encoder(replace(sizes, token_dim=width), rng=rng, dtype=dtype)
     decoder = conv_decoder(sizes, rng=rng, dtype=dtype)

@@ -85,7 +85,7 @@ def test_identity_changes_with_the_shape(images):
             TypeError,
             "train must be a NumPy array of uint8, got float64",
         ),
-        ("train", [[1]], TypeError, "train must be a NumPy array of uint8, got list"),
+        ("train", [[1]], TypeError, "train must be a NumPy array without a mask, got list"),
         (
             "test",
             np.zeros((2, 5, 7, 4), np.uint8),

@@ -58,12 +58,12 @@ def test_bad_data_are_refused(data, error, message):
         (
             lambda: TrainSettings(learning_rate=0),
             ValueError,
-            "learning_rate must be positive, got 0",
+            "learning_rate must be positive and finite, got 0",
         ),
         (
             lambda: TrainSettings(learning_rate=float("nan")),
             ValueError,
-            "learning_rate must be positive, got nan",
+            "learning_rate must be positive and finite, got nan",
         ),
         (
             lambda: TrainSettings(optimizer="sgd"),

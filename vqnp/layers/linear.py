@@ -29,7 +29,7 @@ from vqnp.layers.layer import (
     sum_rows,
     uniform_start,
 )
-from vqnp.validation import require_integer, require_plain
+from vqnp.validation import require_float, require_instance, require_integer, require_plain
 
 BLAS_FROM_WEIGHTS = 1 << 14  # numbers in a weight; from there BLAS is several times as fast
 
@@ -101,6 +101,8 @@ def linear_forward(x: Rows, weight: Weight, bias: Bias) -> tuple[Outputs, Cache]
     >>> linear_forward(x, weight, bias)[0]
     array([[16.]])
     """
+    for name, array in (("x", x), ("weight", weight), ("bias", bias)):
+        require_float(array, name)
     require_product(x, weight, "x (N, I)", "weight (I, O)", x.shape[1:] == weight.shape[:1])
     require_product(bias, weight, "bias (O,)", "weight (I, O)", bias.shape == weight.shape[1:])
     if weight.size <= BLAS_FROM_WEIGHTS:
@@ -184,7 +186,8 @@ def linear_backward(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
     >>> [gradient.tolist() for gradient in linear_backward(np.array([[10.0]]), cache)]
     [[[30.0, 40.0]], [[10.0], [20.0]], [10.0]]
     """
-    x, weight = cache
+    x, weight = require_instance(cache, tuple, "cache")
+    require_float(dout, "dout")
     fits = dout.shape == (len(x), weight.shape[1])
     require_product(dout, weight, "dout (N, O)", "weight (I, O)", fits)
     if weight.size <= BLAS_FROM_WEIGHTS:

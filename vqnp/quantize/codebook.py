@@ -106,10 +106,10 @@ class Codebook:
 def require_counts(counts: CountsLike, count: int) -> Array:
     """Return ``count`` numbers of hits once they are known to be finite and at least 0."""
     counts = as_array(counts, "counts")
-    if counts.shape != (count,) or counts.dtype.kind not in "fiu" or not (counts >= 0).all():
-        raise ValueError(
-            f"counts must be {count} numbers of at least 0, got {counts.dtype} {counts.shape}"
-        )
+    if counts.shape != (count,):
+        raise ValueError(f"counts must have shape ({count},), got {counts.shape}")
+    if counts.dtype.kind not in "fiu" or (counts < 0).any():
+        raise ValueError(f"counts must be numbers of at least 0, got {counts.dtype}")
     require_finite(counts, "counts")
     return counts
 

@@ -52,6 +52,7 @@ from vqnp.validation import (
     PointsLike,
     as_array,
     as_points,
+    as_rng,
     require_codes,
     require_finite,
     require_instance,
@@ -272,7 +273,8 @@ class EMA(Quantizer):
         The averages start from the hits n of each token as a batch of ``batch`` embeddings would
         show them: L = n · batch / N.
         """
-        rng = np.random.default_rng(rng)
+        z, rng = as_points(z, "z"), as_rng(rng)
+        require_integer(batch, "batch", least=1)
         tokens, hits = first_tokens(z, self.n_tokens, self.start, rng)
         self.use(Codebook.start(tokens, hits * (batch / len(z)), self.dialect, rng=rng))
 

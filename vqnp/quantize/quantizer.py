@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vqnp.files import as_json
-from vqnp.validation import Array, require_instance, require_labels
+from vqnp.validation import Array, as_array, require_codes, require_instance, require_labels
 
 Cache = Any
 Gradients = dict[str, Array]
@@ -138,6 +138,7 @@ class Quantizer:
 
     def decode(self, codes: Array) -> Array:
         """Return the vectors ``(N, D)`` of ``codes``, equal to those of ``forward`` to the bit."""
+        codes = require_codes(as_array(codes, "codes"), "codes", self.n_tokens)
         return self.tokens.take(codes, axis=0)
 
     def view(self, z: Array) -> View:
