@@ -7,7 +7,7 @@ from typing import Any
 from vqnp.experiments.claims import Claim, claim_maker, ratios
 from vqnp.experiments.fig4 import image_row
 from vqnp.experiments.plans import ImagesPlan
-from vqnp.experiments.run import Result
+from vqnp.experiments.run import Result, Spec
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, median, select
 from vqnp.plots import style
@@ -79,7 +79,7 @@ def runs(plan: ImagesPlan) -> list[RunSpec]:
     return [spec for _, spec in arms(plan)]
 
 
-def numbers(plan: ImagesPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
+def numbers(plan: ImagesPlan, results: Mapping[Spec, Result]) -> list[Row]:
     """Return, for every run, its change and its numbers on the test set."""
     return [
         {
@@ -155,7 +155,7 @@ def claims_at(plan: ImagesPlan, rows: Table, n_tokens: int) -> list[Claim]:
 
 
 @style.styled
-def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
+def draw(plan: ImagesPlan, results: Mapping[Spec, Result], table: Table) -> Any:
     """Draw a line of panels for each codebook size: a row of bars a change."""
     sizes = sorted({row["tokens"] for row in table})
     figure, axes = style.new_figure(len(sizes), len(COLUMNS), 14, 0.6 + 3.6 * len(sizes))

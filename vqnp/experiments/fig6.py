@@ -6,7 +6,7 @@ from typing import Any
 from vqnp.experiments.claims import Claim, claim_maker, ratios
 from vqnp.experiments.fig4 import image_row, originals_above, plain_numbers
 from vqnp.experiments.plans import ImagesPlan
-from vqnp.experiments.run import Result
+from vqnp.experiments.run import Result, Spec
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, median
 from vqnp.plots import images, style
@@ -50,7 +50,7 @@ def runs(plan: ImagesPlan) -> list[RunSpec]:
     return [plan.encoder_run(channels, seed) for channels, seed in encoders(plan)]
 
 
-def numbers(plan: ImagesPlan, results: Mapping[RunSpec, Result]) -> list[Row]:
+def numbers(plan: ImagesPlan, results: Mapping[Spec, Result]) -> list[Row]:
     """Return the numbers of every run on the test set."""
     return [
         {"channels": channels, **image_row(plan.encoder_run(channels, seed), results)}
@@ -93,7 +93,7 @@ def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
     ]
 
 
-def draw(plan: ImagesPlan, results: Mapping[RunSpec, Result], table: Table) -> Any:
+def draw(plan: ImagesPlan, results: Mapping[Spec, Result], table: Table) -> Any:
     """Draw the numbers of all runs, and the reconstructions of the first seed."""
     shown = {
         f"{channels} channels": results[plan.encoder_run(channels, plan.seeds_fig6[0])]

@@ -16,8 +16,7 @@ from vqnp.experiments import FIGURES, figure_module
 from vqnp.experiments.claims import Claim
 from vqnp.experiments.plans import ImagesPlan, PointsPlan
 from vqnp.experiments.report import page
-from vqnp.experiments.run import Result, run_all
-from vqnp.experiments.spec import RunSpec
+from vqnp.experiments.run import Result, Spec, run_all
 from vqnp.files import as_json, save_json, save_text, writable_directory
 from vqnp.plots import style
 
@@ -78,7 +77,7 @@ def reproduce(
 def provenance(
     figures: Sequence[str],
     plans: Mapping[str, Any],
-    results: Mapping[RunSpec, Result],
+    results: Mapping[Spec, Result],
     jobs: int,
 ) -> dict[str, Any]:
     """Return the settings, seeds, versions, threads and the identity of all data."""

@@ -7,7 +7,7 @@ interrupted. The pretraining that several runs share is a run of its own, and co
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from vqnp.experiments.measure import (
     evaluate_images,
     evaluate_points,
 )
+from vqnp.experiments.patch_code import PatchCode, patch_error
 from vqnp.experiments.spec import RunSpec
 from vqnp.files import load_arrays, save_arrays
 from vqnp.models import VQVAE
@@ -32,6 +33,8 @@ IDENTITY_DIGITS = 16  # of the data's digest: enough to tell them apart
 IMAGES_A_LOOK = 1_000  # 64,000 embeddings, four for each of 16,384 tokens
 LOOKS_A_RUN = 50  # each of them costs less than ten steps of training
 LEAST_STEPS_A_LOOK = 50
+
+Spec = RunSpec | PatchCode
 
 
 @dataclass(frozen=True)
@@ -57,17 +60,22 @@ class Result:
 
 
 def run_all(
-    specs: Sequence[RunSpec], directory: Path, *, jobs: int, resume: bool, progress: bool
-) -> dict[RunSpec, Result]:
+    specs: Sequence[Spec], directory: Path, *, jobs: int, resume: bool, progress: bool
+) -> dict[Spec, Result]:
     """Run ``specs`` in ``jobs`` processes, shared pretrainings first, and return their results.
 
     Data that cannot be loaded are refused before the first run.
     """
     for data, seed in {spec.data: spec.seed for spec in specs}.items():
         data.load(seed)
-    shared = dict.fromkeys(spec.pretraining for spec in specs if spec.pretraining is not None)
-    longest_first = sorted(specs, key=lambda spec: -spec.quantizer.n_tokens * spec.finetune)
-    for work, todo, label in ((pretrain, shared, "pretraining"), (execute, longest_first, "runs")):
+    runs = [spec for spec in specs if isinstance(spec, RunSpec)]
+    shared = dict.fromkeys(spec.pretraining for spec in runs if spec.pretraining is not None)
+    stages: tuple[tuple[Callable[..., None], Iterable[Spec], str], ...] = (
+        (pretrain, shared, "pretraining"),
+        (execute, sorted(runs, key=lambda spec: -spec.quantizer.n_tokens * spec.finetune), "runs"),
+        (fit_patches, [spec for spec in specs if isinstance(spec, PatchCode)], "k-means"),
+    )
+    for work, todo, label in stages:
         tasks = [(spec, directory, resume) for spec in todo]
         in_parallel(work, tasks, jobs, progress=progress, label=label)
     return {spec: load_result(spec, directory) for spec in specs}
@@ -133,6 +141,16 @@ def execute(spec: RunSpec, directory: Path, resume: bool = False) -> None:
     save_finished(spec, data, directory, begun, history, numbers, arrays | looks, course)
 
 
+def fit_patches(spec: PatchCode, directory: Path, resume: bool = False) -> None:
+    """Measure a code of raw patches and write its error; ``resume`` does as in :func:`pretrain`."""
+    data = spec.data.load(spec.seed)
+    if resume and is_finished(spec, data, directory):
+        return
+    begun = time.perf_counter()
+    numbers = {"mse": patch_error(data, spec.n_tokens, rng=spec.seed)}
+    save_finished(spec, data, directory, begun, [], numbers, {})
+
+
 def training_examples(data: Dataset | Images) -> tuple[Array, float]:
     """Return the examples to train on, and the variance that the loss is divided by."""
     if isinstance(data, Dataset):
@@ -170,13 +188,13 @@ def take_pretrained(model: VQVAE, spec: RunSpec, directory: Path) -> list[EpochR
     return [EpochRecord(**record) for record in pretrained.info["history"]]
 
 
-def checkpoint_of(spec: RunSpec, directory: Path) -> Path:
+def checkpoint_of(spec: Spec, directory: Path) -> Path:
     """Return where a run under way is kept."""
     return directory / f"{spec.slug}.checkpoint.npz"
 
 
 def save_finished(
-    spec: RunSpec,
+    spec: Spec,
     data: Dataset | Images,
     directory: Path,
     begun: float,
@@ -199,7 +217,7 @@ def save_finished(
     checkpoint_of(spec, directory).unlink(missing_ok=True)
 
 
-def load_result(spec: RunSpec, directory: Path) -> Result:
+def load_result(spec: Spec, directory: Path) -> Result:
     """Read a finished run; raises ``ValueError`` naming the file when it is none."""
     path = directory / f"{spec.slug}.npz"
     arrays = load_arrays(path)
@@ -209,7 +227,7 @@ def load_result(spec: RunSpec, directory: Path) -> Result:
         raise ValueError(f"{path} is not the result of a run: {error}") from error
 
 
-def is_finished(spec: RunSpec, data: Dataset | Images, directory: Path) -> bool:
+def is_finished(spec: Spec, data: Dataset | Images, directory: Path) -> bool:
     """Tell whether there is a whole run of exactly this spec on exactly these data."""
     try:
         info = load_result(spec, directory).info
