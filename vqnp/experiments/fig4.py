@@ -105,6 +105,7 @@ def sweep_claims(plan: ImagesPlan, table: Table) -> list[Claim]:
         "more-evident": "The more tokens, the more evident the benefit of pretraining.",
     }
     claim = claim_maker("fig4", statements, seeds=plan.seeds, source="section 3.1.2, Fig. 4")
+    after = f"after {table[0]['steps']:,} steps"
     little = f"one part in twenty is little for {large / middle:g} times the tokens"
 
     def of(quantity: str, n_tokens: int, arm: str) -> list[float]:
@@ -112,13 +113,13 @@ def sweep_claims(plan: ImagesPlan, table: Table) -> list[Claim]:
 
     def gain(quantity: str, n_tokens: int) -> dict[str, Any]:
         return {
-            "measured": f"{quantity} with / without pretraining, {n_tokens} tokens",
+            "measured": f"{quantity} with / without pretraining, {n_tokens} tokens, {after}",
             "values": ratios(of(quantity, n_tokens, "with"), of(quantity, n_tokens, "without")),
         }
 
     def growth(quantity: str, arm: str) -> dict[str, Any]:
         return {
-            "measured": f"{quantity} {arm} pretraining, {large} / {middle} tokens",
+            "measured": f"{quantity} {arm} pretraining, {large} / {middle} tokens, {after}",
             "values": ratios(of(quantity, large, arm), of(quantity, middle, arm)),
         }
 
@@ -137,7 +138,7 @@ def sweep_claims(plan: ImagesPlan, table: Table) -> list[Claim]:
         claim("improves-perplexity", **growth("perplexity", "with"), bound=(">", 1)),
         claim(
             "more-evident",
-            measured=f"MSE with / without pretraining, {large} − {small} tokens",
+            measured=f"MSE with / without pretraining, {large} − {small} tokens, {after}",
             values=differences(gain("MSE", large)["values"], gain("MSE", small)["values"]),
             bound=("<", 0),
         ),

@@ -160,6 +160,8 @@ def draw(plan: ImagesPlan, results: Mapping[Spec, Result], table: Table) -> Any:
     sizes = sorted({row["tokens"] for row in table})
     figure, axes = style.new_figure(len(sizes), len(COLUMNS), 14, 0.6 + 3.6 * len(sizes))
     figure.suptitle(headline(select(table, tokens=sizes[-1])))
+    training = plan.training(plan.epochs, plan.n_tokens_fig4b)
+    figure.supxlabel(training, fontsize=8.5, color=style.INK)
     for line, size in zip(axes, sizes, strict=True):
         for panel, (quantity, name, text) in zip(line, COLUMNS, strict=True):
             bars(panel, select(table, tokens=size), quantity, text)
@@ -186,8 +188,8 @@ def headline(table: Table) -> str:
         )
     )
     return (
-        f"Perplexity {start:.0f} of {nothing['tokens']:,}: more images for k-means make it "
-        f"{images:.0f}, pretraining {encoder:.0f}"
+        f"Perplexity {start:.0f} of {nothing['tokens']:,} after {nothing['steps']:,} steps: more "
+        f"images for k-means make it {images:.0f}, pretraining {encoder:.0f}"
     )
 
 

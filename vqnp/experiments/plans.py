@@ -149,7 +149,7 @@ class ImagesPlan:
         if scale == "laptop":
             return laptop
         every = tuple(2**i for i in range(4, 17))
-        epochs = {"epochs": 300, "epochs_fig6": 300, "n_tokens_long": None}
+        epochs: Any = {"epochs": 300, "epochs_fig6": 300, "n_tokens_long": None}
         return replace(laptop, width=128, batch_size=256, n_tokens=every, **epochs)
 
     def run(

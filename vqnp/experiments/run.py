@@ -69,10 +69,11 @@ def run_all(
     for data, seed in {spec.data: spec.seed for spec in specs}.items():
         data.load(seed)
     runs = [spec for spec in specs if isinstance(spec, RunSpec)]
+    runs.sort(key=lambda spec: -spec.quantizer.n_tokens * spec.finetune)  # longest first
     shared = dict.fromkeys(spec.pretraining for spec in runs if spec.pretraining is not None)
     stages: tuple[tuple[Callable[..., None], Iterable[Spec], str], ...] = (
         (pretrain, shared, "pretraining"),
-        (execute, sorted(runs, key=lambda spec: -spec.quantizer.n_tokens * spec.finetune), "runs"),
+        (execute, runs, "runs"),
         (fit_patches, [spec for spec in specs if isinstance(spec, PatchCode)], "k-means"),
     )
     for work, todo, label in stages:
