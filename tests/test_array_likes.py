@@ -195,6 +195,8 @@ MEASURES = {
     "codes_used": (LABELS, 5),
     "count_modes": (EMBEDDINGS,),
     "diagnose": (EMBEDDINGS, TOKENS, LABELS),
+    "diagnose_levels": (EMBEDDINGS, np.stack([TOKENS, TOKENS / 4])),
+    "diagnose_usage": (LABELS, 5),
     "effective_dimension": (EMBEDDINGS,),
     "effective_rank": (EMBEDDINGS,),
     "energy_distance": (EMBEDDINGS, TOKENS),
@@ -205,11 +207,13 @@ MEASURES = {
     "share_outside": (TOKENS, EMBEDDINGS),
     "spread_ratio": (TOKENS, EMBEDDINGS),
 }
-OF_A_DIAGNOSIS = {"Comparison", "Diagnosis", "readings", "side_by_side", "verdict"}
+OF_A_DIAGNOSIS = {"Comparison", "Diagnosis", "Levels", "Reference", "answer", "readings"}
+OF_A_DIAGNOSIS |= {"side_by_side"}
 
 
 def flat(value):
-    return value.reshape(-1, value.shape[-1]) if np.ndim(value) == 3 else value
+    """Embeddings as points; codebooks of two levels stay as they are."""
+    return value.reshape(-1, value.shape[-1]) if np.shape(value)[:-1] == (3, 10) else value
 
 
 def test_every_measure_is_here():
@@ -233,8 +237,10 @@ def test_every_measure_takes_points_of_every_precision(name, form):
     make = [x.dtype.kind == "f" if isinstance(x, np.ndarray) else False for x in arguments]
     made = [FORMS[form][0](x) if of else x for x, of in zip(arguments, make, strict=True)]
     expected, measured = measure(*map(flat, arguments)), measure(*made)
-    if name == "diagnose":
-        expected, measured = (list(vars(one).values()) for one in (expected, measured))
+    if name == "diagnose_levels":
+        expected, measured = expected.levels[1], measured.levels[1]
+    if name.startswith("diagnose"):
+        expected, measured = (list(one.numbers.values()) for one in (expected, measured))
     for a, b in zip(np.atleast_1d(measured), np.atleast_1d(expected), strict=True):
         assert a == b or a == pytest.approx(b, rel=1e-6)
 

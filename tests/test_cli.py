@@ -1,5 +1,6 @@
 import functools
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -197,6 +198,7 @@ def test_diagnose_measures_reads_and_draws(files, capsys):
     assert diagnose(files, "--labels", str(files / "L.npy")) == 0
     printed = capsys.readouterr().out
     assert "6 of 8 tokens are ever chosen: 25% of the codebook is dead." in printed
+    assert "Dead tokens: 6, 7." in printed
     numbers = json.loads((files / "out" / "diagnosis.json").read_text())
     assert (numbers["n_embeddings"], numbers["n_tokens"], numbers["codes_used"]) == (500, 8, 6)
     assert numbers["tokens_outside"] == 0.25
@@ -227,6 +229,89 @@ def test_diagnose_refuses_arrays_that_do_not_fit(files, capsys, name, array, mes
     assert diagnose(files, "--labels", str(files / "L.npy")) == 1
     assert message in capsys.readouterr().err
     assert not (files / "out" / "report.html").exists()
+
+
+def test_diagnose_answers_in_json_and_fails_on_a_verdict(files, capsys):
+    rng = np.random.default_rng(0)
+    np.save(files / "T.npy", rng.normal(size=(20, 3)).astype(np.float32))
+    assert diagnose(files, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "healthy"
+    assert diagnose(files, "--json", "--fail-on", "collapsed,bad-fit") == 0
+    np.save(files / "T.npy", np.full((20, 3), 9, np.float32))
+    assert diagnose(files, "--json", "--fail-on", "bad-fit") == 0  # it is another verdict
+    capsys.readouterr()
+    assert diagnose(files, "--json", "--fail-on", "bad-fit,collapsed") == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["verdict"] == "collapsed"
+    assert found["reference"]["kmeans"]["codes_used"] == 20
+    assert found["remedies"][0]["name"] == "Pretrain, then quantize"
+    with pytest.raises(SystemExit, match="2"):
+        diagnose(files, "--fail-on", "broken")
+
+
+def test_diagnose_compares_codebooks_and_levels(files, capsys):
+    rng = np.random.default_rng(0)
+    np.save(files / "T.npy", np.full((12, 3), 9, np.float32))
+    np.save(files / "U.npy", rng.normal(size=(12, 3)).astype(np.float32))
+    both = [str(files / "T.npy"), str(files / "U.npy")]
+    out = files / "out"
+    given = ["diagnose", "--embeddings", str(files / "E.npy"), "--out", str(out), "--tokens"]
+    assert main([*given, *both]) == 0
+    printed = capsys.readouterr().out
+    assert "T: Collapsed. Tokens collapse" in printed
+    assert "U: Healthy." in printed
+    assert list(json.loads((out / "diagnosis.json").read_text())) == ["T", "U"]
+    page = (out / "report.html").read_text()
+    assert page.count("<img") == 2
+    assert "Side by side" in page
+    np.save(files / "Q.npy", rng.normal(size=(2, 12, 3)).astype(np.float32))
+    assert main([*given, str(files / "Q.npy")]) == 0
+    assert "2 residual codebooks are used in" in capsys.readouterr().out
+    np.savez(files / "A.npz", embed=np.load(files / "U.npy"), other=np.zeros(3))
+    assert main([*given, f"{files / 'A.npz'}:embed", "--metric", "cosine"]) == 0
+
+
+def test_diagnose_measures_codes_alone(files, capsys):
+    np.save(files / "C.npy", np.arange(100).reshape(10, 10) % 7)
+    np.save(files / "H.npy", np.array([5, 0, 5]))
+    out = ["--out", str(files / "out"), "--json"]
+    assert main(["diagnose", "--codes", str(files / "C.npy"), "--n-tokens", "8", *out]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["codes_used"], found["dead_tokens"], found["verdict"]) == (7, [7], "cannot tell")
+    assert main(["diagnose", "--histogram", str(files / "H.npy"), *out]) == 0
+    assert json.loads(capsys.readouterr().out)["entropy_bits"] == 1.0
+    assert (files / "out" / "report.html").exists()
+    assert main(["diagnose", "--codes", "C", "--tokens", "T", *out]) == 1
+    assert main(["diagnose", "--tokens", "T", *out]) == 1
+    assert "give --embeddings and --tokens" in capsys.readouterr().err
+
+
+def test_the_page_says_how_it_came_about(files):
+    np.save(files / "T.npy", np.full((20, 3), 9, np.float32))
+    assert diagnose(files) == 0
+    page = (files / "out" / "report.html").read_text()
+    assert re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d", page)
+    for said in (
+        str(files / "E.npy"),
+        str(files / "T.npy"),
+        "What to do next",
+        "Beside 20 tokens of k-means (seed 0) on 500 of the embeddings",
+        "20 tokens, 19 of them dead",  # in the words of the picture
+        "prefers-color-scheme: dark",
+        "@media print",
+        "max-width: 700px",
+    ):
+        assert said in page
+    from vqnp.diagnostics.verdict import LIMITS
+
+    assert all(limit.reason.split("'")[0] in page for limit in LIMITS)
+
+
+def test_labels_are_looked_at_before_the_search(files, capsys, monkeypatch):
+    monkeypatch.setattr("vqnp.experiments.diagnosis_page.assign", None)
+    np.save(files / "L.npy", np.zeros(500))
+    assert diagnose(files, "--labels", str(files / "L.npy")) == 1
+    assert "labels must be a NumPy array of integers" in capsys.readouterr().err
 
 
 def test_diagnose_refuses_files_that_are_not_arrays(files, capsys):

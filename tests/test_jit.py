@@ -1,8 +1,15 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import pytest
 from numba import prange
 from runs import INTERPRETED
 
-from vqnp.jit import both
+import vqnp
+from vqnp.jit import SOURCES, both
 
 
 @both
@@ -31,3 +38,45 @@ def test_the_cache_tells_them_apart():
 def test_work_is_spread_from_the_size_asked_for():
     assert double.sized(9, 10) is double.serial
     assert double.sized(10, 10) is double.parallel
+
+
+# The cache on disk
+
+
+SHOW_DISTANCE = """
+import numpy as np, vqnp
+_, distances = vqnp.quantize.search.nearest(np.zeros((9, 3), "f"), np.ones((2, 3), "f"))
+print(vqnp.__file__, distances[0])
+"""
+
+
+@pytest.mark.jit
+def test_an_edit_of_a_kernel_is_seen_by_the_kernels_that_call_it(tmp_path):
+    """``nearest`` calls kernels of ``fast/squares.py``, and Numba does not look there."""
+    copy = shutil.copytree(
+        Path(vqnp.__file__).parent, tmp_path / "vqnp", ignore=shutil.ignore_patterns("__pycache__")
+    )
+
+    def distance():
+        command = [sys.executable, "-c", SHOW_DISTANCE]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        file, value = done.stdout.split()
+        assert Path(file).parent == copy
+        return float(value)
+
+    assert distance() == distance() == 3
+    squares = copy / "fast" / "squares.py"
+    before = squares.read_text()
+    line = "squared[i] += one * one"
+    assert line in before
+    squares.write_text(before.replace(line, "squared[i] += 2 * one * one"))
+    assert distance() != 3
+    squares.write_text(before)
+    assert distance() == 3
+
+
+def test_every_file_with_kernels_is_among_the_sources():
+    package = Path(vqnp.__file__).parent
+    listed = {path for place in SOURCES for path in package.glob(place)}
+    with_kernels = {p for p in package.rglob("*.py") if "from vqnp.jit import" in p.read_text()}
+    assert with_kernels <= listed

@@ -22,6 +22,7 @@ MODULES = (vqnp, data, diagnostics, layers, losses, quantize)
 RNG = np.random.default_rng(0)
 N, D, K = 7, 3, 5  # points, dimensions, tokens
 POINTS, TOKENS = RNG.standard_normal((N, D)), RNG.standard_normal((K, D))
+LOGITS = RNG.standard_normal((N, K))
 CODES = np.array([0, 1, 1, 2, 3, 4, 4])
 LABELS = CODES % 2
 BATCH, HEIGHT, WIDTH, CHANNELS, OUT = 2, 8, 6, 3, 5
@@ -39,6 +40,10 @@ def of_a_training_run():
     return model, points, vqnp.ae_then_vq(1, 1), vqnp.TrainSettings(batch_size=4)
 
 
+def planes(function=quantize.hyperplanes_forward):
+    return function(POINTS / 9, np.ones(K), TOKENS, np.ones(K), 1.0)
+
+
 def backward(function, forward, *arguments):
     """Call the second of a pair on what the first returned, as if that were its own gradient."""
     *outputs, cache = forward(*arguments)
@@ -46,10 +51,16 @@ def backward(function, forward, *arguments):
 
 
 EXAMPLES = {
+    "answer": lambda f: f(vqnp.diagnose(POINTS, TOKENS)),
+    "diagnose_levels": lambda f: f(POINTS, np.stack([TOKENS, TOKENS / 2])),
+    "diagnose_usage": lambda f: f(CODES, K),
+    "load_any": lambda f: f(saved("any", POINTS)),
     "ae_then_vq": lambda f: f(1, 2),
     "class_divergence": lambda f: f(TOKENS, POINTS, LABELS),
     "class_spread_ratio": lambda f: f(POINTS * 0.5, POINTS, LABELS),
     "clusters": lambda f: f(D, per_class=N),
+    "codebook_loss_backward": lambda f: f(quantize.codebook_loss_forward(POINTS, TOKENS)[1], K),
+    "codebook_loss_forward": lambda f: f(POINTS, TOKENS),
     "codes_used": lambda f: f(CODES, K),
     "commitment": lambda f: f(POINTS, TOKENS[CODES]),
     "conv2d_backward": lambda f: backward(f, layers.conv2d_forward, IMAGES, KERNEL, BIAS, 2, 1),
@@ -68,6 +79,37 @@ EXAMPLES = {
         vqnp.Codebook(TOKENS.copy(), np.ones(K), TOKENS.copy()), POINTS, CODES, 0.9
     ),
     "energy_distance": lambda f: f(POINTS, TOKENS),
+    "entropy_gap_backward": lambda f: backward(
+        f, quantize.entropy_gap_forward, POINTS, TOKENS, 1.0
+    ),
+    "entropy_gap_forward": lambda f: f(POINTS, TOKENS, 1.0),
+    "gumbel_softmax_backward": lambda f: backward(
+        f, quantize.gumbel_softmax_forward, LOGITS, LOGITS, 0.5
+    ),
+    "gumbel_softmax_forward": lambda f: f(LOGITS, LOGITS, 0.5),
+    "mixture_backward": lambda f: f(POINTS, LOGITS, TOKENS),
+    "mixture_forward": lambda f: f(LOGITS, TOKENS),
+    "hyperplanes_backward": lambda f: f(LOGITS, planes()[-1]),
+    "hyperplanes_forward": lambda f: planes(f),
+    "into_ball_backward": lambda f: backward(f, quantize.into_ball_forward, POINTS, 1.0),
+    "into_ball_forward": lambda f: f(POINTS, 1.0),
+    "wasserstein_backward": lambda f: f(1.0, quantize.wasserstein_forward(POINTS, TOKENS)[1]),
+    "wasserstein_forward": lambda f: f(POINTS, TOKENS),
+    "hull_backward": lambda f: backward(f, quantize.hull_forward, POINTS, TOKENS),
+    "hull_forward": lambda f: f(POINTS, TOKENS),
+    "simplex_backward": lambda f: backward(f, lambda v: (quantize.simplex_forward(v),) * 2, LOGITS),
+    "simplex_forward": lambda f: f(LOGITS),
+    "soft_convex_backward": lambda f: f(
+        POINTS, quantize.soft_convex_forward(POINTS, TOKENS, 0.1)[-1]
+    ),
+    "soft_convex_forward": lambda f: f(POINTS, TOKENS, 0.1),
+    "latent_backward": lambda f: f(
+        1.0, quantize.latent_forward(POINTS, np.arange(6.0), (1, 2, 3))[-1]
+    ),
+    "latent_forward": lambda f: f(POINTS, np.arange(6.0), (1, 2, 3)),
+    "mapped_tokens_backward": lambda f: f(TOKENS, TOKENS),
+    "mapped_tokens_forward": lambda f: f(TOKENS, np.eye(D), np.zeros(D)),
+    "sign_forward": lambda f: f(POINTS),
     "fetch_cifar10": None,  # needs the network
     "fsq_backward": lambda f: backward(f, quantize.fsq_forward, POINTS, (8, 5, 5)),
     "fsq_forward": lambda f: f(POINTS, (8, 5, 5)),
@@ -82,14 +124,26 @@ EXAMPLES = {
     "load_patches": lambda f: f(3, 2),
     "load_points": lambda f: f(saved("points", POINTS), saved("labels", LABELS)),
     "mlp_vqvae": lambda f: f(vqnp.MLPSettings(D, 1), rng=0),
+    "lookup_backward": lambda f: backward(
+        f, quantize.lookup_forward, POINTS, TOKENS, TOKENS + 1, 1.0
+    ),
+    "lookup_forward": lambda f: f(POINTS, TOKENS, TOKENS + 1, 1.0),
     "mse": lambda f: f(POINTS, POINTS + 1),
     "nearest": lambda f: f(POINTS, TOKENS),
+    "normalize_backward": lambda f: backward(f, quantize.normalize_forward, POINTS),
+    "normalize_forward": lambda f: f(POINTS),
+    "orthogonal_backward": lambda f: f(quantize.orthogonal_forward(TOKENS)[1]),
+    "orthogonal_forward": lambda f: f(TOKENS),
     "outside": lambda f: f(POINTS, TOKENS),
     "perplexity": lambda f: f(CODES, K),
     "perplexity_of_counts": lambda f: f(np.bincount(CODES)),
     "pixel_variance": lambda f: f(PIXELS),
     "pixels_to_float": lambda f: f(PIXELS),
     "quantization_error": lambda f: f(POINTS, TOKENS),
+    "revive": lambda f: f(
+        vqnp.Codebook.start(TOKENS, np.zeros(K)), POINTS, "relative", rng=np.random.default_rng(0)
+    ),
+    "rotation_backward": lambda f: f(POINTS, POINTS + 1, TOKENS[CODES]),
     "quantizer_from_json": lambda f: f(vqnp.EMA(K).to_json()),
     "readings": lambda f: f(vqnp.diagnose(POINTS, TOKENS)),
     "relu_backward": lambda f: backward(f, layers.relu_forward, POINTS),
@@ -101,7 +155,6 @@ EXAMPLES = {
     "straight_through_backward": lambda f: f(POINTS),
     "straight_through_forward": lambda f: f(POINTS, TOKENS),
     "train": lambda f: f(*of_a_training_run(), rng=0),
-    "verdict": lambda f: f(vqnp.diagnose(POINTS, TOKENS)),
 }
 
 
@@ -130,7 +183,17 @@ def public_functions():
 
 FUNCTIONS = public_functions()
 # The first axis of what these return is an axis of no array among their arguments.
-UNBOUND = ("col2im", "ema_update", "im2col")
+UNBOUND = (
+    "codebook_loss_backward",
+    "col2im",
+    "ema_update",
+    "entropy_gap_backward",
+    "im2col",
+    "latent_backward",
+    "orthogonal_backward",
+    "revive",
+    "wasserstein_backward",
+)
 CALLED = sorted(name for name in FUNCTIONS if EXAMPLES.get(name))
 
 

@@ -17,6 +17,8 @@ from .data import digits as digits
 from .data import load_points as load_points
 from .diagnostics import Diagnosis as Diagnosis
 from .diagnostics import diagnose as diagnose
+from .diagnostics import diagnose_levels as diagnose_levels
+from .diagnostics import diagnose_usage as diagnose_usage
 from .diagnostics import side_by_side as side_by_side
 from .models import VQVAE as VQVAE
 from .networks import ConvSettings as ConvSettings

@@ -18,7 +18,7 @@ Options = dict[str, dict[str, Any]]  # the name of an option, and its settings i
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    0 is success, 1 bad input, 2 a usage error, 130 an interruption by Ctrl-C.
+    0 is success, 1 bad input, 2 a usage error, 3 a verdict that --fail-on names, 130 Ctrl-C.
     """
     options = parser().parse_args(arguments)
     try:
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="vqnp",
         description="Vector quantization and its representation collapses, in NumPy and Numba.",
-        epilog="Exit status: 0 success, 1 bad input, 2 usage error, 130 interrupted.",
+        epilog="Exit status: 0 success, 1 bad input, 2 usage error, 3 --fail-on, 130 interrupted.",
     )
     top.add_argument("--version", action="version", version=version("vqnp"))
     top.set_defaults(run=lambda options: print(top.format_help(), end="") or 0)
@@ -246,23 +246,46 @@ def run_data(options: argparse.Namespace) -> int:
     return 0
 
 
+def verdicts(text: str) -> list[str]:
+    """Read verdicts from the command line, where a hyphen stands for a space."""
+    from vqnp.diagnostics.verdict import VERDICTS_BY_WEIGHT as KNOWN
+
+    named = [name.strip().replace("-", " ") for name in text.split(",")]
+    if not set(named) <= set(KNOWN):
+        known = ", ".join(name.replace(" ", "-") for name in KNOWN)
+        raise argparse.ArgumentTypeError(f"must be some of {known}, got {text}")
+    return named
+
+
 TO_DIAGNOSE: Options = {
     "--embeddings": {
-        "type": Path,
-        "required": True,
-        "metavar": "E.npy",
-        "help": "outputs of the encoder (N, D)",
+        "nargs": "+",
+        "default": [],
+        "metavar": "E",
+        "help": "outputs of the encoder (..., D): .npy, .npz, .safetensors or .pt; FILE:KEY names "
+        "an array in it. One file for all codebooks, or one for each",
     },
     "--tokens": {
-        "type": Path,
-        "required": True,
-        "metavar": "T.npy",
-        "help": "codebook (K, D)",
+        "nargs": "+",
+        "default": [],
+        "metavar": "T",
+        "help": "codebook (K, D), or several of one quantizer (Q, K, D); more files are compared",
     },
-    "--labels": {
-        "type": Path,
-        "metavar": "L.npy",
-        "help": "integer class (N,) of each embedding",
+    "--labels": {"metavar": "L", "help": "integer class (N,) of each embedding"},
+    "--codes": {"metavar": "C", "help": "codes alone, integers of any shape, for their usage"},
+    "--histogram": {"metavar": "H", "help": "the number of embeddings of each token (K,), alone"},
+    "--n-tokens": {"type": positive, "metavar": "K", "help": "tokens in the codebook of --codes"},
+    "--metric": {
+        "choices": ["euclidean", "cosine"],
+        "default": "euclidean",
+        "help": "cosine scales embeddings and tokens to length 1 first",
+    },
+    "--json": {"action": "store_true", "help": "print the numbers and the verdict as JSON"},
+    "--fail-on": {
+        "type": verdicts,
+        "default": [],
+        "metavar": "V,...",
+        "help": "exit with 3 on these verdicts: collapsed, bad-fit, cannot-tell, healthy",
     },
     "--out": {
         "type": Path,
@@ -274,12 +297,42 @@ TO_DIAGNOSE: Options = {
 
 
 def run_diagnose(options: argparse.Namespace) -> int:
-    """Measure, print the table and say where the page is."""
-    from vqnp.experiments.diagnosis_page import write_diagnosis
+    """Measure, print the table or JSON and say where the page is."""
+    from vqnp.experiments.diagnosis_page import compared, to_json, write_cases
 
-    diagnosis, report = write_diagnosis(
-        options.embeddings, options.tokens, options.labels, options.out, progress=True
-    )
-    print(diagnosis)
-    print(f"\nThe page: {report}")
-    return 0
+    cases = cases_of(options)
+    report = write_cases(cases, options.out)
+    if options.json:
+        print(to_json(cases))
+    else:
+        several = "\n".join(f"{case.name}: {case.answer}" for case in cases)
+        print(cases[0].found if len(cases) == 1 else f"{several}\n\n{compared(cases)}")
+        print(f"\nThe page: {report}")
+    return 3 if any(case.found.verdict in options.fail_on for case in cases) else 0
+
+
+def cases_of(options: argparse.Namespace) -> list[Any]:
+    """Return what was found in each of the files; raises ``ValueError`` for options that clash."""
+    from vqnp.experiments.diagnosis_page import of_codes, of_files
+
+    alone = options.codes or options.histogram
+    if alone:
+        if options.embeddings or options.tokens or (options.codes and options.histogram):
+            raise ValueError("--codes and --histogram each stand alone")
+        return [of_codes(alone, "codes", options.n_tokens, histogram=not options.codes)]
+    clouds, books = options.embeddings, options.tokens
+    if not (clouds and books and len(clouds) in (1, len(books))):
+        raise ValueError(
+            "give --embeddings and --tokens, one file of embeddings or as many as of tokens; "
+            "or --codes, or --histogram"
+        )
+    clouds = clouds * len(books) if len(clouds) == 1 else clouds
+    names = [Path(book).stem for book in books]
+    if len(set(names)) < len(names):
+        names = [f"{name} {i + 1}" for i, name in enumerate(names)]
+    return [
+        of_files(
+            cloud, book, options.labels, name, metric=options.metric, progress=not options.json
+        )
+        for cloud, book, name in zip(clouds, books, names, strict=True)
+    ]

@@ -2,16 +2,29 @@
 
 Fastmath would reorder sums. ``NUMBA_DISABLE_JIT=1`` turns each kernel back into the Python function
 it is written as, so that you can step through it with a debugger.
+
+Numba's cache looks at the file of a kernel, not at the files of the kernels that it calls. Compiled
+code is inlined, so an edit there would change nothing. Therefore the cache is valid only for
+one digest of all ``SOURCES``: an edit anywhere compiles anew.
 """
 
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cache, wraps
+from hashlib import sha256
+from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple
 
 import numba
 
+from vqnp import threads
+
 # NumPy's error model keeps a branch for division by zero out of the loops.
 RELEASED = {"nogil": True, "error_model": "numpy"}
+# Where kernels and the constants in them are; a test compares this with the imports of this module.
+SOURCES = ("*.py", "fast/*.py", "layers/*.py", "quantize/*.py", "diagnostics/*.py")
 
 
 class Both(NamedTuple):
@@ -44,19 +57,56 @@ def contracting_kernel(function: Callable) -> Callable:
 
 def parallel_kernel(function: Callable) -> Callable:
     """Compile ``function`` with its ``prange`` loops spread over Numba's threads."""
-    return _compile(function, parallel=True, **RELEASED)
+    return both(function).parallel
 
 
 def both(function: Callable) -> Both:
-    """Compile ``function``, which loops with ``prange``, for one thread and for all."""
+    """Compile ``function``, which loops with ``prange``, for one thread and for all.
+
+    In a forked process the version for all threads is that for one. It has no others.
+    """
     serial = FunctionType(function.__code__, function.__globals__)
     # The cache on disk tells functions apart by name, not by the options they are compiled with.
     serial.__qualname__ = f"{function.__qualname__}_serial"
-    return Both(kernel(serial), parallel_kernel(function))
+    alone = kernel(serial)
+    together = _compile(function, parallel=True, **RELEASED)
+
+    @wraps(function)
+    def parallel(*arguments: Any) -> Any:
+        if threads.forked():
+            return alone(*arguments)
+        with _turns():
+            return together(*arguments)
+
+    parallel.py_func = function  # type: ignore[attr-defined]  # as a compiled function has it
+    return Both(alone, parallel)
+
+
+@cache
+def _turns() -> Any:
+    """Return a lock if Numba's threads serve one Python thread at a time, else nothing to hold."""
+    numba.get_num_threads()  # starts them, which decides the layer
+    layer = numba.threading_layer()  # type: ignore[attr-defined]
+    return threading.Lock() if layer == "workqueue" else nullcontext()
 
 
 def _compile(function: Callable, **options: Any) -> Callable:
+    if numba.config.DISABLE_JIT:
+        return function
     try:
-        return numba.njit(cache=True, **options)(function)
+        compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is no directory for the cache: compile in memory
         return numba.njit(**options)(function)
+    # Numba has no public way to say what a cache depends on; tests/test_jit.py edits a package.
+    compiled._cache._cache_file._source_stamp = sources()
+    return compiled
+
+
+@cache
+def sources() -> str:
+    """Return a digest of all files of the package that a kernel may come from."""
+    package, digest = Path(__file__).parent, sha256()
+    for place in SOURCES:
+        for path in sorted(package.glob(place)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

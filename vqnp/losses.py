@@ -8,7 +8,7 @@ Both losses are means over all elements, of which there are n::
 import numpy as np
 
 from vqnp.jit import kernel
-from vqnp.validation import Array, Floats
+from vqnp.validation import Array, Floats, require_float, require_like
 
 __all__ = ["commitment", "mse"]
 
@@ -30,6 +30,8 @@ def mse(prediction: Floats, target: Floats) -> tuple[float, Floats]:
 
     Raises
     ------
+    TypeError
+        For integers, whose gradient would be rounded to 0, and all but float32 and float64 arrays.
     ValueError
         When the shapes differ or the arrays are empty.
 
@@ -39,6 +41,8 @@ def mse(prediction: Floats, target: Floats) -> tuple[float, Floats]:
     >>> value, gradient.tolist()
     (2.0, [[0.0, 2.0]])
     """
+    require_float(prediction, "prediction")
+    require_float(target, "target")
     if prediction.shape != target.shape or prediction.size == 0:
         raise ValueError(
             "prediction and target must have one shape and not be empty, "
@@ -83,4 +87,6 @@ def commitment(embeddings: Floats, quantized: Floats) -> tuple[float, Floats]:
     >>> value, gradient.tolist()
     (4.0, [[4.0]])
     """
+    require_float(embeddings, "embeddings")
+    require_like(quantized, "quantized", embeddings.shape, embeddings.dtype)
     return mse(embeddings, quantized)

@@ -12,18 +12,17 @@ With the identity in the quantizer's place, this is an autoencoder. A VQ-VAE and
 ``autoencoder`` share every weight, so pretraining the one initializes the other (AE-then-VQ).
 """
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vqnp.files import load_with_meta, save_with_meta
+from vqnp.files import load_with_meta, named, save_with_meta
 from vqnp.layers import Layer, layer_from_json
 from vqnp.losses import mse
 from vqnp.quantize import Identity, Quantized, Quantizer, quantizer_from_json
-from vqnp.validation import Array
+from vqnp.validation import Array, require_instance, require_positive
 
-FORMAT = 1  # of the files that ``save`` writes
+FORMAT = 2  # of the files that ``save`` writes; 1 had no sha256
 HALVES = ("encoder", "quantizer", "decoder")
 
 
@@ -55,8 +54,8 @@ class VQVAE:
 
     Raises
     ------
-    ValueError
-        For a variance that is not positive and finite.
+    TypeError, ValueError
+        For other parts, or a variance that is not positive and finite.
 
     Example
     -------
@@ -74,8 +73,9 @@ class VQVAE:
     variance: float = field(default=1.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not 0 < self.variance < math.inf:
-            raise ValueError(f"variance must be positive and finite, got {self.variance}")
+        for half, kind in (("encoder", Layer), ("quantizer", Quantizer), ("decoder", Layer)):
+            require_instance(getattr(self, half), kind, half)
+        require_positive(self.variance, "variance")
 
     @property
     def params(self) -> dict[str, Array]:
@@ -104,7 +104,7 @@ class VQVAE:
         """Return the quantized embeddings of ``x``: vectors of their shape, and the codes."""
         z = self.encode(x)
         quantized, _ = self.quantizer.forward(as_rows(z))
-        return quantized._replace(vectors=quantized.vectors.reshape(z.shape))
+        return quantized._replace(vectors=like_rows(quantized.vectors, z))
 
     def reconstruct(self, x: Array) -> Array:
         """Return the reconstruction of ``x`` from its codes; changes nothing."""
@@ -118,7 +118,7 @@ class VQVAE:
         z, encoder_cache = self.encoder.forward(x)
         embeddings = as_rows(z)
         quantized, quantizer_cache = self.quantizer.forward(embeddings, training=True, rng=rng)
-        reconstruction, decoder_cache = self.decoder.forward(quantized.vectors.reshape(z.shape))
+        reconstruction, decoder_cache = self.decoder.forward(like_rows(quantized.vectors, z))
 
         loss, dreconstruction = mse(reconstruction, x)
         dreconstruction /= self.variance
@@ -147,7 +147,7 @@ class VQVAE:
         the file when it is not a whole one of this format.
         """
         arrays, meta = load_with_meta(Path(path), FORMAT)
-        try:
+        with named(path, "is not a saved model"):
             dtype = next(
                 (a.dtype for name, a in arrays.items() if name.startswith("params.e")), None
             )
@@ -157,8 +157,6 @@ class VQVAE:
             quantizer = quantizer_from_json(meta["quantizer"])
             model = cls(encoder, quantizer, decoder, variance=meta["variance"])
             fill(model, arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is not a saved model: {error}") from error
         return model
 
     def __repr__(self) -> str:
@@ -203,6 +201,11 @@ def stored(model: VQVAE) -> dict[str, Array]:
     """Return every array that ``fill`` puts back, under its name."""
     arrays = {f"params.{name}": value for name, value in model.params.items()}
     return arrays | {f"buffers.{name}": value for name, value in model.quantizer.buffers.items()}
+
+
+def like_rows(vectors: Array, z: Array) -> Array:
+    """Shape vectors ``(N, D)`` as embeddings ``(..., E)`` are, from whose rows they were made."""
+    return vectors.reshape(*z.shape[:-1], vectors.shape[-1])
 
 
 def as_rows(z: Array) -> Array:

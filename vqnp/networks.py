@@ -16,7 +16,7 @@ With width h the channels are 3 → h/2 → h → h → D and D → h → h/2 �
 to its own width inside. No activation follows the last layer: pixels lie in [-0.5, 0.5].
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -25,7 +25,7 @@ import numpy as np
 from vqnp.layers import Conv2d, ConvTranspose2d, Layer, Linear, ReLU, ResidualBlock, Sequential
 from vqnp.models import VQVAE
 from vqnp.quantize import EMA, Quantizer
-from vqnp.validation import require_integer
+from vqnp.validation import as_rng, require_instance, require_integer
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class ConvSettings:
 
 def mlp(*sizes: int, rng: Any = 0, dtype: Any = np.float32) -> Sequential:
     """Return linear layers from each size to the next, a rectifier between every two."""
-    rng = np.random.default_rng(rng)
+    rng = as_rng(rng)
     layers: list[Layer] = []
     for inputs, outputs in pairwise(sizes):
         layers += [ReLU(), Linear(inputs, outputs, rng=rng, dtype=dtype)]
@@ -145,12 +145,14 @@ def mlp_vqvae(
     >>> mlp_vqvae(MLPSettings(data_dim=2, token_dim=1)).params["encoder.0.weight"].shape
     (2, 32)
     """
-    rng, s = np.random.default_rng(rng), sizes
+    rng, s = as_rng(rng), require_instance(sizes, MLPSettings, "sizes")
+    quantizer = EMA() if quantizer is None else quantizer
     extra = () if s.extra is None else (s.extra,)
     hidden, wide = s.encoder_hidden, s.decoder_hidden
-    encoder = mlp(s.data_dim, hidden, hidden, *extra, s.token_dim, rng=rng, dtype=dtype)
+    width = quantizer.embedding_dim or s.token_dim
+    encoder = mlp(s.data_dim, hidden, hidden, *extra, width, rng=rng, dtype=dtype)
     decoder = mlp(s.token_dim, wide, wide, s.data_dim, rng=rng, dtype=dtype)
-    return VQVAE(encoder, quantizer or EMA(), decoder)
+    return VQVAE(encoder, quantizer, decoder)
 
 
 def conv_encoder(sizes: ConvSettings, *, rng: Any = 0, dtype: Any = np.float32) -> Sequential:
@@ -158,7 +160,7 @@ def conv_encoder(sizes: ConvSettings, *, rng: Any = 0, dtype: Any = np.float32) 
 
     H and W must be multiples of 4.
     """
-    s, h, drawn = sizes, sizes.encoder_width, {"rng": np.random.default_rng(rng), "dtype": dtype}
+    s, h, drawn = sizes, sizes.encoder_width, {"rng": as_rng(rng), "dtype": dtype}
     return Sequential(
         Conv2d(s.image_channels, half(h), 4, stride=2, padding=1, **drawn),
         ReLU(),
@@ -173,7 +175,7 @@ def conv_encoder(sizes: ConvSettings, *, rng: Any = 0, dtype: Any = np.float32) 
 
 def conv_decoder(sizes: ConvSettings, *, rng: Any = 0, dtype: Any = np.float32) -> Sequential:
     """Return the decoder: vectors ``(B, H, W, D)`` to images ``(B, 4H, 4W, C)``."""
-    s, h, drawn = sizes, sizes.decoder_width, {"rng": np.random.default_rng(rng), "dtype": dtype}
+    s, h, drawn = sizes, sizes.decoder_width, {"rng": as_rng(rng), "dtype": dtype}
     return Sequential(
         Conv2d(s.token_dim, h, 3, padding=1, **drawn),
         *(ResidualBlock(h, s.decoder_residual, **drawn) for _ in range(s.blocks)),
@@ -221,7 +223,10 @@ def conv_vqvae(
     >>> model.encode(np.zeros((2, 32, 32, 3), np.float32)).shape
     (2, 8, 8, 8)
     """
-    rng, sizes = np.random.default_rng(rng), sizes or ConvSettings()
-    encoder = conv_encoder(sizes, rng=rng, dtype=dtype)
+    rng, sizes = as_rng(rng), ConvSettings() if sizes is None else sizes
+    require_instance(sizes, ConvSettings, "sizes")
+    quantizer = EMA(512, decay=0.99) if quantizer is None else quantizer
+    width = quantizer.embedding_dim or sizes.token_dim
+    encoder = conv_encoder(replace(sizes, token_dim=width), rng=rng, dtype=dtype)
     decoder = conv_decoder(sizes, rng=rng, dtype=dtype)
-    return VQVAE(encoder, quantizer or EMA(512, decay=0.99), decoder, variance=variance)
+    return VQVAE(encoder, quantizer, decoder, variance=variance)

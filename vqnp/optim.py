@@ -7,17 +7,30 @@ With the gradient g of a parameter p at step t::
     p ← p − η · (m / (1 − β₁ᵗ)) / (√(u / (1 − β₂ᵗ)) + ε)
 
 Here u is v for Adam and the largest v so far for AMSGrad. AdamW first shrinks p ← (1 − ηλ) p. This
-decay is called *decoupled* because it does not pass through m and v.
+decay is called *decoupled* because it does not pass through m and v. Parameters can be spared it:
+a codebook is no weight, and shrinking it is no part of any method to learn one.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
+from vqnp.elementary import power
 from vqnp.jit import kernel
-from vqnp.validation import Array
+from vqnp.validation import (
+    Array,
+    require_flag,
+    require_float,
+    require_instance,
+    require_plain,
+    require_share,
+    require_weight,
+)
 
 __all__ = ["Adam", "AdamW", "adam_update", "adam_update_loop", "adam_update_numpy"]
+
+SHRINK = 4  # where 1 − ηλ stands among the factors
 
 
 def adam_update_loop(
@@ -85,6 +98,8 @@ class Adam:
         Divide by the largest v so far, so that the denominator never shrinks.
     weight_decay : float
         λ, at least 0, decoupled.
+    spared : tuple of str
+        Parameters whose names begin with one of these do not decay.
 
     Attributes
     ----------
@@ -116,14 +131,16 @@ class Adam:
         epsilon: float = 1e-8,
         amsgrad: bool = False,
         weight_decay: float = 0.0,
+        spared: tuple[str, ...] = (),
     ) -> None:
-        if learning_rate < 0 or weight_decay < 0 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(
-                "learning_rate and weight_decay must be at least 0 and betas in [0, 1), got "
-                f"{learning_rate}, {weight_decay} and {betas}"
-            )
+        for name, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
+            require_weight(value, name)
+        require_weight(epsilon, "epsilon")
+        require_flag(amsgrad, "amsgrad")
+        for beta in require_instance(betas, tuple, "betas"):
+            require_share(beta, "betas")
         self.learning_rate, self.betas, self.epsilon = learning_rate, betas, epsilon
-        self.amsgrad, self.weight_decay = amsgrad, weight_decay
+        self.amsgrad, self.weight_decay, self.spared = amsgrad, weight_decay, spared
         self.steps = 0
         self.params: dict[str, Array] = {}
         self.state: dict[str, dict[str, Array]] = {}
@@ -135,7 +152,8 @@ class Adam:
         Names held before keep their averages, and t goes on. So a quantizer may bring parameters in
         the middle of a training. Raises ``ValueError`` for a parameter that is not C-contiguous.
         """
-        for name, value in params.items():
+        for name, value in require_instance(params, dict, "params").items():
+            require_float(value, f"parameter {name}")
             if not value.flags.c_contiguous:
                 raise ValueError(
                     f"parameter {name} must be C-contiguous, got strides {value.strides}: "
@@ -152,10 +170,12 @@ class Adam:
 
         Raises ``KeyError`` for a missing gradient and ``ValueError`` for one of another shape.
         """
+        require_instance(gradients, dict, "gradients")
         self.steps += 1
         factors = self._factors()
         for name, parameter in self.params.items():
             gradient = gradients[name]
+            require_plain(gradient, f"gradient of {name}")
             if gradient.shape != parameter.shape:
                 raise ValueError(
                     f"the gradient of {name} must have shape {parameter.shape}, "
@@ -163,14 +183,20 @@ class Adam:
                 )
             m, v = self.state[name]["m"], self.state[name]["v"]
             u = self.state[name]["largest"] if self.amsgrad else v
+            if not m.size == v.size == u.size == parameter.size:  # the kernel does not look
+                raise ValueError(f"the averages of {name} must have {parameter.size} numbers each")
             flat, now = parameter.reshape(-1), factors[parameter.dtype.char]
+            if name.startswith(self.spared):
+                now = now.copy()
+                now[SHRINK] = 1
             adam_update(flat, gradient.ravel(), m, v, u, self.amsgrad, now)
 
     def _factors(self) -> dict[Any, Array]:
         (beta1, beta2), rate = self.betas, self.learning_rate
+        rest1, rest2 = 1 - power(beta1, self.steps), 1 - power(beta2, self.steps)  # 1 − βᵗ
         factors = np.array([
             beta1, 1 - beta1, beta2, 1 - beta2, 1 - rate * self.weight_decay,
-            rate / (1 - beta1**self.steps), (1 - beta2**self.steps) ** 0.5, self.epsilon,
+            rate / rest1, math.sqrt(rest2), self.epsilon,
         ])  # fmt: skip
         return {"d": factors, "f": factors.astype(np.float32)}
 

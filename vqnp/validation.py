@@ -36,6 +36,11 @@ PixelFloats = Float[np.ndarray, "N H W 3"]
 Rng = int | np.random.Generator  # a seed, or a generator that goes on
 
 VALUES_A_BLOCK = 1 << 20  # looked at together, so that an array may be larger than memory
+# For float32 and float64: the largest number may lie between these.
+SQUARABLE = {
+    info.dtype.char: (math.sqrt(info.max) / 2, math.sqrt(info.tiny / info.eps))
+    for info in (np.finfo(np.float32), np.finfo(np.float64))
+}
 KINDS = {"integers": "iu", "bool": "b"}  # as NumPy's dtypes name them
 
 
@@ -135,7 +140,8 @@ def as_points(
     TypeError
         For anything that is no array of floating-point numbers; masked arrays are refused as well.
     ValueError
-        For no or one axis, for an empty array, for another D, and for NaN or infinity.
+        For no or one axis, an empty array, another D, and for NaN or infinity. Numbers whose
+        squares the precision cannot hold are refused, too: distances are made of squares.
 
     Examples
     --------
@@ -160,7 +166,7 @@ def as_points(
     with np.errstate(over="ignore"):  # infinities are named below
         array = np.ascontiguousarray(array, dtype)
     if finite:
-        require_finite(array, name)
+        require_squares(array, name)
     return array
 
 
@@ -175,10 +181,24 @@ def as_labels(labels: Any, name: str, count: int) -> Array:
 
 def require_float(array: Array, name: str) -> None:
     """Raise ``TypeError`` unless ``array`` is a float32 or float64 NumPy array."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
+    require_plain(array, name)
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
+
+
+def require_plain(array: Array, name: str) -> None:
+    """Raise ``TypeError`` unless ``array`` is NumPy's, without a mask: kernels do not see masks."""
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a NumPy array without a mask, got {type(array).__name__}")
+
+
+def require_like(array: Array, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+    """Raise ``ValueError`` or ``TypeError`` unless ``array`` has the shape and the dtype."""
+    require_plain(array, name)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if array.dtype != dtype:
+        raise TypeError(f"{name} must be {dtype}, got {array.dtype}")
 
 
 def require_finite(array: Array, name: str) -> None:
@@ -190,6 +210,21 @@ def require_finite(array: Array, name: str) -> None:
             raise NotFiniteError(
                 f"{name} holds NaN or infinity, first at index {(rows.start + row, *rest)}"
             )
+
+
+def require_squares(points: Points, name: str) -> None:
+    """Raise ``NotFiniteError`` unless squared distances of ``points`` are finite, and not all 0.
+
+    The largest number decides. Beyond the limits all distances would be infinite, or vanish.
+    """
+    largest = max(points.max(), -points.min())  # NaN stays NaN
+    most, least = SQUARABLE[points.dtype.char]
+    if not (least <= largest <= most / math.sqrt(points.shape[1]) or largest == 0):
+        require_finite(points, name)
+        raise NotFiniteError(
+            f"{name} must have squares that {points.dtype} can hold, and reach to {largest:.1e}: "
+            "multiply all data by one factor"
+        )
 
 
 def row_blocks(array: Array) -> Iterator[slice]:
@@ -209,9 +244,9 @@ def require_labels(
 
     Raises ``TypeError`` or ``ValueError``.
     """
-    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in KINDS[kind]:
-        given = getattr(labels, "dtype", type(labels).__name__)
-        raise TypeError(f"{name} must be a NumPy array of {kind}, got {given}")
+    require_plain(labels, name)
+    if labels.dtype.kind not in KINDS[kind]:
+        raise TypeError(f"{name} must be a NumPy array of {kind}, got {labels.dtype}")
     if labels.shape != (count,):
         raise ValueError(f"{name} must have shape ({count},), got {labels.shape}")
     return labels
@@ -251,8 +286,66 @@ def as_seed(rng: Rng, name: str = "rng") -> int:
     return require_integer(rng, name, least=0)
 
 
+def as_rng(rng: Rng, name: str = "rng") -> np.random.Generator:
+    """Return a generator as it is, and for an int seed a new one.
+
+    Raises ``TypeError`` or ``ValueError`` for anything else: no seed would give another answer
+    each time.
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    return np.random.default_rng(require_integer(rng, name, least=0))
+
+
+def require_number(value: float, name: str) -> float:
+    """Return ``value`` once it is known to be a real number; raises ``TypeError``."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number, got {value!r:.80}")
+    return float(value)
+
+
 def require_share(value: float, name: str) -> float:
-    """Return ``value`` once it is known to lie in ``[0, 1)``; raises ``ValueError``."""
-    if not 0 <= value < 1:
+    """Return ``value`` once it is known to lie in [0, 1); raises ``TypeError``, ``ValueError``."""
+    if not 0 <= require_number(value, name) < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {value}")
     return float(value)
+
+
+def require_weight(value: float, name: str) -> float:
+    """Return ``value`` once it is known to be at least 0 and finite; raises as for a share."""
+    if not 0 <= require_number(value, name) < math.inf:
+        raise ValueError(f"{name} must be at least 0 and finite, got {value}")
+    return float(value)
+
+
+def require_positive(value: float, name: str) -> float:
+    """Return ``value`` once it is known to be positive and finite; raises as for a share."""
+    if not 0 < require_number(value, name) < math.inf:
+        raise ValueError(f"{name} must be positive and finite, got {value}")
+    return float(value)
+
+
+def require_instance(value: Any, kind: Any, name: str) -> Any:
+    """Return ``value`` once it is known to be of ``kind``, a class; raises ``TypeError``."""
+    if not isinstance(value, kind):
+        raise TypeError(
+            f"{name} must be of {getattr(kind, '__name__', kind)}, got {type(value).__name__}"
+        )
+    return value
+
+
+def require_float_dtype(dtype: Any) -> None:
+    """Raise ``TypeError`` unless ``dtype`` is float32 or float64."""
+    try:
+        known = dtype is not None and np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
+        raise TypeError(f"dtype must be float32 or float64, got {dtype!r:.80}")
+
+
+def require_flag(value: bool, name: str) -> bool:
+    """Return ``value`` once it is known to be True or False; raises ``TypeError``."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r:.80}")
+    return bool(value)

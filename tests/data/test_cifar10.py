@@ -262,7 +262,7 @@ def test_label_of_ten_in_a_binary_file_is_named(binary, source):
 
 
 @pytest.mark.parametrize(
-    "label", [10, 255, -1, 1.0, True, None, "3", b"3", [3], pytest.param(10**5000, id="huge")]
+    "label", [10, 255, -1, 1.0, True, None, "3", b"3", [3], pytest.param(10**500, id="huge")]
 )
 def test_label_that_is_none_in_a_python_file_is_named(python, source, content, label):
     batch = {"labels": [0, label, 9], "data": content[0][1]}

@@ -99,6 +99,43 @@ def test_identity_covers_points_and_labels():
     assert Dataset("b", points).identity == Dataset("a", points).identity
 
 
+@pytest.mark.parametrize("scale", [1e-310, 1e-160, 1e-3, 1, 1e19, 1e160, 1e307])
+def test_standardize_scales_no_digit_away(scale):
+    """The plain formula, on numbers whose squares are numbers; bit for bit where it needs none."""
+    points = np.random.default_rng(0).normal(3, 1, (50, 4))
+    points[:, 3] = 7
+    deviation = points.std(axis=0)
+    plain = ((points - points.mean(axis=0)) / np.where(deviation > 0, deviation, 1))[:, :3]
+    found = standardize(points * scale)
+    tolerance = {1e-310: 1e-3, 1: 0}.get(scale, 1e-6)  # 1e-310 has but few digits
+    np.testing.assert_allclose(found[:, :3], plain.astype(np.float32), atol=tolerance, rtol=0)
+    assert not found[:, 3].any()
+
+
+@pytest.mark.parametrize("points", [[[np.nan, 1.0]], [[1.0, np.inf]], [1.0, 2.0], [[]], []])
+def test_standardize_refuses_what_has_no_mean(points):
+    with pytest.raises(ValueError, match=r"^points (must have shape|holds NaN)"):
+        standardize(points)
+
+
+HEADERS = {
+    "an open bracket": b"{'descr': '<f4', 'fortran_order': False, 'shape': (2,",
+    "a shape beyond the file": b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000,)}",
+    "a shape of bools": b"{'descr': '<f4', 'fortran_order': False, 'shape': (True, 2)}",
+    "a strange dtype": b"{'descr': [], 'fortran_order': False, 'shape': (2,)}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize("name", HEADERS)
+def test_damaged_header_is_refused_by_the_files_name(tmp_path, name, mmap):
+    header = HEADERS[name]
+    start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    (tmp_path / "bad.npy").write_bytes(start + bytes(8))
+    with pytest.raises(ValueError, match=r"bad\.npy is not a whole \.npy file of numbers"):
+        load_array(tmp_path / "bad.npy", mmap)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32, np.uint8])
 def test_own_points(tmp_path, dtype):
     points, labels = np.arange(12).reshape(4, 3).astype(dtype), np.array([0, 1, 1, 0], np.int8)

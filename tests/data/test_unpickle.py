@@ -2,6 +2,7 @@ import builtins
 import os
 import pickle
 import struct
+import time
 from contextlib import suppress
 
 import numpy as np
@@ -78,8 +79,10 @@ def test_payload_of_a_hostile_pickle_does_not_run(tmp_path):
         (Calls(np.load, "x"), "load"),
     ],
 )
-@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("protocol", [2, 4])
 def test_other_names_are_refused_by_name(call, name, protocol):
+    with pytest.raises(ValueError, match=r"bad.pkl is refused: .* as opcode .* is not admitted"):
+        read_pickle(pickle.dumps({"data": call}, protocol=0), "bad.pkl")
     with pytest.raises(ValueError, match=f"bad.pkl is refused: .*{name}, which is not admitted"):
         read_pickle(pickle.dumps({"data": call}, protocol=protocol), "bad.pkl")
 
@@ -150,6 +153,49 @@ def test_a_file_leaves_nothing_behind_for_the_next(target):
     np.testing.assert_array_equal(
         byte_array(read_pickle(dictionary(python2_array()), "f")["data"], (2, 3), "data"), ARRAY
     )
+
+
+LEVELS = b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(60))
+HOSTILE = {
+    "a key of shared pairs": (b"\x80\x02})q\x00" + LEVELS + b"Ns.", "uses a tuple twice"),
+    "the same by DUP": (b"\x80\x02})" + 60 * b"2\x86" + b"Ns.", "DUP as opcode 3 is not admitted"),
+    "a place of a high number": (b"\x80\x02}r" + struct.pack("<I", 10**9) + b".", "sets aside"),
+    "a number never given": (b"\x80\x02}h\x05Ns.", "what it has not made"),
+    "integers of one hash": (
+        pickle.dumps({i * (2**61 - 1): None for i in range(1, 60_000)}, 2), "LONG1 as opcode"
+    ),
+    "tuples": (pickle.dumps({(i,): None for i in range(2000)}, 2), "TUPLE1 as opcode .* is not"),
+    "too many opcodes": (b"\x80\x02}" + 300_000 * b"N0" + b".", "as opcode .* is not admitted"),
+    "only admitted opcodes, too many": (b"\x80\x02}(" + 300_000 * b"N" + b"u.", "200,001 is not"),
+    "a byte array cut short": (b"\x80\x05}\x96" + struct.pack("<Q", 99) + b"x", "bytearray8"),
+    "a set": (pickle.dumps({1: {2}}, 4), "EMPTY_SET as opcode"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_pickle_that_would_never_end_or_fill_the_memory_is_refused(name):
+    """Before it is loaded: the first four in C, where Ctrl-C waits."""
+    stream, message = HOSTILE[name]
+    begun = time.perf_counter()
+    with pytest.raises(ValueError, match=f"^f is refused: .*{message}"):
+        read_pickle(stream, "f")
+    assert time.perf_counter() - begun < 5
+
+
+def test_text_may_be_used_twice():
+    """As Python 3 does with equal keys of two dictionaries."""
+    assert read_pickle(pickle.dumps({"a": "word", "b": ["word", "a"]}, 4), "f") == {
+        "a": "word", "b": ["word", "a"]
+    }  # fmt: skip
+    text = "".join(["wo", "rd"])
+    assert read_pickle(pickle.dumps({text: [text, text]}, 2), "f") == {"word": ["word", "word"]}
+
+
+def test_a_name_in_a_pickle_cannot_steer_the_terminal():
+    stream = b"\x80\x02}U\x01ac\x1b]0;owned\x07\nsystem\ns."
+    with pytest.raises(ValueError, match="not admitted") as error:
+        read_pickle(stream, "f")
+    assert str(error.value).isprintable()
 
 
 def test_every_truncation_is_refused():

@@ -1,11 +1,11 @@
 import json
 import tracemalloc
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from vqnp.diagnostics import Diagnosis, diagnose, distances, readings, side_by_side, verdict
+from vqnp.diagnostics import answer, diagnose, distances, readings, side_by_side
 from vqnp.diagnostics.spread import expected_spread
 
 rng = np.random.default_rng(0)
@@ -31,7 +31,7 @@ def crowded():
 
 
 def missing(diagnosis):
-    return {name for name, value in asdict(diagnosis).items() if value is None}
+    return {name for name, value in diagnosis.numbers.items() if value is None}
 
 
 def test_a_healthy_codebook(healthy):
@@ -48,17 +48,17 @@ def test_a_healthy_codebook(healthy):
     assert healthy.class_spread_ratio == pytest.approx(0.99)
     assert healthy.tokens_outside == 0.0
     assert missing(healthy) == set()
-    assert healthy.signs() == {}
-    assert verdict(healthy) == "No sign of collapse."
+    assert (healthy.verdict, healthy.signs, healthy.remarks) == ("healthy", {}, [])
+    assert answer(healthy) == "Healthy."
 
 
 def test_a_crowded_codebook(crowded):
     assert crowded.spread_ratio < 0.02
     assert crowded.quantization_error > 1  # one token at the mean would do better
-    assert list(crowded.signs()) == ["Tokens collapse"]
-    assert verdict(crowded).startswith(
-        f"Yes. Tokens collapse: perplexity is {crowded.perplexity:.1f} of 32, tokens crowd"
-    )
+    assert crowded.verdict == "collapsed"
+    assert list(crowded.signs) == ["Tokens collapse"]
+    assert "tokens crowd" in crowded.signs["Tokens collapse"]
+    assert answer(crowded).startswith("Collapsed. Tokens collapse: perplexity is ")
 
 
 def test_numbers_are_none_without_what_they_need():
@@ -95,19 +95,18 @@ def test_each_number_is_the_one_of_its_function(healthy):
     assert scattered.reconstruction_outside > 2 * d.share_outside(EMBEDDINGS, EMBEDDINGS * 1.3)
 
 
-def test_json_holds_every_number(healthy, crowded):
+def test_json_holds_the_verdict_its_signs_every_number_and_the_reference(healthy, crowded):
     for diagnosis in (healthy, crowded):
-        assert json.loads(diagnosis.to_json()) == asdict(diagnosis)
-        assert Diagnosis(**json.loads(diagnosis.to_json())) == diagnosis
+        stored = json.loads(diagnosis.to_json())
+        assert stored["verdict"] == diagnosis.verdict
+        assert stored["signs"] == diagnosis.signs
+        assert stored["reference"] == asdict(diagnosis.reference)
+        assert {name: stored[name] for name in diagnosis.numbers} == diagnosis.numbers
 
 
 def test_every_measured_number_but_the_shape_has_a_reading(healthy, crowded):
     for diagnosis in (healthy, crowded):
-        named = (
-            {field.name for field in fields(Diagnosis)}
-            - missing(diagnosis)
-            - {"dimension", "n_classes"}
-        )
+        named = set(diagnosis.numbers) - missing(diagnosis) - {"dimension", "n_classes"}
         assert set(readings(diagnosis)) == named
         assert all(
             sentence.endswith(".") and "None" not in sentence
@@ -126,49 +125,82 @@ def test_readings_say_what_the_numbers_are(healthy):
     )
     said = readings(dead)
     assert said["codes_used"] == "41 of 128 tokens are ever chosen: 68% of the codebook is dead."
-    assert (
-        said["perplexity"] == "As even as 32.0 equally used tokens, 25% of the 128 there could be."
+    assert said["perplexity"] == (
+        "As even as 32.0 equally used tokens, 25% of the 128 there could be; 5.0 bits an embedding."
     )
     assert said["tokens_outside"] == "25.0% of the tokens lie outside the embeddings; chance is 1%."
     assert said["embedding_modes"] == "The density of the embeddings has 1 peak."
     assert readings(healthy)["codes_used"] == "Every token is chosen at least once."
 
 
+def beside(diagnosis, yours, kmeans):
+    """The diagnosis with other numbers in its reference."""
+    reference = replace(
+        diagnosis.reference,
+        yours=diagnosis.reference.yours | yours,
+        kmeans=diagnosis.reference.kmeans | kmeans,
+    )
+    return replace(diagnosis, reference=reference)
+
+
 @pytest.mark.parametrize(
-    ("change", "sign"),
+    ("yours", "kmeans", "verdict"),
     [
-        ({"perplexity": 15.9}, {"Tokens collapse": ["perplexity is 15.9 of 32"]}),
-        ({"perplexity": 16.1}, {}),
-        (
-            {"perplexity": 3.0, "n_embeddings": 5},
-            {},
-        ),  # five embeddings cannot use more than five codes
-        ({"spread_ratio": 0.48}, {"Tokens collapse": ["tokens crowd"]}),
-        (
-            {"spread_ratio": 0.2, "embedding_rank": 64.0},
-            {},
-        ),  # 32 tokens cannot reach farther than 0.32 there
-        ({"class_divergence": 0.15}, {"Tokens collapse": ["classes go short of tokens"]}),
-        ({"class_divergence": 0.13}, {}),  # 7 / (8 · 32 · ln 2) = 0.04 is chance
-        ({"embedding_modes": 3}, {"Embeddings collapse": ["modes have merged"]}),
-        ({"embedding_modes": 3, "data_modes": None}, {}),
-        ({"embedding_modes": 4}, {}),
-        ({"tokens_outside": 0.2}, {"Outside": ["20% of the tokens"]}),
-        ({"reconstruction_outside": 0.11}, {"Outside": ["11% of the reconstructions"]}),
-        ({"tokens_outside": 0.1, "reconstruction_outside": 0.1}, {}),
+        ((15.9, 0.0021), (32, 0.002), "collapsed"),
+        ((16.1, 0.0021), (32, 0.002), "healthy"),
+        ((3.0, 0.002), (32, 0.002), "healthy"),  # no worse than k-means, however uneven
+        ((32, 0.079), (32, 0.02), "healthy"),
+        ((32, 0.081), (32, 0.02), "bad fit"),  # four times the loss
+        ((32, 0.009), (32, 0.001), "healthy"),  # nobody sees it
+        ((32, 0.95), (32, 0.8), "bad fit"),  # a quarter of what k-means keeps
+        ((32, 0.92), (32, 0.8), "healthy"),
+        ((32, 1.01), (32, 0.99), "bad fit"),
     ],
 )
-def test_the_stated_rule_of_the_verdict(healthy, change, sign):
-    assert replace(healthy, **change).signs() == sign
+def test_the_stated_rule_of_the_verdict(healthy, yours, kmeans, verdict):
+    names = ("perplexity", "quantization_error")
+    pair = (dict(zip(names, numbers, strict=True)) for numbers in (yours, kmeans))
+    assert beside(healthy, *pair).verdict == verdict
 
 
-def test_the_verdict_answers_the_question(healthy):
-    assert verdict(replace(healthy, tokens_outside=0.2)) == "Perhaps. Outside: 20% of the tokens."
-    both = replace(healthy, embedding_modes=1, spread_ratio=0.1)
-    assert (
-        verdict(both)
-        == "Yes. Tokens collapse: tokens crowd. Embeddings collapse: modes have merged."
-    )
+@pytest.mark.parametrize(
+    ("change", "verdict", "sign"),
+    [
+        ({"n_embeddings": 319}, "cannot tell", "319 embeddings; 32 tokens need 320"),
+        ({"n_embeddings": 320}, "healthy", None),
+        ({"reference": None}, "cannot tell", "there is no reference"),
+        ({"embedding_modes": 3}, "collapsed", "modes have merged"),
+        ({"embedding_modes": 4}, "healthy", None),
+        ({"embedding_modes": 3, "data_modes": None}, "healthy", None),
+        ({"embedding_dimension": 0, "reference": None}, "collapsed", "all embeddings coincide"),
+        (
+            {"tokens_outside": 1.0, "class_divergence": 1.0},
+            "healthy",
+            None,
+        ),  # they say little alone
+    ],
+)
+def test_what_else_the_verdict_looks_at(healthy, change, verdict, sign):
+    changed = replace(healthy, **change)
+    assert changed.verdict == verdict
+    assert sign is None or sign in str(changed.signs)
+
+
+def test_signs_that_say_little_alone_keep_others_company(healthy):
+    bad = beside(healthy, {"quantization_error": 2.0}, {})
+    assert len(bad.signs["Bad fit"]) == 2
+    lost = replace(bad, tokens_outside=0.2, class_divergence=0.2)
+    assert lost.signs["Bad fit"][2:] == [
+        "20% of the tokens lie outside the embeddings",
+        "classes go short of tokens",
+    ]
+
+
+def test_remarks_change_no_verdict(healthy):
+    changed = replace(healthy, reconstruction_outside=0.2, directions=True)
+    assert changed.verdict == "healthy"
+    assert len(changed.remarks) == 2
+    assert "20% of the reconstructions lie outside the data" in changed.remarks[1]
 
 
 def test_few_tokens_in_many_dimensions_are_not_called_crowded(healthy):
@@ -179,14 +211,14 @@ def test_few_tokens_in_many_dimensions_are_not_called_crowded(healthy):
 
 def test_tables_are_aligned_and_complete(healthy, crowded):
     lines = str(healthy).splitlines()
-    assert lines[0] == verdict(healthy)
+    assert lines[0] == answer(healthy)
     assert len(lines) == 4 + len(readings(healthy))
     compared = str(side_by_side({"with": healthy, "without": crowded})).splitlines()
     assert len({len(line) for line in compared[1:]}) == 1
     row = {line.split("  ")[0]: line.split() for line in compared}
     assert row["codes used"][2:] == ["32", str(crowded.codes_used)]
     assert row["data modes"][2:] == ["8", "–"]
-    assert row["signs"][1:] == ["none", "tokens", "collapse"]
+    assert row["verdict"][1:] == ["healthy", "collapsed"]
     with pytest.raises(ValueError, match="diagnoses must hold at least one"):
         side_by_side({})
 
@@ -208,9 +240,9 @@ def test_the_smallest_cases_have_an_answer(embeddings, tokens):
     assert 1 <= diagnosis.perplexity <= min(len(tokens), len(embeddings)) + 1e-9
     assert diagnosis.energy_distance == 0.0
     json.loads(diagnosis.to_json())
-    assert verdict(diagnosis) in str(diagnosis)
+    assert answer(diagnosis) in str(diagnosis)
     if embeddings.std(axis=0).sum() < 1e-9:
-        assert diagnosis.signs()["Embeddings collapse"] == ["all embeddings coincide"]
+        assert diagnosis.signs["Embeddings collapse"] == ["all embeddings coincide"]
 
 
 def test_the_seed_decides_and_the_input_is_not_touched(monkeypatch):
@@ -235,9 +267,9 @@ def test_memory_is_that_of_a_block_and_not_of_the_embeddings(tmp_path, monkeypat
         "vqnp.diagnostics.diagnosis.count_modes", lambda points, rng: 1
     )  # a fixed sample of 5,000
     monkeypatch.setattr("vqnp.diagnostics.diagnosis.share_outside", _share_outside_of_500)
-    small = diagnose(
-        embeddings[:2000], embeddings[:4]
-    )  # what is imported and compiled at first use
+    monkeypatch.setattr("vqnp.diagnostics.reference.LEAST_SAMPLE", 500)
+    # what is imported and compiled at first use
+    small = diagnose(embeddings[:2000], embeddings[:4])
     tracemalloc.start()
     try:
         large = diagnose(embeddings, embeddings[:4])
@@ -274,6 +306,8 @@ def test_progress_counts_the_embeddings(capsys):
         ),
         ({"embeddings": EMBEDDINGS[:0]}, ValueError, "embeddings is empty"),
         ({"tokens": HEALTHY * np.nan}, ValueError, "tokens holds NaN"),
+        ({"tokens": HEALTHY.reshape(2, 16, 2)}, ValueError, "diagnose_levels takes several"),
+        ({"metric": "manhattan"}, ValueError, "metric must be one of euclidean, cosine"),
         ({"tokens": HEALTHY[0]}, ValueError, r"tokens must have shape \(N, D\), got \(2,\)"),
         ({"labels": LABELS[:5]}, ValueError, r"labels must have shape \(1600,\), got \(5,\)"),
         ({"labels": LABELS * 0.5}, TypeError, "labels must be a NumPy array of integers"),
@@ -295,7 +329,7 @@ def test_bad_input_is_refused(arguments, error, message):
 
 def test_a_notebook_shows_the_same_numbers(healthy, crowded):
     page = healthy._repr_html_()
-    assert page.startswith("<p><strong>No sign of collapse.</strong></p>")
+    assert page.startswith("<p><strong>Healthy.</strong></p>")
     assert page.count("<tr>") == 1 + len(readings(healthy))
     compared = side_by_side({"a <b>": healthy, "c": crowded})._repr_html_()
     assert "a &lt;b&gt;" in compared

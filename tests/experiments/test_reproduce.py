@@ -25,7 +25,7 @@ def outcome(directory):
         (path.name, name): array.tobytes()
         for path in (directory / "runs").glob("*-????????.npz")
         for name, array in load_arrays(path).items()
-        if name != "info"
+        if name not in ("meta", "sha256")
     }
     return texts, arrays
 

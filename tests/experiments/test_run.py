@@ -19,7 +19,7 @@ from vqnp.experiments import measure, run
 from vqnp.experiments.measure import evaluate_images
 from vqnp.experiments.reproduce import reproduce
 from vqnp.experiments.run import execute, is_finished, load_result, pretrain
-from vqnp.files import load_arrays
+from vqnp.files import load_arrays, load_with_meta, save_arrays
 from vqnp.training import InitializeCodebook
 
 FIGURES = ["fig4", "fig6"]
@@ -42,12 +42,8 @@ def outcome(directory):
     }
     runs = {}
     for path in sorted((directory / "runs").glob("*-????????.npz")):
-        arrays = load_arrays(path)
-        info = {
-            name: value
-            for name, value in json.loads(str(arrays.pop("info"))).items()
-            if name != "seconds"
-        }
+        arrays, info = load_with_meta(path, run.FORMAT)
+        del info["seconds"]
         runs[path.name] = info, {name: array.tobytes() for name, array in arrays.items()}
     return texts, runs
 
@@ -246,6 +242,10 @@ def test_a_result_of_another_setting_or_other_data_is_not_taken_up(image_plan, t
     assert not is_finished(other, images, tmp_path)
     assert not is_finished(one, images.first(12, 4), tmp_path)
     assert not is_finished(one, images, tmp_path / "nowhere")
+    path = tmp_path / f"{one.slug}.npz"
+    arrays = load_arrays(path)
+    save_arrays(path, {name: arrays[name] for name in ("meta", "sha256")})
+    assert not is_finished(one, images, tmp_path)  # its arrays are gone
 
 
 @pytest.mark.jit

@@ -51,7 +51,7 @@ def test_bias_gradient_is_summed_in_float64():
 
 @pytest.mark.parametrize("parallel_from", [0, 1 << 62], ids=["parallel", "serial"])
 @pytest.mark.parametrize(
-    "rows", [module.ROWS_A_BLOCK + extra for extra in (-1, 0, 1)] + [2 * module.ROWS_A_BLOCK + 5]
+    "rows", [module.ROWS_A_SUM + extra for extra in (-1, 0, 1)] + [2 * module.ROWS_A_SUM + 5]
 )
 def test_bias_of_more_rows_than_are_summed_at_a_time(rows, parallel_from, monkeypatch):
     monkeypatch.setattr(module, "PARALLEL_NUMBERS", parallel_from)

@@ -1,9 +1,10 @@
 """The data sets, one a file: its loader, and beside it the frozen settings that name the data.
 
 Begin with dataset and gaussians, the points of the paper. Reading order of the others:
-handwritten, npy, images, patches, cifar10, fetch, untrusted.
+handwritten, npy, arrays, images, patches, cifar10, fetch, untrusted.
 """
 
+from vqnp.data.arrays import load_any
 from vqnp.data.cifar10 import Cifar10, load_cifar10
 from vqnp.data.dataset import Dataset, Source, standardize
 from vqnp.data.fetch import fetch_cifar10
@@ -25,6 +26,7 @@ __all__ = [
     "clusters",
     "digits",
     "fetch_cifar10",
+    "load_any",
     "load_array",
     "load_cifar10",
     "load_patches",

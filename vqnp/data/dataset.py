@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from vqnp.files import as_json
-from vqnp.validation import Array, Points, PointsLike, as_array, as_labels, as_points
+from vqnp.validation import (
+    Array,
+    Points,
+    PointsLike,
+    as_array,
+    as_labels,
+    as_points,
+    require_finite,
+)
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,11 @@ def standardize(points: PointsLike) -> Points:
     ndarray (N, D) of float32
         A constant column becomes 0.
 
+    Raises
+    ------
+    TypeError, ValueError
+        For anything that is no array of finite real numbers of two axes, or that is empty.
+
     Examples
     --------
     >>> standardize([[0, 5], [2, 5]])
@@ -97,6 +110,11 @@ def standardize(points: PointsLike) -> Points:
            [ 1.,  0.]], dtype=float32)
     """
     points = as_array(points, "points").astype(np.float64)
+    if points.ndim != 2 or 0 in points.shape:
+        raise ValueError(f"points must have shape (N, D) and not be empty, got {points.shape}")
+    require_finite(points, "points")
+    # Powers of two change no digit, and squares of 1e200 or 1e-200 are numbers again.
+    points = np.ldexp(points, -np.frexp(np.abs(points).max(axis=0))[1])
     mean, deviation = points.mean(axis=0), points.std(axis=0)
     constant = (points == points[0]).all(axis=0)  # rounding can give it a deviation above 0
     mean[constant], deviation[constant] = points[0, constant], 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vqnp.data.dataset import Dataset, Source, standardize
-from vqnp.validation import Rng, require_integer
+from vqnp.validation import Rng, as_rng, require_integer, require_positive
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,10 @@ class Clusters(Source):
 
     dim: int
     per_class: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("dim", "per_class"):
+            require_integer(getattr(self, name), name, least=1)
 
     def load(self, seed: int) -> Dataset:
         """Return the data for ``seed``."""
@@ -66,10 +70,10 @@ def clusters(
     """
     for value, name in ((dim, "dim"), (classes, "classes"), (per_class, "per_class")):
         require_integer(value, name, least=1)
-    if reach <= 0 or spread <= 0:
-        raise ValueError(f"reach and spread must be positive, got {reach} and {spread}")
+    require_positive(reach, "reach")
+    require_positive(spread, "spread")
     seeded = "" if isinstance(rng, np.random.Generator) else f", seed {rng}"
-    rng = np.random.default_rng(rng)
+    rng = as_rng(rng)
     centers = rng.uniform(-reach, reach, (classes, dim))
     labels = np.repeat(np.arange(classes), per_class)  # (N,)
     points = centers[labels] + spread * rng.standard_normal((len(labels), dim))  # (N, D)

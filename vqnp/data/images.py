@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from vqnp.validation import Codes, PixelFloats, Pixels, require_codes, row_blocks
+from vqnp.validation import Codes, PixelFloats, Pixels, require_codes, require_plain, row_blocks
 
 TestPixels = UInt8[np.ndarray, "M H W 3"]
 TestLabels = Int64[np.ndarray, "M"]
@@ -162,9 +162,9 @@ def require_pixels(images: Pixels, name: str) -> Pixels:
 
     Raises ``TypeError`` or ``ValueError``.
     """
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-        given = getattr(images, "dtype", type(images).__name__)
-        raise TypeError(f"{name} must be a NumPy array of uint8, got {given}")
+    require_plain(images, name)
+    if images.dtype != np.uint8:
+        raise TypeError(f"{name} must be a NumPy array of uint8, got {images.dtype}")
     if images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
         given = images.shape
         raise ValueError(f"{name} must have shape (N, H, W, 3) and hold an image, got {given}")

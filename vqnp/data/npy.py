@@ -8,7 +8,8 @@ import numpy as np
 from numpy.lib.format import open_memmap, read_array
 
 from vqnp.data.dataset import Dataset, Source, standardize
-from vqnp.validation import AnyArray, require_finite, require_labels
+from vqnp.files import named, require_header
+from vqnp.validation import AnyArray, require_finite, require_flag, require_instance, require_labels
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,11 @@ def load_array(path: str | PathLike[str], mmap: bool = False) -> AnyArray:
     >>> load_array("array.npy")
     array([1, 2, 3])
     """
-    try:
+    require_flag(mmap, "mmap")
+    require_instance(path, str | PathLike, "path")
+    with Path(path).open("rb") as file, named(path, "is not a whole .npy file of numbers"):
+        require_header(file, Path(path).stat().st_size)
         if mmap:
             return open_memmap(path, mode="r")
-        with Path(path).open("rb") as file:
-            return read_array(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not a whole .npy file of numbers: {error}") from error
+        file.seek(0)
+        return read_array(file, allow_pickle=False)

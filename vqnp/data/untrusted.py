@@ -3,18 +3,19 @@
 An archive is refused whole when any of its members is unsafe, wanted or not. Unsafe members lie
 outside the archive's folder, are links or devices, or are too large. The limit on the total counts
 decompressed bytes, so that a small archive cannot fill the memory. Nothing is written to disk.
+Headers that carry more about the next member, as its dates, are skipped and not parsed.
 
 A pickle is a program: it may name any function and call it. The usual guard admits harmless names.
 Here not even these are called. An admitted name becomes an :class:`Inert`, which records its calls.
 :func:`byte_array` builds the array from this record. So the file decides neither the code that runs
-nor the memory that is set aside.
+nor the memory that is set aside. Before that, :func:`require_plain` walks the pickle: a few bytes
+could make the reader set aside any memory, or hash a tuple of tuples for ever.
 
 The published CIFAR-10 files are Python 2 pickles, and name ``_reconstruct``, ``ndarray`` and
 ``dtype``. A file written by Python 3 finds the first in ``numpy._core``, and spells its bytes as
 ``_codecs.encode(text, "latin1")``.
 """
 
-import gzip
 import io
 import math
 import pickle
@@ -22,30 +23,45 @@ import tarfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
-from typing import Any
+from pickletools import genops
+from typing import IO, Any
 
 import numpy as np
 
+from vqnp.files import named
 from vqnp.validation import Array
 
 MEMBER_BYTES = 64 << 20  # the most that one member may have
 TOTAL_BYTES = 256 << 20  # the most that all may have, decompressed
 CHUNK_BYTES = 1 << 20
+MEMBERS = 1000  # the most that an archive may have
+HEADER_BYTES = 64 << 10  # the most that a header about the next member may have
+BLOCK_BYTES = 512  # of which a tar is made
+OPCODES = 200_000  # the most that a pickle may have; a file of CIFAR-10 has some 30,000
+RARE_OPCODES = 1000  # the most of those in RARE
+ABOUT_NEXT = {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
+              tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}  # fmt: skip
 
 
 class LimitedReader:
-    """A stream that raises ``ValueError`` after more than ``limit`` bytes."""
+    """The content of a ``.gz``, which raises ``ValueError`` after more than ``limit`` bytes."""
 
-    def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
-        self.stream, self.limit, self.left = stream, limit, limit
+    def __init__(self, file: IO[bytes], limit: int) -> None:
+        self.file, self.limit, self.left = file, limit, limit
+        self.inflate = zlib.decompressobj(wbits=31)  # 31: with the header and checksum of gzip
 
     def read(self, size: int) -> bytes:
-        """Return up to ``size`` bytes, none at the end."""
-        chunk = self.stream.read(size)
-        self.left -= len(chunk)
+        """Return ``size`` bytes, fewer at the end; raises ``EOFError`` before the checksum."""
+        found = b""
+        while len(found) < size and not self.inflate.eof:
+            raw = self.inflate.unconsumed_tail or self.file.read(CHUNK_BYTES)
+            if not raw:
+                raise EOFError("it is cut short")
+            found += self.inflate.decompress(raw, size - len(found))
+        self.left -= len(found)
         if self.left < 0:
             raise ValueError(f"it decompresses to more than {self.limit:,} bytes")
-        return chunk
+        return found
 
 
 def read_members(
@@ -59,37 +75,43 @@ def read_members(
 
     Raises ``ValueError`` naming the archive when it is damaged, unsafe or too large.
     """
-    try:
-        with gzip.open(archive) as stream:
-            return _read(LimitedReader(stream, total_bytes), wanted, member_bytes)
-    except (ValueError, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise ValueError(
-            f"{archive} is refused: not a .tar.gz that can be read safely ({error!s:.300})"
-        ) from error
+    with (
+        archive.open("rb") as file,
+        named(archive, "is refused: not a .tar.gz that can be read safely"),
+    ):
+        return _read(LimitedReader(file, total_bytes), wanted, member_bytes)
 
 
 def _read(stream: LimitedReader, wanted: Collection[str], member_bytes: int) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
-    with tarfile.open(  # type: ignore[call-overload]
-        fileobj=stream, mode="r|", bufsize=CHUNK_BYTES
-    ) as tar:
-        for member in tar:
-            name = checked_name(member, member_bytes)
-            if member.isfile() and name in wanted:
-                if name in members:
-                    raise ValueError(f"it holds {name} twice")
-                members[name] = tar.extractfile(member).read()
+    for _ in range(MEMBERS):
+        block = stream.read(BLOCK_BYTES)
+        if not any(block):  # blocks of zeros, or nothing at all, end the archive
+            break
+        member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        about_next = member.type in ABOUT_NEXT
+        limit = min(HEADER_BYTES, member_bytes) if about_next else member_bytes
+        name = checked_name(member, limit, about_next)
+        content = stream.read(member.size + -member.size % BLOCK_BYTES)[: member.size]
+        if len(content) < member.size:
+            raise ValueError(f"member {member.name!r} is cut short")
+        if member.isfile() and name in wanted:
+            if name in members:
+                raise ValueError(f"it holds {name} twice")
+            members[name] = content
+    else:
+        raise ValueError(f"it has more than {MEMBERS:,} members")
     while stream.read(CHUNK_BYTES):  # the checksum of the whole archive stands at its end
         pass
     return members
 
 
-def checked_name(member: tarfile.TarInfo, member_bytes: int) -> str:
+def checked_name(member: tarfile.TarInfo, member_bytes: int, about_next: bool = False) -> str:
     """Return a member's name without ``./``; raises ``ValueError`` naming an unsafe one."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"member {member.name!r:.200} lies outside the archive's folder")
-    if not (member.isfile() or member.isdir()):
+    if not (member.isfile() or member.isdir() or about_next):
         raise ValueError(
             f"member {member.name!r} is a link or a device, expected files and folders only"
         )
@@ -137,6 +159,43 @@ ADMITTED: dict[tuple[str, str], type] = {
 }
 
 
+# What a pickled dictionary of texts, numbers, lists and arrays is made of, from protocol 1 on.
+PLAIN = {
+    "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2",
+    "SHORT_BINSTRING", "BINSTRING", "SHORT_BINBYTES", "BINBYTES", "SHORT_BINUNICODE", "BINUNICODE",
+    "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS",
+    "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
+}  # fmt: skip
+# Thousands of these, all of one hash, would take for ever as keys.
+RARE = {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "LONG1", "BINFLOAT"}
+PUTS, GETS = {"BINPUT", "LONG_BINPUT", "MEMOIZE"}, {"BINGET", "LONG_BINGET"}
+
+
+def require_plain(raw: bytes) -> None:
+    """Walk the pickle ``raw`` without loading it; raises ``UnpicklingError`` unless it is plain.
+
+    A pickle gives numbers to what it may use again, and the reader sets aside places up to the
+    largest number. It must not exceed the count of opcodes. No tuple may be used again: 60 levels,
+    each a pair of the level below, take for ever to hash.
+    """
+    made, rare = "", 0  # the opcode that made the latest value
+    makers: dict[Any, str] = {}  # of the numbered values
+    for count, (opcode, number, _) in enumerate(genops(raw)):
+        name = opcode.name
+        rare += name in RARE
+        if name not in PLAIN | RARE | PUTS | GETS or rare > RARE_OPCODES or count > OPCODES:
+            raise pickle.UnpicklingError(f"{name} as opcode {count:,} is not admitted")
+        if name in PUTS:
+            number = len(makers) if number is None else number
+            if number > count:
+                raise pickle.UnpicklingError(f"it sets aside {number:,} places")
+            makers[number] = made
+        else:
+            made = makers.get(number, "TUPLE") if name in GETS else name
+            if name in GETS and "TUPLE" in made:
+                raise pickle.UnpicklingError("it uses a tuple twice, or what it has not made")
+
+
 class RestrictedUnpickler(pickle.Unpickler):
     """Knows the admitted names and imports nothing."""
 
@@ -153,13 +212,9 @@ def read_pickle(raw: bytes, where: str) -> dict[str, Any]:
     Raises ``ValueError`` naming ``where`` for a damaged pickle, a name that is not admitted, or
     anything that is no dictionary.
     """
-    try:
+    with named(where, "is refused: not a pickle that can be read safely"):
+        require_plain(raw)
         found = RestrictedUnpickler(io.BytesIO(raw), encoding="bytes").load()
-    # pickle does not document the errors of damaged or hostile files
-    except Exception as error:
-        raise ValueError(
-            f"{where} is refused: not a pickle that can be read safely ({error!s:.300})"
-        ) from error
     if not isinstance(found, dict):
         raise ValueError(f"{where} must hold a pickled dictionary, got {type(found).__name__}")
     return {as_text(key): value for key, value in found.items()}

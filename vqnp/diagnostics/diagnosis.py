@@ -6,8 +6,11 @@ The measure takes the arrays that :func:`diagnose` was given, and values compute
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable
+from dataclasses import Field, asdict, dataclass, fields
+from html import escape
 from types import SimpleNamespace
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -15,7 +18,9 @@ from vqnp.diagnostics.assignment import Assignment, assign
 from vqnp.diagnostics.classes import chance_divergence, class_divergence, class_spread_ratio
 from vqnp.diagnostics.distances import energy_distance, share_outside
 from vqnp.diagnostics.modes import count_modes
-from vqnp.diagnostics.reading import Reading, number
+from vqnp.diagnostics.reading import answer, number, table_of
+from vqnp.diagnostics.reference import fit, kmeans_reference
+from vqnp.diagnostics.remedies import Remedy, remedies
 from vqnp.diagnostics.spread import (
     dimension_of,
     expected_spread,
@@ -23,21 +28,59 @@ from vqnp.diagnostics.spread import (
     rank_of,
     ratio,
 )
-from vqnp.diagnostics.usage import perplexity_of_counts
-from vqnp.validation import CodesLike, PointsLike, Rng, TokensLike, as_labels, as_points, as_seed
+from vqnp.diagnostics.usage import counts_of, perplexity_of_counts
+from vqnp.diagnostics.verdict import FEW, judge, remarks
+from vqnp.validation import (
+    Array,
+    CodesLike,
+    CountsLike,
+    PointsLike,
+    Rng,
+    TokensLike,
+    as_array,
+    as_labels,
+    as_points,
+    as_seed,
+    row_blocks,
+)
 
-# The limits of the verdict are conventions. They are so wide that chance does not cross them.
-LOW_SHARE = 0.5  # of the perplexity, the spread or the modes that are possible
-HIGH_OUTSIDE = 0.1  # share outside; chance is 0.01
-HIGH_DIVERGENCE = 0.1  # bits above chance
+Metric = Literal["euclidean", "cosine"]
 
 
 @dataclass(frozen=True)
-class Diagnosis(Reading):
+class Reference:
+    """A codebook beside that of k-means, both measured on ``n_embeddings`` of the embeddings.
+
+    ``yours`` and ``kmeans`` are numbers by the names of a :class:`Diagnosis`. The perplexity counts
+    near duplicates as one token.
+    """
+
+    n_embeddings: int
+    yours: dict[str, Any]
+    kmeans: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
     """The numbers of a diagnosis; ``print`` shows the verdict and a table with a sentence each.
 
     A number is None where the labels or data that it needs were not given. It is None as well where
     it is infinite, because all embeddings coincide.
+
+    Attributes
+    ----------
+    verdict : str
+        "healthy", "collapsed", "bad fit" or "cannot tell".
+    signs : dict of str to list of str
+        The signs of each kind of trouble. A healthy codebook has none.
+    remarks : list of str
+        What else there is to know.
+    reference : Reference or None
+        The same numbers of k-means, which the verdict is drawn from.
+    dead_tokens : tuple of int
+        The tokens that no embedding chooses.
+    duplicate_tokens, near_duplicate_tokens : tuple of tuples of int
+        Groups of tokens that are equal, and of those that do the work of one.
 
     Examples
     --------
@@ -47,33 +90,43 @@ class Diagnosis(Reading):
 
     n_embeddings: int = number(
         "d",
-        lambda given: len(given.embeddings),
-        "{n_embeddings} embeddings in {dimension} dimensions.",
+        lambda given: int(given.counts.sum()),
+        lambda d: (
+            f"{d.n_embeddings} embeddings"
+            + (f" in {d.dimension} dimensions." if d.dimension else ".")
+        ),
+        needs="counts",
     )
     n_tokens: int = number(
         "d",
-        lambda given: len(given.tokens),
+        lambda given: len(given.counts),
         lambda d: f"{d.n_tokens} tokens" + (f"; {d.n_classes} classes." if d.n_classes else "."),
+        needs="counts",
     )
     dimension: int = number("d", lambda given: given.tokens.shape[1])
     n_classes: int | None = number("d", lambda given: len(np.unique(given.labels)), needs="labels")
     codes_used: int = number(  # [1, K]
         "d",
-        lambda given: int(np.count_nonzero(given.assignment.counts)),
+        lambda given: int(np.count_nonzero(given.counts)),
         lambda d: (
             f"{d.codes_used} of {d.n_tokens} tokens are ever chosen: "
             f"{1 - d.codes_used / d.n_tokens:.0%} of the codebook is dead."
             if d.codes_used < d.n_tokens
             else "Every token is chosen at least once."
         ),
+        needs="counts",
+        compared=True,
     )
     perplexity: float = number(  # [1, K]
         ".1f",
-        lambda given: perplexity_of_counts(given.assignment.counts),
+        lambda given: perplexity_of_counts(given.counts),
         lambda d: (
             f"As even as {d.perplexity:.1f} equally used tokens, "
-            f"{d.perplexity / possible(d):.0%} of the {possible(d)} there could be."
+            f"{d.perplexity / possible(d):.0%} of the {possible(d)} there could be; "
+            f"{d.entropy_bits:.1f} bits an embedding."
         ),
+        needs="counts",
+        compared=True,
     )
     quantization_error: float | None = number(  # of the embeddings' variance; 0 is best
         ".4f",
@@ -81,6 +134,7 @@ class Diagnosis(Reading):
             given.assignment.squared_error, given.embedding_variances.sum(), if_both_zero=0.0
         ),
         "Quantization loses {quantization_error:.1%} of the embeddings' variance.",
+        compared=True,
     )
     spread_ratio: float | None = number(  # tokens over embeddings
         ".3f",
@@ -91,11 +145,13 @@ class Diagnosis(Reading):
             f"Tokens spread {d.spread_ratio:.2f} times as far as embeddings; a good codebook "
             f"of this size about {expected_spread(d.n_tokens, d.embedding_rank):.2f} or more."
         ),
+        compared=True,
     )
     tokens_outside: float = number(  # share of the tokens; chance is 0.01
         ".3f",
         lambda given: share_outside(given.tokens, given.embeddings, rng=given.seed),
         "{tokens_outside:.1%} of the tokens lie outside the embeddings; chance is 1%.",
+        compared=True,
     )
     class_divergence: float | None = number(  # bits, [0, 1]; 0 is best
         ".3f",
@@ -107,16 +163,19 @@ class Diagnosis(Reading):
             f"embeddings; chance is {chance_divergence(d.n_tokens, d.n_classes or 1):.3f}."
         ),
         needs="labels",
+        compared=True,
     )
     token_dimension: int = number(  # components to 99 % of the variance, [0, D]
         "d",
         lambda given: dimension_of(given.token_variances),
         lambda d: _directions("tokens", d.token_dimension, d.dimension),
+        compared=True,
     )
     token_rank: float = number(  # effective rank, [0, D]
         ".2f",
         lambda given: rank_of(given.token_variances),
         "The tokens fill {token_rank:.1f} of {dimension} directions.",
+        compared=True,
     )
     embedding_dimension: int = number(
         "d",
@@ -158,42 +217,61 @@ class Diagnosis(Reading):
         needs="reconstruction",
     )
 
-    def to_json(self) -> str:
-        """Return the numbers by name as a JSON object; a number not measured is null."""
-        return json.dumps(asdict(self), indent=2, allow_nan=False)
+    dead_tokens: tuple[int, ...] = ()
+    duplicate_tokens: tuple[tuple[int, ...], ...] = ()
+    near_duplicate_tokens: tuple[tuple[int, ...], ...] = ()
+    directions: bool = False  # tokens of length 1, embeddings of any
+    metric: Metric = "euclidean"
+    reference: Reference | None = None
 
+    @property
+    def verdict(self) -> str:
+        """One of "healthy", "collapsed", "bad fit" and "cannot tell"."""
+        return judge(self)[0]
+
+    @property
     def signs(self) -> dict[str, list[str]]:
-        """Return the signs of each kind of trouble; a kind without a sign has no entry.
+        """The signs of each kind of trouble; a kind without a sign has no entry."""
+        return judge(self)[1]
 
-        *Tokens collapse*: perplexity below half of min(K, N); token spread below half of
-        ``expected_spread``; class shares more than 0.1 bit further apart than random tokens' would
-        be. *Embeddings collapse*: all embeddings coincide; fewer than half as many modes as the
-        data. *Outside*: more than a tenth of the tokens outside the embeddings, or of the
-        reconstructions outside the data. Dead tokens can cause this, and so can embeddings that
-        have collapsed away from them.
-        """
-        bits, chance = self.class_divergence, chance_divergence(self.n_tokens, self.n_classes or 1)
-        strayed = self.reconstruction_outside or 0
-        kinds = {
-            "Tokens collapse": {
-                f"perplexity is {self.perplexity:.1f} of {possible(self)}": self.perplexity
-                < LOW_SHARE * possible(self),
-                "tokens crowd": self.spread_ratio is not None
-                and self.spread_ratio
-                < LOW_SHARE * expected_spread(self.n_tokens, self.embedding_rank),
-                "classes go short of tokens": bits is not None and bits > chance + HIGH_DIVERGENCE,
-            },
-            "Embeddings collapse": {
-                "all embeddings coincide": self.embedding_dimension == 0,
-                "modes have merged": self.embedding_modes < LOW_SHARE * (self.data_modes or 0),
-            },
-            "Outside": {
-                f"{self.tokens_outside:.0%} of the tokens": self.tokens_outside > HIGH_OUTSIDE,
-                f"{strayed:.0%} of the reconstructions": strayed > HIGH_OUTSIDE,
-            },
+    @property
+    def remarks(self) -> list[str]:
+        """What else there is to know: it changes no verdict."""
+        return remarks(self)
+
+    @property
+    def remedies(self) -> list[Remedy]:
+        """What to do next, the first to try first."""
+        return remedies(self)
+
+    @property
+    def entropy_bits(self) -> float:
+        """The entropy of the codes, log2 of the perplexity: bits an embedding."""
+        return math.log2(self.perplexity)
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """The numbers by name; one not measured is None."""
+        return {spec.name: getattr(self, spec.name) for spec in fields(self) if spec.metadata}
+
+    def to_json(self) -> str:
+        """Return the verdict, its signs, the numbers and the reference as a JSON object."""
+        said = {
+            "verdict": self.verdict,
+            "signs": self.signs,
+            "remarks": self.remarks,
+            "remedies": [remedy._asdict() for remedy in self.remedies],
+            "entropy_bits": self.entropy_bits,
         }
-        found = {kind: [sign for sign in signs if signs[sign]] for kind, signs in kinds.items()}
-        return {kind: signs for kind, signs in found.items() if signs}
+        return json.dumps(said | asdict(self), indent=2, allow_nan=False)
+
+    def __str__(self) -> str:
+        said = [answer(self), *self.remarks, "", table_of(self, "simple")]
+        next_steps = [f"- {step.name}. {step.sentence} ({step.where})" for step in self.remedies]
+        return "\n".join([*said, *(["", "What to do next:", *next_steps] if next_steps else [])])
+
+    def _repr_html_(self) -> str:
+        return f"<p><strong>{escape(answer(self))}</strong></p>\n{table_of(self, 'html')}"
 
 
 def possible(diagnosis: Diagnosis) -> int:
@@ -218,10 +296,12 @@ def diagnose(
     data: PointsLike | None = None,
     reconstruction: PointsLike | None = None,
     assignment: Assignment | None = None,
+    metric: Metric = "euclidean",
+    reference: bool = True,
     rng: Rng = 0,
     progress: bool = False,
 ) -> Diagnosis:
-    """Measure embeddings and the codebook that quantizes them.
+    """Measure embeddings and the codebook that quantizes them, and judge it beside k-means.
 
     Parameters
     ----------
@@ -236,8 +316,13 @@ def diagnose(
         The inputs of the model, M of them, and its outputs. With M = N the labels are theirs too.
     assignment : Assignment, optional
         The result of ``assign(embeddings, tokens)``, if you have it.
+    metric : {"euclidean", "cosine"}
+        With "cosine" embeddings and tokens are first scaled to length 1, in memory.
+    reference : bool
+        False saves the time of k-means, about that of ten searches in a sample. The verdict is then
+        "cannot tell".
     rng : int or numpy.random.Generator
-        The seed or generator of the samples.
+        The seed or generator of the samples. K-means has a fixed seed of its own.
     progress : bool
         Show a bar for the search.
 
@@ -259,9 +344,14 @@ def diagnose(
     >>> from vqnp.data import clusters
     >>> points = clusters(2, rng=0).points
     >>> diagnosis = diagnose(points, points[:1000:10])  # all tokens in the first of ten clusters
-    >>> print(str(diagnosis).splitlines()[0])
-    Yes. Tokens collapse: perplexity is 11.4 of 100, tokens crowd.
+    >>> diagnosis.verdict, list(diagnosis.signs)
+    ('collapsed', ['Tokens collapse'])
     """
+    if metric not in get_args(Metric):
+        raise ValueError(f"metric must be one of {', '.join(get_args(Metric))}, got {metric!r}")
+    shape = as_array(tokens, "tokens").shape
+    if len(shape) == 3 and shape[0] > 1:
+        raise ValueError(f"tokens have shape {shape}: diagnose_levels takes several codebooks")
     tokens = as_points(tokens, "tokens")
     embeddings = as_points(embeddings, "embeddings", dim=tokens.shape[1])
     labels = None if labels is None else as_labels(labels, "labels", len(embeddings))
@@ -273,6 +363,10 @@ def diagnose(
             shape = reconstruction.shape
             raise ValueError(f"reconstruction of shape {shape} needs data of that shape, got {got}")
     paired = reconstruction is not None and len(reconstruction) == len(embeddings)
+    directions = metric == "euclidean" and of_length_one(tokens) and not of_length_one(embeddings)
+    if metric == "cosine":
+        embeddings, tokens = with_length_one(embeddings), with_length_one(tokens)
+    assignment = assignment or assign(embeddings, tokens, progress=progress)
     given = SimpleNamespace(
         embeddings=embeddings,
         tokens=tokens,
@@ -280,14 +374,126 @@ def diagnose(
         data=data,
         reconstruction=reconstruction,
         labels_of_data=labels if paired else None,
-        assignment=assignment or assign(embeddings, tokens, progress=progress),
+        assignment=assignment,
+        counts=assignment.counts,
         embedding_variances=principal_variances(embeddings),
         token_variances=principal_variances(tokens),
         seed=as_seed(rng),
     )
+    numbers = measured(given, fields(Diagnosis))
+    enough = len(embeddings) >= FEW.value * len(tokens) and given.embedding_variances.size
+    beside, groups = compare(given) if reference and enough else (None, None)
+    same = np.unique(tokens, axis=0, return_inverse=True)[1]
+    return Diagnosis(
+        **numbers,
+        dead_tokens=tuple(np.flatnonzero(assignment.counts == 0).tolist()),
+        duplicate_tokens=several(same.reshape(-1)),
+        near_duplicate_tokens=() if groups is None else several(groups),
+        directions=directions,
+        metric=metric,
+        reference=beside,
+    )
+
+
+def diagnose_usage(
+    codes: CodesLike | None = None,
+    n_tokens: int | None = None,
+    *,
+    counts: CountsLike | None = None,
+) -> Diagnosis:
+    """Measure how codes are used, without embeddings and tokens.
+
+    The verdict is "cannot tell", unless one token serves every embedding: only embeddings say
+    whether an even usage would be better.
+
+    Parameters
+    ----------
+    codes : array-like of integers
+        The codes of any shape, in [0, K).
+    n_tokens : int, optional
+        K. By default one more than the highest code, so that tokens beyond it are not seen.
+    counts : array-like (K,) of integers
+        A histogram, in the place of ``codes``.
+
+    Returns
+    -------
+    Diagnosis
+        Usage and perplexity; the other numbers are None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For codes outside [0, K), for negative counts, for none, and for both.
+
+    Examples
+    --------
+    >>> found = diagnose_usage([0, 0, 1, 1], n_tokens=8)
+    >>> found.codes_used, found.perplexity, found.entropy_bits
+    (2, 2.0, 1.0)
+    """
+    if (codes is None) == (counts is None):
+        raise ValueError("give codes or counts, and not both")
+    if codes is not None:
+        flat = as_array(codes, "codes").reshape(-1)
+        counts = counts_of(flat, n_tokens or max(1, int(flat.max(initial=0)) + 1))
+    counts = as_array(counts, "counts")
+    perplexity_of_counts(counts)  # raises for what is no histogram
+    specs = [spec for spec in fields(Diagnosis) if spec.metadata.get("needs") == "counts"]
+    dead = tuple(np.flatnonzero(counts == 0).tolist())
+    return Diagnosis(**measured(SimpleNamespace(counts=counts), specs), dead_tokens=dead)
+
+
+def measured(given: SimpleNamespace, specs: Iterable[Field]) -> dict[str, Any]:
+    """Return the finite numbers, by name, whose arrays are among those ``given``."""
     numbers = {
         spec.name: spec.metadata["measure"](given)
-        for spec in fields(Diagnosis)
-        if getattr(given, spec.metadata["needs"]) is not None
+        for spec in specs
+        if spec.metadata and getattr(given, spec.metadata["needs"]) is not None
     }
-    return Diagnosis(**{name: value for name, value in numbers.items() if math.isfinite(value)})
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
+def compare(given: SimpleNamespace) -> tuple[Reference, Array]:
+    """Return the reference, and for each token the first that does the work of one with it."""
+    rows, found = kmeans_reference(given.embeddings, len(given.tokens))
+    sample, centers = given.embeddings[rows], found.tokens
+    yours, kmeans = fit(sample, given.tokens), fit(sample, centers, found.codes)
+    theirs = SimpleNamespace(
+        embeddings=sample,
+        tokens=centers,
+        labels=None if given.labels is None else given.labels[rows],
+        assignment=Assignment(kmeans.counts, kmeans.squared_error),
+        counts=kmeans.counts,
+        embedding_variances=principal_variances(sample),
+        token_variances=principal_variances(centers),
+        seed=given.seed,
+    )
+    compared = [spec for spec in fields(Diagnosis) if spec.metadata.get("compared")]
+    variance = theirs.embedding_variances.sum()
+    pair = {
+        "perplexity": yours.perplexity,
+        "quantization_error": ratio(yours.squared_error, variance, if_both_zero=0.0),
+    }
+    numbers = {spec.name: None for spec in compared} | measured(theirs, compared)
+    return Reference(len(sample), pair, numbers | {"perplexity": kmeans.perplexity}), yours.groups
+
+
+def several(groups: Array) -> tuple[tuple[int, ...], ...]:
+    """Return the members of each group of two or more, in order."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order])) + 1
+    return tuple(sorted(tuple(each.tolist()) for each in np.split(order, starts) if len(each) > 1))
+
+
+def of_length_one(points: Array) -> bool:
+    """Tell whether all points have length 1, up to the rounding of float16."""
+    return all(
+        np.allclose(np.linalg.norm(points[rows], axis=1), 1, atol=1e-3)
+        for rows in row_blocks(points)
+    )
+
+
+def with_length_one(points: Array) -> Array:
+    """Return the points divided by their length; a point at the origin stays there."""
+    length = np.linalg.norm(points, axis=1, keepdims=True)
+    return points / np.where(length > 0, length, 1)

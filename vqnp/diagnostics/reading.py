@@ -1,4 +1,4 @@
-"""Reading a diagnosis: a sentence for each number, the verdict, and tables of one or several.
+"""Reading a diagnosis: the answer, a sentence for each number, and tables of one or several.
 
 Nothing here knows which numbers there are. A number is a field that says how it is measured, shown
 and read; see :func:`number`. ``diagnosis.py`` lists them.
@@ -6,7 +6,6 @@ and read; see :func:`number`. ``diagnosis.py`` lists them.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from html import escape
 from typing import Any
 
 
@@ -16,58 +15,46 @@ def number(
     sentence: str | Callable[[Any], str] = "",
     *,
     needs: str = "tokens",
+    compared: bool = False,
 ) -> Any:
     """Declare a field: its format, its measure of the arrays given, and its sentence.
 
     It is None unless the arrays include the one that it ``needs``. The sentence is a text with the
-    names of fields in braces, or a function of the diagnosis. Without one it is in no table.
+    names of fields in braces, or a function of the diagnosis. Without one it is in no table. A
+    number that is ``compared`` is measured for k-means as well.
     """
     return field(
         default=None,
-        metadata={"shown": shown, "measure": measure, "sentence": sentence, "needs": needs},
+        metadata={
+            "shown": shown,
+            "measure": measure,
+            "sentence": sentence,
+            "needs": needs,
+            "compared": compared,
+        },
     )
 
 
-@dataclass(frozen=True)
-class Reading:
-    """Numbers declared by :func:`number`. ``print`` shows the verdict and a table."""
-
-    def signs(self) -> dict[str, list[str]]:
-        """Return the signs of each kind of trouble; a kind without a sign has no entry."""
-        raise NotImplementedError
-
-    def __str__(self) -> str:
-        return f"{verdict(self)}\n\n{self._table('simple')}"
-
-    def _repr_html_(self) -> str:
-        return f"<p><strong>{escape(verdict(self))}</strong></p>\n{self._table('html')}"
-
-    def _table(self, form: str) -> str:
-        return _table(lines(self), ["number", "value", "reading"], ["left", "right"], form)
-
-
-def verdict(diagnosis: Reading) -> str:
-    """Answer "is my codebook collapsing?".
+def answer(diagnosis: Any) -> str:
+    """Say the verdict of a diagnosis and its signs.
 
     Returns
     -------
     str
-        "Yes." and the signs, "Perhaps." where points only lie outside, or "No sign of collapse."
+        The verdict, then the signs of each kind of trouble.
 
     Examples
     --------
     >>> from vqnp import diagnose
-    >>> verdict(diagnose([[0], [2], [10], [12]], [[1], [11]]))
-    'No sign of collapse.'
+    >>> answer(diagnose([[0], [2], [10], [12]], [[1], [11]]))
+    'Cannot tell: 4 embeddings; 2 tokens need 20.'
     """
-    found = diagnosis.signs()
-    if not found:
-        return "No sign of collapse."
-    answer = "Perhaps." if list(found) == ["Outside"] else "Yes."
-    return " ".join([answer, *(f"{kind}: {', '.join(signs)}." for kind, signs in found.items())])
+    said = [f"{kind}: {'; '.join(signs)}." for kind, signs in diagnosis.signs.items()]
+    verdict = diagnosis.verdict.capitalize()
+    return " ".join(said if said and said[0].startswith(verdict) else [f"{verdict}.", *said])
 
 
-def readings(diagnosis: Reading) -> dict[str, str]:
+def readings(diagnosis: Any) -> dict[str, str]:
     """Return one sentence for each number that was measured, by the name of its field.
 
     Examples
@@ -76,7 +63,7 @@ def readings(diagnosis: Reading) -> dict[str, str]:
     >>> readings(diagnose([[0], [2], [10], [12]], [[1], [11]]))["codes_used"]
     'Every token is chosen at least once.'
     """
-    said = {spec.name: spec.metadata["sentence"] for spec in fields(diagnosis)}
+    said = {x.name: x.metadata["sentence"] for x in fields(diagnosis) if x.metadata}
     return {
         name: sentence(diagnosis) if callable(sentence) else sentence.format(**vars(diagnosis))
         for name, sentence in said.items()
@@ -84,17 +71,26 @@ def readings(diagnosis: Reading) -> dict[str, str]:
     }
 
 
-def lines(diagnosis: Reading) -> list[tuple[str, str, str]]:
-    """Return the title, the value and the sentence of each number that was measured."""
-    said = readings(diagnosis).items()
-    return [(_title(name), _shown(diagnosis, name), sentence) for name, sentence in said]
+def lines(diagnosis: Any) -> list[tuple[str, str, str, str]]:
+    """Return the title, the value, that of k-means and the sentence of each number measured."""
+    theirs = diagnosis.reference.kmeans if diagnosis.reference else {}
+    return [
+        (_title(name), _shown(diagnosis, name), _format(name, theirs.get(name), diagnosis), text)
+        for name, text in readings(diagnosis).items()
+    ]
+
+
+def table_of(diagnosis: Any, form: str) -> str:
+    """Return the numbers as a table: yours, those of k-means, and a sentence each."""
+    heads = ["number", "yours", "k-means", "reading"]
+    return _table(lines(diagnosis), heads, ["left", "right", "right", "left"], form)
 
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
     """Diagnoses side by side. ``print`` shows a table, and a notebook's cell shows it too."""
 
-    diagnoses: Mapping[str, Reading]
+    diagnoses: Mapping[str, Any]
 
     def __repr__(self) -> str:
         return self._table("simple")
@@ -107,11 +103,11 @@ class Comparison:
         measured = {name for one in columns for name in readings(one)}
         names = [spec.name for one in columns for spec in fields(one) if spec.name in measured]
         rows = [[_title(n), *(_shown(one, n) for one in columns)] for n in dict.fromkeys(names)]
-        rows.append(["signs", *(", ".join(one.signs()).lower() or "none" for one in columns)])
+        rows.append(["verdict", *(one.verdict for one in columns)])
         return _table(rows, ["", *self.diagnoses], ["left"] + ["right"] * len(columns), form)
 
 
-def side_by_side(diagnoses: Mapping[str, Reading]) -> Comparison:
+def side_by_side(diagnoses: Mapping[str, Any]) -> Comparison:
     """Compare diagnoses: one column for each, one row for each number that any of them has.
 
     Parameters
@@ -158,7 +154,10 @@ def _title(name: str) -> str:
     return name.removeprefix("n_").replace("_", " ")
 
 
-def _shown(diagnosis: Reading, name: str) -> str:
-    value = getattr(diagnosis, name)
-    shown = {spec.name: spec.metadata["shown"] for spec in fields(diagnosis)}
+def _shown(diagnosis: Any, name: str) -> str:
+    return _format(name, getattr(diagnosis, name), diagnosis)
+
+
+def _format(name: str, value: Any, diagnosis: Any) -> str:
+    shown = {x.name: x.metadata["shown"] for x in fields(diagnosis) if x.metadata}
     return "–" if value is None else format(value, shown[name])

@@ -11,8 +11,13 @@ import math
 import numpy as np
 
 from vqnp.diagnostics.usage import entropy
+from vqnp.elementary import exp
+from vqnp.fast.products import outer_products
 from vqnp.threads import limit
 from vqnp.validation import Array, PointsLike, TokensLike, as_points, require_share, row_blocks
+
+SAME_DIGITS = 12  # decimals in which LAPACK's eigenvalues agree on all processors tried
+BLAS_FROM_DIMENSIONS = 128  # from there its products are several times as fast as ours
 
 
 def effective_dimension(points: PointsLike, share: float = 0.99) -> int:
@@ -86,7 +91,7 @@ def effective_rank(points: PointsLike) -> float:
 
 def rank_of(variances: Array) -> float:
     """Return the effective rank from the principal variances, which are σ² / N."""
-    return math.exp(entropy(np.sqrt(variances))) if variances.size else 0.0
+    return exp(entropy(np.sqrt(variances))) if variances.size else 0.0
 
 
 def spread_ratio(tokens: TokensLike, embeddings: PointsLike) -> float:
@@ -147,12 +152,16 @@ def total_variance(points: PointsLike, name: str = "points") -> float:
 def principal_variances(points: PointsLike, name: str = "points") -> Array:
     """Return the variances along the principal components of points, largest first.
 
-    Directions whose variance is float64's rounding are dropped. None are left when all points
-    coincide.
+    They are rounded to ``SAME_DIGITS`` decimals of the total variance, and those that round to zero
+    are dropped. None are left when all points coincide.
     """
-    variances = np.linalg.eigvalsh(mean_and_covariance(as_points(points, name))[1])[::-1]
-    rounding = len(variances) * np.finfo(np.float64).eps * variances[0]
-    return variances[variances > rounding]
+    covariance = mean_and_covariance(as_points(points, name))[1]
+    total = np.trace(covariance)
+    if total == 0:
+        return np.empty(0)
+    # LAPACK's last digits depend on the processor, so they are rounded away.
+    shares = np.round(np.linalg.eigvalsh(covariance)[::-1] / total, SAME_DIGITS)
+    return shares[shares > 0] * total
 
 
 def mean_and_covariance(points: Array) -> tuple[Array, Array]:
@@ -162,8 +171,15 @@ def mean_and_covariance(points: Array) -> tuple[Array, Array]:
     for rows in row_blocks(points):
         mean += (points[rows] - origin).sum(axis=0) / len(points)
     covariance = np.zeros((len(mean), len(mean)))
-    with limit():  # one BLAS thread, so that the bits do not depend on the machine
-        for rows in row_blocks(points):
-            centered = points[rows] - origin - mean  # (block, D)
-            covariance += centered.T @ centered / len(points)
+    for rows in row_blocks(points):
+        centered = points[rows] - origin - mean  # (block, D)
+        covariance += squares_and_products(centered) / len(points)
     return origin + mean, covariance
+
+
+def squares_and_products(points: Array) -> Array:
+    """Return ``points.T @ points`` ``(D, D)``; if small, with the same bits on every processor."""
+    if points.shape[1] < BLAS_FROM_DIMENSIONS:
+        return outer_products(points, points)
+    with limit():  # one BLAS thread, so that the bits do not depend on the number of threads
+        return points.T @ points

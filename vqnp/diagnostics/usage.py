@@ -7,6 +7,7 @@ embeddings shows at most min(K, B). A mean over batches describes the batch more
 
 import numpy as np
 
+from vqnp.elementary import exp, logs
 from vqnp.validation import (
     Array,
     CodesLike,
@@ -46,7 +47,7 @@ def perplexity(codes: CodesLike, n_tokens: int) -> float:
     >>> perplexity([0, 0, 1, 1], n_tokens=8)
     2.0
     """
-    return perplexity_of_counts(_counts(codes, n_tokens))
+    return perplexity_of_counts(counts_of(codes, n_tokens))
 
 
 def perplexity_of_counts(counts: CountsLike) -> float:
@@ -77,7 +78,7 @@ def perplexity_of_counts(counts: CountsLike) -> float:
         raise ValueError(
             f"counts must be a (K,) array of finite numbers >= 0, not all zero, got {counts!r}"
         )
-    return float(np.exp(entropy(counts)))
+    return exp(entropy(counts))
 
 
 def codes_used(codes: CodesLike, n_tokens: int) -> int:
@@ -100,16 +101,17 @@ def codes_used(codes: CodesLike, n_tokens: int) -> int:
     >>> codes_used([0, 0, 1, 7], n_tokens=8)
     3
     """
-    return int(np.count_nonzero(_counts(codes, n_tokens)))
+    return int(np.count_nonzero(counts_of(codes, n_tokens)))
 
 
 def entropy(weights: Array) -> float:
     """Return −Σ p ln p in nats, where p are ``weights`` ``(K,)`` >= 0 divided by their sum."""
     shares = weights[weights > 0] / weights.sum(dtype=np.float64)
-    return float(-(shares * np.log(shares)).sum())
+    return float(-(shares * logs(shares)).sum())
 
 
-def _counts(codes: CodesLike, n_tokens: int) -> Counts:
+def counts_of(codes: CodesLike, n_tokens: int) -> Counts:
+    """Return how often each of ``n_tokens`` codes occurs ``(K,)``; none at all is refused."""
     n_tokens = require_integer(n_tokens, "n_tokens", least=1)
     codes = require_codes(as_array(codes, "codes"), "codes", n_tokens)
     if not codes.size:

@@ -1,7 +1,6 @@
 """The numbers and arrays that are kept of a trained model: of all points, or of the test images."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -28,11 +27,16 @@ def evaluate_points(model: VQVAE, data: Dataset) -> tuple[dict[str, Any], dict[s
     # Each token is decoded once: equal codes get equal rows, which a product of many rows may not.
     reconstruction = model.decode(model.tokens)[codes]
     diagnosis = diagnose(
-        embeddings, model.tokens, data.labels, data=data.points, reconstruction=reconstruction
+        embeddings,
+        model.tokens,
+        data.labels,
+        data=data.points,
+        reconstruction=reconstruction,
+        reference=False,
     )
     mse = float(((reconstruction - data.points) ** 2).mean())
     arrays = {"embeddings": embeddings, "tokens": model.tokens, "codes": codes}
-    return {"mse": mse, **asdict(diagnosis)}, arrays | {"reconstruction": reconstruction}
+    return {"mse": mse, **diagnosis.numbers}, arrays | {"reconstruction": reconstruction}
 
 
 def evaluate_images(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -53,9 +57,9 @@ def evaluate_images(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str
         shown.append(as_pixels(reconstruction[: max(0, IMAGES_SHOWN - start)]))
     embeddings = np.concatenate(clouds)
     assignment = Assignment(counts, quantization / len(embeddings))
-    diagnosis = diagnose(embeddings, model.tokens, assignment=assignment)
+    diagnosis = diagnose(embeddings, model.tokens, assignment=assignment, reference=False)
     arrays = {"originals": test[:IMAGES_SHOWN], "reconstructions": np.concatenate(shown)}
-    numbers = {"mse": squared_error / test.size, **asdict(diagnosis), **silent_units(model, test)}
+    numbers = {"mse": squared_error / test.size, **diagnosis.numbers, **silent_units(model, test)}
     return numbers, arrays | {"counts": counts}
 
 

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vqnp import threads
 from vqnp.data import Dataset, Images, pixel_variance
 from vqnp.experiments.measure import (
@@ -24,11 +22,12 @@ from vqnp.experiments.measure import (
 )
 from vqnp.experiments.patch_code import PatchCode, patch_error
 from vqnp.experiments.spec import RunSpec
-from vqnp.files import load_arrays, save_arrays
+from vqnp.files import load_with_meta, save_with_meta
 from vqnp.models import VQVAE
 from vqnp.training import EpochRecord, TrainState, encode_in_batches, train
 from vqnp.validation import Array
 
+FORMAT = 1  # of results; before, they had none, and no sha256
 IDENTITY_DIGITS = 16  # of the data's digest: enough to tell them apart
 IMAGES_A_LOOK = 1_000  # 64,000 embeddings, four for each of 16,384 tokens
 LOOKS_A_RUN = 50  # each of them costs less than ten steps of training
@@ -214,18 +213,14 @@ def save_finished(
         "history": [asdict(record) | {"epoch": i + 1} for i, record in enumerate(history)],
         "course": list(course),
     }
-    save_arrays(directory / f"{spec.slug}.npz", arrays | {"info": np.array(json.dumps(info))})
+    save_with_meta(directory / f"{spec.slug}.npz", arrays, info | {"format": FORMAT})
     checkpoint_of(spec, directory).unlink(missing_ok=True)
 
 
 def load_result(spec: Spec, directory: Path) -> Result:
     """Read a finished run; raises ``ValueError`` naming the file when it is none."""
-    path = directory / f"{spec.slug}.npz"
-    arrays = load_arrays(path)
-    try:
-        return Result(json.loads(str(arrays.pop("info"))), arrays)
-    except (KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not the result of a run: {error}") from error
+    arrays, info = load_with_meta(directory / f"{spec.slug}.npz", FORMAT)
+    return Result(info, arrays)
 
 
 def is_finished(spec: Spec, data: Dataset | Images, directory: Path) -> bool:

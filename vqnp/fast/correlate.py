@@ -95,7 +95,9 @@ def _multiply(
     matrix = np.ascontiguousarray(weight).reshape(-1, channels_out)  # (kh·kw·C, O)
     multiply = _multiply_parts.sized(out.size * len(matrix), PARALLEL_MULTIPLICATIONS)
     geometry = flat_geometry(channels, weight.shape[:2], stride, padding)
-    multiply(as_rows(images), matrix, *geometry, out, backward)
+    # The kernel writes one of the two, so it is compiled for neither of them read-only.
+    images, out = (np.require(array, requirements="W") for array in (as_rows(images), out))
+    multiply(images, matrix, *geometry, out, backward)
 
 
 @both

@@ -31,7 +31,7 @@ from vqnp.layers.im2col import (
     taps,
 )
 from vqnp.layers.layer import Cache, Gradients, Layer, add_bias, by_name, sum_rows, uniform_start
-from vqnp.validation import Array, require_integer
+from vqnp.validation import Array, require_instance, require_integer, require_like, require_plain
 
 __all__ = ["Conv2d", "conv2d_backward", "conv2d_forward"]
 
@@ -158,7 +158,7 @@ def conv2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Kernel, Bias]:
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    x, weight, stride, padding = cache
+    x, weight, stride, padding = require_instance(cache, tuple, "cache")
     stops = count_stops(x, weight.shape[:2], stride, padding)
     require_like(dout, "dout", (len(x), *stops, weight.shape[3]), x.dtype)
     dx = correlate_backward_input(dout, weight, x.shape[1:3], stride, padding)
@@ -239,6 +239,7 @@ def require_operands(
 ) -> None:
     """Raise unless x, weight and bias fit together; ``layout`` names the weight's axes."""
     require_images(x, "x")
+    require_plain(weight, "weight")
     sizes = dict(zip(layout, weight.shape, strict=False))
     if weight.ndim != 4 or sizes["C_in"] != x.shape[3]:
         raise ValueError(
@@ -247,11 +248,3 @@ def require_operands(
         )
     require_like(weight, "weight", weight.shape, x.dtype)
     require_like(bias, "bias", (sizes["C_out"],), x.dtype)
-
-
-def require_like(array: Array, name: str, shape: tuple[int, ...], dtype: Any) -> None:
-    """Raise ``ValueError`` or ``TypeError`` unless ``array`` has the shape, and the dtype of x."""
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    if array.dtype != dtype:
-        raise TypeError(f"{name} must be {dtype} as x is, got {array.dtype}")

@@ -34,12 +34,11 @@ from vqnp.layers.conv import (
     conv2d_backward_numpy,
     conv2d_forward_loop,
     conv2d_forward_numpy,
-    require_like,
     require_operands,
 )
 from vqnp.layers.im2col import Size, as_pairs
 from vqnp.layers.layer import Cache, Layer, add_bias, sum_rows
-from vqnp.validation import Array
+from vqnp.validation import Array, require_instance, require_like
 
 __all__ = ["ConvTranspose2d", "conv_transpose2d_backward", "conv_transpose2d_forward"]
 
@@ -149,7 +148,7 @@ def conv_transpose2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Tran
     >>> conv_transpose2d_backward(np.ones_like(out), cache)[0].ravel()  # two taps a pixel
     array([2., 2.])
     """
-    x, weight, stride, padding = cache
+    x, weight, stride, padding = require_instance(cache, tuple, "cache")
     kernel_size, channels = weight.shape[:2], weight.shape[2]
     size = stamped_size(x, kernel_size, stride, padding)
     require_like(dout, "dout", (len(x), *size, channels), x.dtype)

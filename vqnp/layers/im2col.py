@@ -31,7 +31,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vqnp.fast.windows import Pair, as_rows, flat_geometry, gather_images, scatter_images
-from vqnp.validation import Array, require_float, require_integer
+from vqnp.validation import Array, require_float, require_instance, require_integer
 
 Size = int | Pair
 Shape = tuple[int, int, int, int]  # (B, H, W, C)
@@ -156,6 +156,9 @@ def col2im(
            [2., 4., 2.],
            [1., 2., 1.]])
     """
+    require_float(columns, "columns")
+    for size in require_instance(shape, tuple, "shape"):
+        require_integer(size, "shape", least=0)
     images = np.empty(shape, columns.dtype)
     columns, *walk = _split_columns(columns, images, kernel_size, stride, padding)
     step, margin, runs = flat_geometry(shape[3], *walk)

@@ -4,14 +4,16 @@ Nothing is remembered between calls: ``forward`` hands the cache to you, and you
 ``backward``. So you may use a layer twice in one model, and evaluation leaves no trace.
 """
 
+import math
 from dataclasses import MISSING, InitVar, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numba import prange
 
+from vqnp.fast.products import ROWS_A_SUM
 from vqnp.jit import both
-from vqnp.validation import Array
+from vqnp.validation import Array, as_rng, require_float_dtype, require_instance
 
 __all__ = ["Array", "Cache", "Gradients", "Layer", "layer_from_json"]
 
@@ -19,7 +21,6 @@ Cache = Any
 Gradients = dict[str, Array]
 
 PARALLEL_NUMBERS = 1 << 18  # numbers of an array, from which all threads work on it
-ROWS_A_BLOCK = 1024  # rows a thread adds up; fixed, so that sums do not depend on the threads
 
 
 @dataclass(eq=False, repr=False)
@@ -53,7 +54,8 @@ class Layer:
     dtype: InitVar[Any] = field(default=np.float32, kw_only=True)
 
     def __post_init__(self, rng: Any, dtype: Any) -> None:
-        self.params = self._start(np.random.default_rng(rng), dtype)
+        require_float_dtype(dtype)
+        self.params = self._start(as_rng(rng), dtype)
 
     def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
         """Return the first parameters by name; a layer has none unless it says so."""
@@ -113,7 +115,8 @@ def layer_from_json(value: dict[str, Any], *, dtype: Any = np.float32) -> Layer:
     """
     kinds: dict[str, Any] = {kind.__name__: kind for kind in Layer.__subclasses__()}
     # JSON turns the pairs of a kernel into lists.
-    config = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
+    entries = require_instance(value, dict, "value").items()
+    config = {name: tuple(v) if isinstance(v, list) else v for name, v in entries}
     kind = config.pop("kind", None)
     if kind not in kinds:
         raise ValueError(f"kind must be one of {', '.join(sorted(kinds))}, got {kind!r}")
@@ -137,10 +140,11 @@ def _add_bias(out: Array, bias: Array) -> None:
 
 def sum_rows(dout: Array) -> Array:
     """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64."""
-    sums = np.zeros((-(-len(dout) // ROWS_A_BLOCK), dout.shape[1]))
+    sums = np.zeros((-(-len(dout) // ROWS_A_SUM), dout.shape[1]))
     _sum_blocks.sized(dout.size, PARALLEL_NUMBERS)(dout, sums)
-    # NumPy's sum over a single block takes as long as all the additions before it.
-    total = sums[0] if len(sums) == 1 else sums.sum(axis=0)
+    total = np.zeros(dout.shape[1])
+    for of_block in sums:  # NumPy's own sum may have another order on another processor
+        total += of_block
     return total.astype(dout.dtype)
 
 
@@ -149,7 +153,7 @@ def _sum_blocks(dout: Array, sums: Array) -> None:
     rows, columns = dout.shape
     for b in prange(len(sums)):
         total = sums[b]
-        for i in range(b * ROWS_A_BLOCK, min((b + 1) * ROWS_A_BLOCK, rows)):
+        for i in range(b * ROWS_A_SUM, min((b + 1) * ROWS_A_SUM, rows)):
             for j in range(columns):
                 total[j] += dout[i, j]
 
@@ -161,7 +165,7 @@ def uniform_start(
 
     This is the default of the common frameworks.
     """
-    bound = fan_in**-0.5
+    bound = 1 / math.sqrt(fan_in)  # a power's last digit depends on the C library
     weight = rng.uniform(-bound, bound, shape).astype(dtype)
     return {"weight": weight, "bias": rng.uniform(-bound, bound, outputs).astype(dtype)}
 

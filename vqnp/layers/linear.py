@@ -4,6 +4,10 @@ With dL/dy known for every output, the chain rule gives::
 
     dL/dx = dL/dy Wᵀ        dL/dW = xᵀ dL/dy        dL/db = the sum of dL/dy over the batch
 
+The order of every sum is fixed, so that a training gives the same bits on every processor. The
+loops are the definition; the NumPy forms and the fast ones equal them to the last bit. A weight of
+more than ``BLAS_FROM_WEIGHTS`` numbers goes to BLAS, whose order depends on the processor.
+
 Shapes: x ``(N, I)``, W ``(I, O)``, b ``(O,)``, y ``(N, O)``.
 """
 
@@ -13,6 +17,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from vqnp import threads
+from vqnp.fast.products import ROWS_A_SUM, affine, outer_products
 from vqnp.layers.layer import (
     Array,
     Cache,
@@ -23,13 +29,56 @@ from vqnp.layers.layer import (
     sum_rows,
     uniform_start,
 )
+from vqnp.validation import require_integer, require_plain
 
-__all__ = ["Linear", "linear_backward", "linear_forward"]
+__all__ = [
+    "Linear",
+    "linear_backward",
+    "linear_backward_loop",
+    "linear_backward_numpy",
+    "linear_forward",
+    "linear_forward_loop",
+    "linear_forward_numpy",
+]
+
+BLAS_FROM_WEIGHTS = 1 << 14  # numbers in a weight; from there BLAS is several times as fast
 
 Rows = Float[np.ndarray, "N I"]
 Weight = Float[np.ndarray, "I O"]
 Bias = Float[np.ndarray, "O"]
 Outputs = Float[np.ndarray, "N O"]
+
+
+def linear_forward_loop(x: Rows, weight: Weight, bias: Bias) -> Outputs:
+    """Return ``x @ weight + bias``: each sum begins with the bias and goes through the inputs.
+
+    Example
+    -------
+    >>> linear_forward_loop(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.array([5.0]))
+    array([[16.]])
+    """
+    out = np.empty((len(x), weight.shape[1]), x.dtype)
+    for i in range(len(x)):
+        for o in range(weight.shape[1]):
+            total = bias[o]
+            for k in range(len(weight)):
+                total += x[i, k] * weight[k, o]
+            out[i, o] = total
+    return out
+
+
+def linear_forward_numpy(x: Rows, weight: Weight, bias: Bias) -> Outputs:
+    """Return the same in NumPy, an input at a time.
+
+    Example
+    -------
+    >>> linear_forward_numpy(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.array([5.0]))
+    array([[16.]])
+    """
+    out = np.tile(bias, (len(x), 1))  # (N, O)
+    for k in range(len(weight)):
+        out += x[:, k, None] * weight[k]
+    return out
 
 
 def linear_forward(x: Rows, weight: Weight, bias: Bias) -> tuple[Outputs, Cache]:
@@ -51,15 +100,72 @@ def linear_forward(x: Rows, weight: Weight, bias: Bias) -> tuple[Outputs, Cache]
     cache
         The input, for the weight's gradient, and the weight, for the input's.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For shapes that do not fit, or dtypes that differ.
+
     Example
     -------
     >>> x, weight, bias = np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.array([5.0])
     >>> linear_forward(x, weight, bias)[0]
     array([[16.]])
     """
-    out = np.dot(x, weight)  # (N, O); for narrow matrices several times as fast as @
+    require_product(x, weight, "x (N, I)", "weight (I, O)", x.shape[1:] == weight.shape[:1])
+    require_product(bias, weight, "bias (O,)", "weight (I, O)", bias.shape == weight.shape[1:])
+    if weight.size <= BLAS_FROM_WEIGHTS:
+        return affine(x, weight, bias), (x, weight)
+    with threads.limit():
+        out = np.dot(x, weight)
     add_bias(out, bias)
     return out, (x, weight)
+
+
+def linear_backward_loop(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
+    """Return what :func:`linear_backward` returns; the sum for the weight goes through the rows.
+
+    A sum over more than ``ROWS_A_SUM`` rows is made of partial sums, because a long sum in float32
+    loses digits. Threads share the partial sums.
+
+    Example
+    -------
+    >>> cache = np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]])
+    >>> [gradient.tolist() for gradient in linear_backward_loop(np.array([[10.0]]), cache)]
+    [[[30.0, 40.0]], [[10.0], [20.0]], [10.0]]
+    """
+    x, weight = cache
+    dx, dweight, dbias = np.zeros_like(x), np.zeros_like(weight), np.zeros(dout.shape[1])
+    for start in range(0, len(x), ROWS_A_SUM):
+        of_weight, of_bias = np.zeros_like(weight), np.zeros(len(dbias))
+        for i in range(start, min(start + ROWS_A_SUM, len(x))):
+            for o in range(dout.shape[1]):
+                of_bias[o] += dout[i, o]
+                for k in range(len(weight)):
+                    dx[i, k] += dout[i, o] * weight[k, o]
+                    of_weight[k, o] += x[i, k] * dout[i, o]
+        dweight += of_weight
+        dbias += of_bias
+    return dx, dweight, dbias.astype(dout.dtype)
+
+
+def linear_backward_numpy(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
+    """Return the same in NumPy, an output or a row at a time.
+
+    Example
+    -------
+    >>> cache = np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]])
+    >>> [gradient.tolist() for gradient in linear_backward_numpy(np.array([[10.0]]), cache)]
+    [[[30.0, 40.0]], [[10.0], [20.0]], [10.0]]
+    """
+    x, weight = cache
+    dx, dweight, dbias = np.zeros_like(x), np.zeros_like(weight), np.zeros(dout.shape[1])
+    for o in range(dout.shape[1]):
+        dx += dout[:, o, None] * weight[:, o]
+    for start in range(0, len(x), ROWS_A_SUM):
+        rows = slice(start, start + ROWS_A_SUM)
+        dweight += sum(np.outer(row, given) for row, given in zip(x[rows], dout[rows], strict=True))
+        dbias += sum(dout[rows].astype(np.float64))  # NumPy's own sum has another order
+    return dx, dweight, dbias.astype(dout.dtype)
 
 
 def linear_backward(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
@@ -77,6 +183,11 @@ def linear_backward(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
     dx, dweight, dbias : arrays (N, I), (I, O), (O,)
         The bias's sum over the batch is accumulated in float64.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For a ``dout`` whose shape or dtype does not fit the cache.
+
     Example
     -------
     >>> _, cache = linear_forward(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.zeros(1))
@@ -84,7 +195,22 @@ def linear_backward(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
     [[[30.0, 40.0]], [[10.0], [20.0]], [10.0]]
     """
     x, weight = cache
-    return np.dot(dout, weight.T), np.dot(x.T, dout), sum_rows(dout)
+    fits = dout.shape == (len(x), weight.shape[1])
+    require_product(dout, weight, "dout (N, O)", "weight (I, O)", fits)
+    if weight.size <= BLAS_FROM_WEIGHTS:
+        no_bias = np.zeros(len(weight), dout.dtype)
+        dx = affine(dout, np.ascontiguousarray(weight.T), no_bias)
+        return dx, outer_products(x, dout), sum_rows(dout)
+    with threads.limit():
+        return np.dot(dout, weight.T), np.dot(x.T, dout), sum_rows(dout)
+
+
+def require_product(a: Array, b: Array, a_is: str, b_is: str, fits: bool) -> None:
+    """Raise unless the shapes fit and the dtypes are one float dtype; kernels do not look."""
+    if not fits:
+        raise ValueError(f"{a_is} must fit {b_is}, got shapes {a.shape} and {b.shape}")
+    if a.dtype != b.dtype or a.dtype.kind != "f":
+        raise TypeError(f"{a_is} and {b_is} must have one float dtype, got {a.dtype} and {b.dtype}")
 
 
 @dataclass(eq=False, repr=False)
@@ -111,6 +237,8 @@ class Linear(Layer):
     out_features: int
 
     def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
+        for name in ("in_features", "out_features"):
+            require_integer(getattr(self, name), name, least=1)
         inputs, outputs = self.in_features, self.out_features
         return uniform_start((inputs, outputs), outputs, inputs, rng, dtype)
 
@@ -119,6 +247,7 @@ class Linear(Layer):
 
         Raises ``ValueError`` for another shape and ``TypeError`` for another dtype.
         """
+        require_plain(x, "x")
         inputs, weight = self.in_features, self.params["weight"]
         if x.ndim != 2 or x.shape[1] != inputs:
             raise ValueError(

@@ -12,7 +12,7 @@ from numba import prange
 
 from vqnp.jit import both
 from vqnp.layers.layer import PARALLEL_NUMBERS, Array, Cache, Gradients, Layer
-from vqnp.validation import Floats
+from vqnp.validation import Floats, require_float, require_like
 
 __all__ = ["ReLU", "relu_backward", "relu_forward"]
 
@@ -32,11 +32,17 @@ def relu_forward(x: Floats) -> tuple[Floats, Cache]:
     cache
         The output, whose positive entries let the gradient pass.
 
+    Raises
+    ------
+    TypeError
+        For anything but float32 and float64 arrays without a mask.
+
     Example
     -------
     >>> relu_forward(np.array([-1.0, 2.0]))[0]
     array([0., 2.])
     """
+    require_float(x, "x")
     out = np.empty_like(x, order="C")
     _rectify.sized(x.size, PARALLEL_NUMBERS)(x.ravel(), out.reshape(-1))
     return out, out
@@ -57,12 +63,19 @@ def relu_backward(dout: Floats, cache: Cache) -> Floats:
     array, shape of ``dout``
         The gradient of the input, a new array.
 
+    Raises
+    ------
+    TypeError, ValueError
+        For no float array, or one of another shape than the output.
+
     Example
     -------
     >>> _, cache = relu_forward(np.array([-1.0, 2.0]))
     >>> relu_backward(np.array([5.0, 7.0]), cache)
     array([0., 7.])
     """
+    require_float(cache, "cache")
+    require_like(dout, "dout", cache.shape, cache.dtype)  # kernels would read beyond the smaller
     dx = np.empty_like(dout, order="C")
     gate = _pass_where_positive.sized(dout.size, PARALLEL_NUMBERS)
     gate(dout.ravel(), cache.reshape(-1), dx.reshape(-1))

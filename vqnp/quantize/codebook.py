@@ -10,7 +10,17 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from vqnp.validation import Array, as_points
+from vqnp.validation import (
+    Array,
+    CountsLike,
+    as_array,
+    as_points,
+    as_rng,
+    require_codes,
+    require_finite,
+    require_float,
+    require_like,
+)
 
 Dialect = Literal["paper", "counts-one", "smoothed-state", "debiased"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
@@ -45,6 +55,13 @@ class Codebook:
     sums: Array
     steps: int | Array = 0
 
+    def __post_init__(self) -> None:
+        require_float(self.tokens, "tokens")
+        if self.tokens.ndim != 2 or not self.tokens.size:
+            raise ValueError(f"tokens must have shape (K, D), got {self.tokens.shape}")
+        require_like(self.sums, "sums", self.tokens.shape, self.tokens.dtype)
+        require_like(self.counts, "counts", self.tokens.shape[:1], self.tokens.dtype)
+
     @classmethod
     def start(
         cls,
@@ -62,14 +79,14 @@ class Codebook:
         """
         require_dialect(dialect)
         tokens = as_points(tokens, "tokens").copy()
-        if np.shape(counts) != (len(tokens),):
-            raise ValueError(f"counts must have shape ({len(tokens)},), got {np.shape(counts)}")
+        counts = require_counts(counts, len(tokens))
+        rng = as_rng(rng)
         codebook = cls(tokens, np.zeros(len(tokens), tokens.dtype), np.zeros_like(tokens))
         if dialect in ("paper", "counts-one"):
             weights = counts if dialect == "paper" else np.ones(len(tokens))
             codebook.set_tokens(np.arange(len(tokens)), tokens, weights)
         elif dialect == "smoothed-state":
-            codebook.sums[:] = np.random.default_rng(rng).standard_normal(tokens.shape)
+            codebook.sums[:] = rng.standard_normal(tokens.shape)
         return codebook
 
     def set_tokens(self, codes: Array, tokens: Array, counts: Array) -> None:
@@ -77,9 +94,24 @@ class Codebook:
 
         The three move together: the old M would pull a token moved alone back at the next update.
         """
+        codes = require_codes(as_array(codes, "codes"), "codes", len(self.tokens))
+        tokens = as_points(tokens, "tokens", dim=self.tokens.shape[1], dtype=self.tokens.dtype)
+        require_like(tokens, "tokens", (len(codes), tokens.shape[1]), tokens.dtype)
+        counts = require_counts(counts, len(codes))
         self.tokens[codes] = tokens
         self.counts[codes] = counts
         self.sums[codes] = self.counts[codes, None] * self.tokens[codes]
+
+
+def require_counts(counts: CountsLike, count: int) -> Array:
+    """Return ``count`` numbers of hits once they are known to be finite and at least 0."""
+    counts = as_array(counts, "counts")
+    if counts.shape != (count,) or counts.dtype.kind not in "fiu" or not (counts >= 0).all():
+        raise ValueError(
+            f"counts must be {count} numbers of at least 0, got {counts.dtype} {counts.shape}"
+        )
+    require_finite(counts, "counts")
+    return counts
 
 
 def require_dialect(dialect: str) -> None:

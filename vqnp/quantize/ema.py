@@ -26,13 +26,13 @@ dtype.
 Shapes: embeddings ``(N, D)``, codes ``(N,)``, tokens, m and M ``(K, D)``, l and L ``(K,)``.
 """
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from vqnp.elementary import power
 from vqnp.fast.averages import move, rows_by_code, sum_and_move
 from vqnp.losses import commitment
 from vqnp.quantize.codebook import Codebook, Dialect, require_dialect, smoothed
@@ -40,10 +40,12 @@ from vqnp.quantize.lloyd import (
     batch_statistics,
     batch_statistics_loop,
     batch_statistics_numpy,
-    kmeans,
 )
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
-from vqnp.quantize.straight_through import straight_through_backward, straight_through_forward
+from vqnp.quantize.quantizer import LATER, Cache, Gradients, Quantized, Quantizer
+from vqnp.quantize.revive import Revival, require_revival, revive
+from vqnp.quantize.rotation import Estimator, estimate, require_estimator
+from vqnp.quantize.starts import TokenStart, first_tokens, require_token_start
+from vqnp.quantize.straight_through import straight_through_forward
 from vqnp.validation import (
     Array,
     CodesLike,
@@ -52,9 +54,11 @@ from vqnp.validation import (
     as_points,
     require_codes,
     require_finite,
+    require_instance,
     require_integer,
     require_labels,
     require_share,
+    require_weight,
 )
 
 Hits = Float[np.ndarray, "K"]
@@ -77,7 +81,7 @@ def ema_update_loop(
         if dialect == "paper" and hits[k] > 0:  # else M / L stays; computed, it would drift
             tokens[k] = M[k] / L[k]  # eq. 5
     if dialect != "paper":
-        bias = 1 - decay ** int(codebook.steps) if dialect == "debiased" else 1
+        bias = 1 - power(decay, int(codebook.steps)) if dialect == "debiased" else 1
         S = smoothed(L / bias)
         for k in range(len(tokens)):
             tokens[k] = M[k] / bias / S[k]  # eq. 5, with S in place of L
@@ -106,7 +110,7 @@ def ema_update_numpy(
 
 def _divide_by_smoothed(codebook: Codebook, decay: float, dialect: Dialect) -> None:
     """Eq. 5 in the other dialects: every token moves, because S is never zero."""
-    bias = 1 - decay ** int(codebook.steps) if dialect == "debiased" else 1.0
+    bias = 1 - power(decay, int(codebook.steps)) if dialect == "debiased" else 1.0
     weights = smoothed(codebook.counts / bias)
     if dialect == "smoothed-state":
         codebook.counts[:] = weights
@@ -155,6 +159,7 @@ def ema_update(
     ([[1.0], [9.0]], [2.0, 1.0])
     """
     require_dialect(dialect)
+    require_instance(codebook, Codebook, "codebook")
     # Interpreted, a plain float times a float32 would be rounded to float32.
     decay = np.float64(require_share(decay, "decay"))
     k, dims = codebook.tokens.shape
@@ -179,7 +184,7 @@ def ema_update(
     return hits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EMA(Quantizer):
     """The paper's quantizer: nearest token, straight-through gradient, tokens by moving averages.
 
@@ -196,11 +201,17 @@ class EMA(Quantizer):
         The variant of the moving averages.
     beta : float
         The weight of the commitment loss, at least 0.
+    estimator : {"straight-through", "rotation", "rotation-unscaled"}
+        How the gradient of a token reaches its embedding; see ``rotation.py``.
+    start : {"k-means", "normal", "uniform"}
+        Where the first tokens come from; see ``starts.py``.
+    revival : {"none", "relative", "soundstream", "jukebox", "split"}
+        What becomes of codes that are hardly used; see ``revive.py``.
 
     Raises
     ------
     TypeError, ValueError
-        For a count below 1, a decay outside [0, 1), an unknown dialect or a negative weight.
+        For a count below 1, a decay outside [0, 1), a negative weight, or an unknown name.
 
     Example
     -------
@@ -212,13 +223,23 @@ class EMA(Quantizer):
     decay: float = 0.9
     dialect: Dialect = "paper"
     beta: float = 0.25
+    estimator: Estimator = field(default="straight-through", metadata=LATER)
+    start: TokenStart = field(default="k-means", metadata=LATER)
+    revival: Revival = field(default="none", metadata=LATER)
 
     def __post_init__(self) -> None:
         require_integer(self.n_tokens, "n_tokens", least=1)
         require_share(self.decay, "decay")
         require_dialect(self.dialect)
-        if not 0 <= self.beta < math.inf:
-            raise ValueError(f"beta must be at least 0 and finite, got {self.beta}")
+        require_estimator(self.estimator)
+        require_token_start(self.start)
+        require_revival(self.revival)
+        require_weight(self.beta, "beta")
+
+    @property
+    def draws(self) -> bool:
+        """Whether it revives codes, which draws embeddings."""
+        return self.revival != "none"
 
     @property
     def codebook(self) -> Codebook:
@@ -243,18 +264,17 @@ class EMA(Quantizer):
     @property
     def tokens(self) -> Array:
         """The tokens ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
-        return self.codebook.tokens
+        return self.buffers["tokens"] if self.buffers else self.codebook.tokens
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
-        """Place the tokens on embeddings ``z`` ``(N, D)`` by k-means (eq. 2).
+        """Place the tokens: on embeddings ``z`` ``(N, D)`` by k-means (eq. 2), or at random.
 
-        The averages start from the clusters' sizes n as a batch of ``batch`` embeddings would
+        The averages start from the hits n of each token as a batch of ``batch`` embeddings would
         show them: L = n · batch / N.
         """
         rng = np.random.default_rng(rng)
-        clusters = kmeans(z, self.n_tokens, rng=rng)
-        expected_hits = clusters.counts * (batch / len(z))
-        self.use(Codebook.start(clusters.tokens, expected_hits, self.dialect, rng=rng))
+        tokens, hits = first_tokens(z, self.n_tokens, self.start, rng)
+        self.use(Codebook.start(tokens, hits * (batch / len(z)), self.dialect, rng=rng))
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
@@ -262,11 +282,12 @@ class EMA(Quantizer):
         """Return the nearest tokens, their codes and the commitment loss; changes nothing."""
         vectors, codes = straight_through_forward(z, self.tokens)
         value, dcommitment = commitment(z, vectors)
-        return Quantized(vectors, codes, {"commitment": value}), dcommitment
+        return Quantized(vectors, codes, {"commitment": value}), (z, vectors, dcommitment)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
-        """Return the gradient of ``z``: straight through, and the commitment's."""
-        return straight_through_backward(dvectors) + self.beta * cache, {}
+        """Return the gradient of ``z``: by the estimator, and the commitment's."""
+        z, vectors, dcommitment = cache
+        return estimate(self.estimator, dvectors, z, vectors) + self.beta * dcommitment, {}
 
     def update(
         self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
@@ -274,12 +295,20 @@ class EMA(Quantizer):
         """Move the tokens towards the embeddings that chose them (eqs. 3 to 5).
 
         Call it after the loss is known, because output and loss belong to the tokens from before.
-        Where ``mask`` is False throughout, nothing moves. Raises as :func:`ema_update` does.
+        Where ``mask`` is False throughout, nothing moves. The hits are those before any revival,
+        which needs ``rng``. Raises as :func:`ema_update` does.
         """
+        if self.draws and rng is None:
+            raise ValueError("rng is needed: revival draws embeddings")
         codes = quantized.codes
         if mask is not None:
             require_labels(mask, "mask", len(z), "bool")
             if not mask.any():
                 return np.zeros(self.n_tokens)
             z, codes = z[mask], codes[mask]
-        return ema_update(self.codebook, z, codes, self.decay, self.dialect)
+        codebook = self.codebook
+        hits = ema_update(codebook, z, codes, self.decay, self.dialect)
+        if self.draws:
+            bias = 1 - self.decay ** int(codebook.steps) if self.dialect == "debiased" else 1.0
+            revive(codebook, z, self.revival, rng=np.random.default_rng(rng), bias=bias)
+        return hits

@@ -24,7 +24,15 @@ import numpy as np
 from jaxtyping import Int64
 
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View
-from vqnp.validation import Array, Points, as_points, require_codes, require_integer
+from vqnp.validation import (
+    Array,
+    Points,
+    as_points,
+    require_codes,
+    require_instance,
+    require_integer,
+    require_like,
+)
 
 EPSILON = 1e-3  # keeps b off the outer rounding edge, where tanh would have to reach 1
 GREATEST_LEVELS = 1000  # with more, (1 - ε) puts the outermost level out of reach
@@ -45,6 +53,7 @@ def fsq_forward(z: Points, levels: tuple[int, ...]) -> tuple[Points, Steps, Cach
     >>> values.tolist(), steps.tolist()
     ([[-1.0, 0.5], [0.5, 0.5]], [[0, 3], [3, 3]])
     """
+    z = as_points(z, "z", dim=len(levels))
     half_range, offset, shift, half_levels = _constants(levels, z.dtype)
     squashed = np.tanh(z + shift)
     steps = np.ceil(half_range * squashed - offset - 0.5)  # half-way goes to the lower level
@@ -62,7 +71,8 @@ def fsq_backward(dvalues: Points, cache: Cache) -> Points:
     >>> fsq_backward(np.ones((1, 1)), fsq_forward(z, (5,))[2]).tolist()
     [[0.999]]
     """
-    squashed, slope = cache
+    squashed, slope = require_instance(cache, tuple, "cache")
+    require_like(dvalues, "dvalues", squashed.shape, squashed.dtype)
     return dvalues * (slope * (1 - squashed * squashed))
 
 
@@ -104,7 +114,7 @@ class FSQ(Quantizer):
     levels: tuple[int, ...] = (8, 5, 5, 5)
 
     def __post_init__(self) -> None:
-        if not self.levels:
+        if not require_instance(self.levels, tuple, "levels"):
             raise ValueError("levels must name at least one channel, got none")
         for count in self.levels:
             if require_integer(count, "levels", least=3) > GREATEST_LEVELS:
@@ -124,7 +134,6 @@ class FSQ(Quantizer):
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
         """Round ``z`` ``(N, D)``; raises as :func:`~vqnp.nearest` does."""
-        z = as_points(z, "z", dim=len(self.levels))
         values, steps, cache = fsq_forward(z, self.levels)
         return Quantized(values, steps @ self._places(), {}), cache
 
@@ -138,6 +147,7 @@ class FSQ(Quantizer):
 
     def view(self, z: Array) -> View:
         """Return ``z`` as it is before rounding: squashed into the cube that the grid fills."""
+        z = as_points(z, "z", dim=len(self.levels))
         half_range, offset, shift, half_levels = _constants(self.levels, z.dtype)
         squashed = (half_range * np.tanh(z + shift) - offset) / half_levels
         return View(squashed, self.tokens.astype(z.dtype), self.forward(z)[0].codes)

@@ -20,7 +20,16 @@ from numba import prange
 
 from vqnp.jit import both, kernel
 from vqnp.quantize.search import nearest
-from vqnp.validation import Array, Codes, Counts, PointsLike, Tokens, as_points, require_integer
+from vqnp.validation import (
+    Array,
+    Codes,
+    Counts,
+    PointsLike,
+    Tokens,
+    as_points,
+    as_rng,
+    require_integer,
+)
 
 Start = Literal["k-means++", "random"]
 BLOCK_POINTS = 1024  # points whose distances are lowered together
@@ -110,7 +119,7 @@ def kmeans(
     require_integer(iterations, "iterations", least=1)
     if start not in get_args(Start):
         raise ValueError(f"start must be one of {', '.join(get_args(Start))}, got {start!r}")
-    rng = np.random.default_rng(rng)
+    rng = as_rng(rng)
     copies = n_tokens - len(points)
     if copies > 0:  # every point becomes a token, and none moves
         warnings.warn(

@@ -13,16 +13,20 @@ Shapes: embeddings z and vectors ``(N, D)``, tokens ``(K, D)``, codes ``(N,)`` i
 """
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vqnp.files import as_json
-from vqnp.validation import Array
+from vqnp.validation import Array, require_instance, require_labels
 
 Cache = Any
 Gradients = dict[str, Array]
+
+# The metadata of a setting that a class gained later. It is named only where it is not at its
+# default, so that the names and files of earlier runs stay what they were.
+LATER = {"later": True}
 
 
 class Quantized(NamedTuple):
@@ -76,9 +80,13 @@ class Quantizer:
     [[0.5], [0.5], [10.0]]
     """
 
-    draws: ClassVar[bool] = False  # True: forward and update draw numbers, and are given ``rng``
     params: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
     buffers: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def draws(self) -> bool:
+        """Whether ``forward`` and ``update`` draw numbers in training, and have to be given rng."""
+        return False
 
     @property
     def initialized(self) -> bool:
@@ -94,6 +102,11 @@ class Quantizer:
     def n_tokens(self) -> int:
         """K, the size of the codebook."""
         return len(self.tokens)
+
+    @property
+    def embedding_dim(self) -> int | None:
+        """The width of the embeddings it takes, where this is not the width of its vectors."""
+        return None
 
     @property
     def bits(self) -> float:
@@ -116,12 +129,12 @@ class Quantizer:
     def update(
         self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
     ) -> Array:
-        """Move the buffers after a training step and return the hits ``(K,)`` of the batch.
+        """Move the buffers after a training step and return the hits of the batch.
 
-        ``mask`` ``(N,)`` of bool is False where an embedding is only padding.
+        They are ``(K,)``, or ``(H, K)`` for H codebooks. ``mask`` ``(N,)`` of bool is False
+        where an embedding is only padding.
         """
-        codes = quantized.codes if mask is None else quantized.codes[mask]
-        return np.bincount(codes, minlength=self.n_tokens).astype(np.float64)
+        return count_hits(quantized.codes, self.n_tokens, mask)
 
     def decode(self, codes: Array) -> Array:
         """Return the vectors ``(N, D)`` of ``codes``, equal to those of ``forward`` to the bit."""
@@ -133,7 +146,22 @@ class Quantizer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as JSON values; :func:`quantizer_from_json` inverts it."""
-        return as_json(self, kind=type(self).__name__)
+        shown = {"kind", *self._settings()}
+        named = as_json(self, kind=type(self).__name__).items()
+        return {name: value for name, value in named if name in shown}
+
+    def __repr__(self) -> str:
+        # A dataclass writes its own unless it is told ``repr=False``.
+        settings = (f"{name}={getattr(self, name)!r}" for name in self._settings())
+        return f"{type(self).__name__}({', '.join(settings)})"
+
+    def _settings(self) -> list[str]:
+        """Return the names of the configuration, without those that are ``LATER`` and unchanged."""
+        return [
+            f.name
+            for f in fields(self)
+            if f.init and not (f.metadata == LATER and getattr(self, f.name) == f.default)
+        ]
 
 
 @dataclass(frozen=True)
@@ -181,16 +209,37 @@ def quantizer_from_json(value: dict[str, Any]) -> Quantizer:
     The kind is looked up by name among the subclasses of :class:`Quantizer` that are defined, so a
     quantizer of your own is found once its module is imported. Raises ``ValueError`` otherwise.
     """
-    config = {name: _tuples(entry) for name, entry in value.items() if name != "kind"}
+    require_instance(value, dict, "value")
+    config = {name: _from_json(entry) for name, entry in value.items() if name != "kind"}
     kinds = {kind.__name__: kind for kind in Quantizer.__subclasses__()}
-    if value["kind"] not in kinds:
+    if value.get("kind") not in kinds:
         raise ValueError(
-            f"no quantizer is called {value['kind']!r}: import the module that defines it first; "
+            f"no quantizer is called {value.get('kind')!r}: import the module that defines it; "
             f"defined are {', '.join(sorted(kinds))}"
         )
     return kinds[value["kind"]](**config)
 
 
-def _tuples(value: Any) -> Any:
-    """Undo what JSON does to tuples: it knows only lists."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def count_hits(codes: Array, n_tokens: int, mask: Array | None = None) -> Array:
+    """Return how often each of ``codes`` ``(N,)`` is chosen ``(K,)``, where ``mask`` is True.
+
+    Raises ``TypeError`` or ``ValueError`` for a mask that is not one bool a code.
+    """
+    if mask is not None:
+        require_labels(mask, "mask", len(codes), "bool")
+        codes = codes[mask]
+    return np.bincount(codes, minlength=n_tokens).astype(np.float64)
+
+
+def placed(arrays: dict[str, Array], name: str) -> Array:
+    """Return ``arrays[name]``; raises ``RuntimeError`` before ``initialize`` has placed it."""
+    if name not in arrays:
+        raise RuntimeError("there is no codebook yet: call initialize(z, batch=...) first")
+    return arrays[name]
+
+
+def _from_json(value: Any) -> Any:
+    """Undo what JSON does: it knows only lists, and a quantizer inside another is a dictionary."""
+    if isinstance(value, dict):
+        return quantizer_from_json(value)
+    return tuple(map(_from_json, value)) if isinstance(value, list) else value

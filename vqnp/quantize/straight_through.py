@@ -8,7 +8,7 @@ Shapes: embeddings, vectors and their gradients ``(N, D)``, tokens ``(K, D)``, c
 """
 
 from vqnp.quantize.search import search
-from vqnp.validation import Codes, Points, PointsLike, Tokens, as_points
+from vqnp.validation import Codes, Points, PointsLike, Tokens, as_points, require_float
 
 
 def straight_through_forward(embeddings: PointsLike, tokens: Tokens) -> tuple[Points, Codes]:
@@ -41,6 +41,7 @@ def straight_through_forward(embeddings: PointsLike, tokens: Tokens) -> tuple[Po
     >>> vectors.tolist(), codes.tolist()
     ([[0.0], [1.0]], [0, 1])
     """
+    tokens = as_points(tokens, "tokens")
     embeddings = as_points(embeddings, "embeddings", dim=tokens.shape[1])
     if embeddings.dtype != tokens.dtype:
         raise TypeError(
@@ -59,4 +60,5 @@ def straight_through_backward(dvectors: Points) -> Points:
     >>> straight_through_backward(np.array([[0.5]]))
     array([[0.5]])
     """
+    require_float(dvectors, "dvectors")
     return dvectors

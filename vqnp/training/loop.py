@@ -25,8 +25,11 @@ from vqnp.validation import (
     as_array,
     as_seed,
     require_finite,
+    require_flag,
     require_float,
+    require_instance,
     require_integer,
+    require_weight,
 )
 
 Trainable = Shaped[Any, "N ..."]
@@ -103,7 +106,14 @@ def train(
     data = as_array(data, "data")
     require_trainable(data)
     require_schedule(schedule, first_phase)
-    settings = settings or TrainSettings()
+    require_instance(model, VQVAE, "model")
+    settings = TrainSettings() if settings is None else settings
+    require_instance(settings, TrainSettings, "settings")
+    require_weight(checkpoint_seconds, "checkpoint_seconds")
+    require_flag(resume, "resume")
+    require_flag(progress, "progress")
+    for name, call in (("on_step", on_step), ("on_epoch", on_epoch), ("on_phase", on_phase)):
+        require_instance(call, Callable | None, name)
     optimizer = settings.make_optimizer(model.autoencoder.params)
     state = TrainState(
         model, data, tuple(schedule), settings, as_seed(rng), optimizer, phase=first_phase
@@ -219,7 +229,7 @@ def require_trainable(data: Array) -> None:
 
 def require_schedule(schedule: Sequence[Phase], first_phase: int) -> None:
     """Raise unless ``schedule`` holds phases, ``first_phase`` or more of them."""
-    for phase in schedule:
+    for phase in require_instance(schedule, Sequence, "schedule"):
         if not isinstance(phase, Phase):
             raise TypeError(
                 "schedule must hold Pretrain, InitializeCodebook and FineTune phases, "

@@ -110,4 +110,6 @@ def ae_then_vq(pretrain: int, finetune: int, sample: int | None = None) -> tuple
     >>> ae_then_vq(pretrain=100, finetune=100)[0]
     Pretrain(epochs=100)
     """
+    require_integer(pretrain, "pretrain", least=0)
+    require_integer(finetune, "finetune", least=0)
     return Pretrain(pretrain), InitializeCodebook(sample), FineTune(finetune)

@@ -15,7 +15,7 @@ from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.models import VQVAE
 from vqnp.optim import Adam, AdamW
 from vqnp.training.schedule import Phase
-from vqnp.validation import Array, require_integer
+from vqnp.validation import Array, require_flag, require_integer, require_positive
 
 Optimizer = Literal["adam", "amsgrad", "adamw"]
 
@@ -53,15 +53,15 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         require_integer(self.batch_size, "batch_size", least=1)
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        require_positive(self.learning_rate, "learning_rate")
+        require_flag(self.carry_optimizer, "carry_optimizer")
         if self.optimizer not in get_args(Optimizer):
             raise ValueError(f"optimizer must be adam, amsgrad or adamw, got {self.optimizer!r}")
 
     def make_optimizer(self, params: dict[str, Array]) -> Adam:
-        """Return a fresh optimizer over ``params``."""
+        """Return a fresh optimizer over ``params``; those of a quantizer do not decay."""
         if self.optimizer == "adamw":
-            return AdamW(params, self.learning_rate)
+            return AdamW(params, self.learning_rate, spared=("quantizer.",))
         return Adam(params, self.learning_rate, amsgrad=self.optimizer == "amsgrad")
 
 
@@ -70,7 +70,8 @@ class EpochRecord:
     """One epoch: its number from 1, and ``losses`` by name, means over its examples.
 
     ``perplexity`` and ``codes_used`` count the codes of a whole epoch, chosen while the tokens
-    moved; they are ``None`` where there are no codes.
+    moved; they are ``None`` where there are no codes. Of several codebooks, the one is the mean
+    and the other the sum.
     """
 
     phase: str
@@ -115,8 +116,9 @@ class Tally:
         losses = {name: total / self.examples for name, total in self.losses.items()}
         if self.hits is None or self.hits.size == 0:
             return EpochRecord(phase, epoch, losses)
-        used = int((self.hits > 0).sum())
-        return EpochRecord(phase, epoch, losses, perplexity_of_counts(self.hits), used)
+        books = np.atleast_2d(self.hits)
+        each = [perplexity_of_counts(hits) for hits in books if hits.any()]
+        return EpochRecord(phase, epoch, losses, float(np.mean(each)), int((books > 0).sum()))
 
 
 @dataclass

@@ -1,0 +1,102 @@
+"""K-means of a latent space that training pulls to its tokens, after DeepVQ (Le Tan et al., 2018).
+
+K-means in many dimensions is costly, so DeepVQ first maps the data to few. This is a stand-in that
+keeps this idea and no more: in training the decoder sees the embedding itself, not its token. The
+codebook follows by moving averages, which is k-means a batch at a time, and the commitment loss
+pulls each embedding to its token:
+
+    loss = reconstruction from z + β mean (z - sg(t))²
+
+Outside of training the decoder sees the token. What it was trained on and what it sees then differ
+by the error of quantization. A VQ-VAE does not have this gap, and pays for it with an estimated
+gradient.
+
+Without any pull, a pretrained autoencoder and k-means are ``ae_then_vq(pretrain=..., finetune=0)``.
+
+Shapes: z and vectors ``(N, D)``, tokens ``(K, D)``, codes ``(N,)``.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vqnp.quantize.ema import EMA
+from vqnp.quantize.parts import borrow, keep, require_codebook, under
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
+from vqnp.validation import Array
+
+
+@dataclass(frozen=True)
+class LatentKMeans(Quantizer):
+    """A codebook that only follows in training: the decoder sees tokens outside of it.
+
+    Parameters
+    ----------
+    quantizer : EMA, GradientCodebook or CVQ
+        The codebook; its commitment is the pull. It is only configuration: its arrays are kept
+        here.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another kind of quantizer, or one whose gradient is not straight-through.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> made, z = LatentKMeans(EMA(2)), np.array([[0.0], [1.0], [10.0]])
+    >>> made.initialize(z, batch=3)
+    >>> [made.forward(z, training=t)[0].vectors.tolist() for t in (True, False)]
+    [[[0.0], [1.0], [10.0]], [[0.5], [0.5], [10.0]]]
+    """
+
+    quantizer: Quantizer = EMA()  # noqa: RUF009 (it is frozen)
+
+    def __post_init__(self) -> None:
+        require_codebook(self.quantizer, straight_through=True)
+
+    @property
+    def draws(self) -> bool:
+        """Whether the codebook draws."""
+        return self.quantizer.draws
+
+    @property
+    def initialized(self) -> bool:
+        """Whether there is a codebook."""
+        return bool(self.params or self.buffers)
+
+    @property
+    def n_tokens(self) -> int:
+        """K, the size of the codebook."""
+        return self.quantizer.n_tokens
+
+    @property
+    def tokens(self) -> Array:
+        """The tokens ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
+        return self._codebook().tokens
+
+    def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
+        """Place the tokens on embeddings ``z`` ``(N, D)``."""
+        made = replace(self.quantizer)
+        made.initialize(z, batch=batch, rng=rng)
+        keep(made, self, "codebook")
+
+    def forward(
+        self, z: Array, *, training: bool = False, rng: Any = None
+    ) -> tuple[Quantized, Cache]:
+        """Return the nearest tokens, in training ``z`` itself, and in both the codes and losses."""
+        quantized, cache = self._codebook().forward(z, training=training, rng=rng)
+        return quantized._replace(vectors=z) if training else quantized, cache
+
+    def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
+        """Return the gradients of ``z``, which here is exact, and of the codebook."""
+        dz, gradients = self._codebook().backward(dvectors, cache)
+        return dz, under("codebook", gradients)
+
+    def update(
+        self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
+    ) -> Array:
+        """Move the tokens as the codebook does; returns the hits."""
+        return self._codebook().update(z, quantized, mask=mask, rng=rng)
+
+    def _codebook(self) -> Quantizer:
+        return borrow(self.quantizer, self, "codebook")
