@@ -1,5 +1,6 @@
 """Figure 2: ten clusters through an untrained encoder, and through a trained one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from vqnp.diagnostics import count_modes
 from vqnp.diagnostics.modes import bandwidth, peaks_on_line
 from vqnp.experiments.claims import Claim, claim_maker, differences, ratios
 from vqnp.experiments.plans import PointsPlan
-from vqnp.experiments.run import Result
+from vqnp.experiments.run import Result, Spec
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table
 from vqnp.plots import style
@@ -35,8 +36,9 @@ def arms(plan: PointsPlan) -> list[tuple[Row, RunSpec]]:
     ]
 
 
-def measured(spec: RunSpec, result: Result) -> Row:
+def measured(spec: RunSpec, results: Mapping[Spec, Result]) -> Row:
     """Return the modes of the data, and range and modes of both encoders' embeddings."""
+    result = results[spec]
     return {
         "data_modes": count_modes(spec.data.load(spec.seed).points),
         "untrained": range_and_modes(result["untrained"]),

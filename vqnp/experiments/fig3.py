@@ -1,6 +1,6 @@
 """Figure 3: tokens collapse without pretraining, and spread with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from vqnp.data import Digits, Source
 from vqnp.experiments.claims import Claim, claim_maker, differences, ratios
 from vqnp.experiments.plans import PointsPlan, baseline_and_pretrained
-from vqnp.experiments.run import Result
+from vqnp.experiments.run import Result, Spec
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, median, select
 from vqnp.experiments.views import ArmView, CaseView, view
@@ -79,8 +79,9 @@ def arms(plan: PointsPlan) -> list[tuple[Row, RunSpec]]:
     ]
 
 
-def measured(spec: RunSpec, result: Result) -> Row:
+def measured(spec: RunSpec, results: Mapping[Spec, Result]) -> Row:
     """Return the tokens' largest range along an axis, at start and end, and the run's numbers."""
+    result = results[spec]
     return {
         "token_range_at_start": float(np.ptp(result["tokens_at_start"], axis=0).max()),
         "token_range": float(np.ptp(result["tokens"], axis=0).max()),

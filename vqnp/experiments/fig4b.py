@@ -1,11 +1,13 @@
 """Figure 4b, beyond the paper: three causes that leave a large codebook unused, one at a time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vqnp.experiments.claims import Claim, claim_maker, ratios
+from vqnp.experiments.fig4 import numbers_and_steps
 from vqnp.experiments.plans import ImagesPlan
-from vqnp.experiments.run import Result
+from vqnp.experiments.run import Result, Spec
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, median, select
 from vqnp.plots import style
@@ -74,6 +76,11 @@ def arms(plan: ImagesPlan) -> list[tuple[Row, RunSpec]]:
     ]
 
 
+def measured(spec: RunSpec, results: Mapping[Spec, Result]) -> Row:
+    """Return the numbers of a run on the test set, and the steps it was trained."""
+    return numbers_and_steps(spec, results)
+
+
 def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
     """Return the claims on the perplexity at each codebook size."""
     return [
@@ -137,11 +144,13 @@ def claims_at(plan: ImagesPlan, rows: Table, n_tokens: int) -> list[Claim]:
 
 
 @style.styled
-def draw(plan: ImagesPlan, results: dict[RunSpec, Result], table: Table) -> Any:
+def draw(plan: ImagesPlan, results: Mapping[Spec, Result], table: Table) -> Any:
     """Draw a line of panels for each codebook size: a row of bars a change."""
     sizes = sorted({row["tokens"] for row in table})
     figure, axes = style.new_figure(len(sizes), len(COLUMNS), 14, 0.6 + 3.6 * len(sizes))
     figure.suptitle(headline(select(table, tokens=sizes[-1])))
+    training = plan.training(plan.epochs, plan.n_tokens_fig4b)
+    figure.supxlabel(training, fontsize=8.5, color=style.INK)
     for line, size in zip(axes, sizes, strict=True):
         for panel, (quantity, name, text) in zip(line, COLUMNS, strict=True):
             bars(panel, select(table, tokens=size), quantity, text)
@@ -172,8 +181,8 @@ def headline(table: Table) -> str:
         )
     )
     return (
-        f"Perplexity {start:.0f} of {nothing['tokens']:,}: more images for k-means make it "
-        f"{images:.0f}, pretraining {encoder:.0f}"
+        f"Perplexity {start:.0f} of {nothing['tokens']:,} after {nothing['steps']:,} steps: more "
+        f"images for k-means make it {images:.0f}, pretraining {encoder:.0f}"
     )
 
 

@@ -9,6 +9,7 @@ from vqnp.data import Dataset, pixels_to_float
 from vqnp.diagnostics import diagnose
 from vqnp.diagnostics.assignment import Assignment
 from vqnp.diagnostics.usage import perplexity_of_counts
+from vqnp.layers import Layer, ReLU, ResidualBlock, Sequential
 from vqnp.models import VQVAE, as_rows
 from vqnp.quantize import Quantized
 from vqnp.training import encode_in_batches
@@ -61,11 +62,37 @@ def evaluate_images(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str
     embeddings = np.concatenate(clouds)
     assignment = Assignment(counts, quantization / len(embeddings))
     diagnosis = diagnose(embeddings, model.tokens, assignment=assignment, reference=False)
-    return {"mse": squared_error / test.size, **diagnosis.numbers}, {
+    numbers = {"mse": squared_error / test.size, **diagnosis.numbers, **silent_units(model, test)}
+    return numbers, {
         "originals": test[:IMAGES_SHOWN],
         "reconstructions": np.concatenate(shown),
         "counts": counts,
     }
+
+
+def silent_units(model: VQVAE, test: Array) -> dict[str, int]:
+    """Count the rectified units of the encoder, and those that are 0 for every test image."""
+    fires: list[Array] = []
+    for start in range(0, len(test), IMAGES_A_BATCH):
+        now: list[Array] = []
+        through(model.encoder, pixels_to_float(test[start : start + IMAGES_A_BATCH]), now)
+        fires = [a | b for a, b in zip(fires, now, strict=True)] if fires else now
+    units = np.concatenate(fires)
+    return {"encoder_units": len(units), "dead_units": int((~units).sum())}
+
+
+def through(layer: Layer, x: Array, fires: list[Array]) -> Array:
+    """Return the layer's output for ``x``; add to ``fires`` which units of each rectifier do."""
+    if isinstance(layer, Sequential):
+        for part in layer:
+            x = through(part, x, fires)
+        return x
+    if isinstance(layer, ResidualBlock):
+        return x + through(layer.branch, x, fires)
+    out = layer.forward(x)[0]
+    if isinstance(layer, ReLU):
+        fires.append(np.any(out > 0, axis=(0, 1, 2)))  # (channels,)
+    return out
 
 
 def course_point(model: VQVAE, test: Array) -> dict[str, Any]:

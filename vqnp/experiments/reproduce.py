@@ -16,8 +16,7 @@ from vqnp.experiments import FIGURES, figure_module
 from vqnp.experiments.claims import Claim
 from vqnp.experiments.plans import ImagesPlan, PointsPlan
 from vqnp.experiments.report import page
-from vqnp.experiments.run import Result, run_all
-from vqnp.experiments.spec import RunSpec
+from vqnp.experiments.run import Result, Spec, run_all
 from vqnp.files import as_json, save_json, save_text, writable_directory
 from vqnp.plots import style
 
@@ -57,12 +56,12 @@ def reproduce(
     plans: dict[str, Any] = {"points": points or PointsPlan(), "images": images or ImagesPlan()}
     made = {name: (figure_module(name), plans[FIGURES[name].plan]) for name in figures}
     runs = writable_directory(writable_directory(directory) / "runs")
-    specs = dict.fromkeys(spec for module, plan in made.values() for _, spec in module.arms(plan))
+    specs = dict.fromkeys(spec for module, plan in made.values() for spec in needed(module, plan))
     results = run_all(list(specs), runs, jobs=jobs, resume=resume, progress=progress)
     claims = []
     for name, (module, plan) in made.items():
-        measured = getattr(module, "measured", lambda spec, result: result.numbers)
-        table = [facts | measured(spec, results[spec]) for facts, spec in module.arms(plan)]
+        measured = getattr(module, "measured", lambda spec, results: results[spec].numbers)
+        table = [facts | measured(spec, results) for facts, spec in module.arms(plan)]
         save_json(directory / f"{name}.json", {"title": module.TITLE, "numbers": table})
         style.save(module.draw(plan, results, table), directory / name)
         claims += module.claims(plan, table)
@@ -80,10 +79,16 @@ def reproduce(
     return Reproduction(claims, report)
 
 
+def needed(module: Any, plan: Any) -> list[Spec]:
+    """Return the runs of a figure: its arms, and what it compares them with."""
+    references: Any = getattr(module, "references", lambda plan: [])
+    return [*(spec for _, spec in module.arms(plan)), *references(plan)]
+
+
 def provenance(
     figures: Sequence[str],
     plans: Mapping[str, Any],
-    results: Mapping[RunSpec, Result],
+    results: Mapping[Spec, Result],
     jobs: int,
 ) -> dict[str, Any]:
     """Return the settings, seeds, versions, threads and the identity of all data."""

@@ -7,7 +7,7 @@ interrupted. The pretraining that several runs share is a run of its own, and co
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from vqnp.experiments.measure import (
     evaluate_images,
     evaluate_points,
 )
+from vqnp.experiments.patch_code import PatchCode, patch_error
 from vqnp.experiments.spec import RunSpec
 from vqnp.files import load_with_meta, save_with_meta
 from vqnp.models import VQVAE
@@ -31,6 +32,8 @@ IDENTITY_DIGITS = 16  # of the data's digest: enough to tell them apart
 IMAGES_A_LOOK = 1_000  # 64,000 embeddings, four for each of 16,384 tokens
 LOOKS_A_RUN = 50  # each of them costs less than ten steps of training
 LEAST_STEPS_A_LOOK = 50
+
+Spec = RunSpec | PatchCode
 
 
 @dataclass(frozen=True)
@@ -56,17 +59,23 @@ class Result:
 
 
 def run_all(
-    specs: Sequence[RunSpec], directory: Path, *, jobs: int, resume: bool, progress: bool
-) -> dict[RunSpec, Result]:
+    specs: Sequence[Spec], directory: Path, *, jobs: int, resume: bool, progress: bool
+) -> dict[Spec, Result]:
     """Run ``specs`` in ``jobs`` processes, shared pretrainings first, and return their results.
 
     Data that cannot be loaded are refused before the first run.
     """
     for data, seed in {spec.data: spec.seed for spec in specs}.items():
         data.load(seed)
-    shared = dict.fromkeys(spec.pretraining for spec in specs if spec.pretraining is not None)
-    longest_first = sorted(specs, key=lambda spec: -spec.quantizer.n_tokens * spec.finetune)
-    for work, todo, label in ((pretrain, shared, "pretraining"), (execute, longest_first, "runs")):
+    runs = [spec for spec in specs if isinstance(spec, RunSpec)]
+    runs.sort(key=lambda spec: -spec.quantizer.n_tokens * spec.finetune)  # longest first
+    shared = dict.fromkeys(spec.pretraining for spec in runs if spec.pretraining is not None)
+    stages: tuple[tuple[Callable[..., None], Iterable[Spec], str], ...] = (
+        (pretrain, shared, "pretraining"),
+        (execute, runs, "runs"),
+        (fit_patches, [spec for spec in specs if isinstance(spec, PatchCode)], "k-means"),
+    )
+    for work, todo, label in stages:
         tasks = [(spec, directory, resume) for spec in todo]
         in_parallel(work, tasks, jobs, progress=progress, label=label)
     return {spec: load_result(spec, directory) for spec in specs}
@@ -132,6 +141,16 @@ def execute(spec: RunSpec, directory: Path, resume: bool = False) -> None:
     save_finished(spec, data, directory, begun, history, numbers, arrays | looks, course)
 
 
+def fit_patches(spec: PatchCode, directory: Path, resume: bool = False) -> None:
+    """Measure a code of raw patches and write its error; ``resume`` does as in :func:`pretrain`."""
+    data = spec.data.load(spec.seed)
+    if resume and is_finished(spec, data, directory):
+        return
+    begun = time.perf_counter()
+    numbers = {"mse": patch_error(data, spec.n_tokens, rng=spec.seed)}
+    save_finished(spec, data, directory, begun, [], numbers, {})
+
+
 def training_examples(data: Dataset | Images) -> tuple[Array, float]:
     """Return the examples to train on, and the variance that the loss is divided by."""
     if isinstance(data, Dataset):
@@ -169,13 +188,13 @@ def take_pretrained(model: VQVAE, spec: RunSpec, directory: Path) -> list[EpochR
     return [EpochRecord(**record) for record in pretrained.info["history"]]
 
 
-def checkpoint_of(spec: RunSpec, directory: Path) -> Path:
+def checkpoint_of(spec: Spec, directory: Path) -> Path:
     """Return where a run under way is kept."""
     return directory / f"{spec.slug}.checkpoint.npz"
 
 
 def save_finished(
-    spec: RunSpec,
+    spec: Spec,
     data: Dataset | Images,
     directory: Path,
     begun: float,
@@ -198,13 +217,13 @@ def save_finished(
     checkpoint_of(spec, directory).unlink(missing_ok=True)
 
 
-def load_result(spec: RunSpec, directory: Path) -> Result:
+def load_result(spec: Spec, directory: Path) -> Result:
     """Read a finished run; raises ``ValueError`` naming the file when it is none."""
     arrays, info = load_with_meta(directory / f"{spec.slug}.npz", FORMAT)
     return Result(info, arrays)
 
 
-def is_finished(spec: RunSpec, data: Dataset | Images, directory: Path) -> bool:
+def is_finished(spec: Spec, data: Dataset | Images, directory: Path) -> bool:
     """Tell whether there is a whole run of exactly this spec on exactly these data."""
     try:
         info = load_result(spec, directory).info

@@ -9,6 +9,7 @@ from vqnp.plots import style
 from vqnp.validation import Array, as_array
 
 GAP_PIXELS = 2  # white, between images
+WIDTH_INCHES = 14
 PANEL_INCHES, ROW_INCHES = 4.3, 0.62  # heights of a figure's panels, and of a row below them
 
 
@@ -68,15 +69,15 @@ def tiled(rows: list[Array]) -> Array:
     return wall[:-GAP_PIXELS, :-GAP_PIXELS]
 
 
-def below(rows: int) -> tuple[Any, Any, Any]:
-    """Return a figure with a part for panels above, and one for ``rows`` of images below."""
-    heights = (PANEL_INCHES, ROW_INCHES * rows)
-    figure = style.blank(14, sum(heights))
-    return figure, *figure.subfigures(2, 1, height_ratios=heights)
+def below(rows: int, panels: int = 1) -> tuple[Any, ...]:
+    """Return a figure, its ``panels`` parts for panels, and its part for ``rows`` of images."""
+    heights = [PANEL_INCHES] * panels + [ROW_INCHES * rows]
+    figure = style.blank(WIDTH_INCHES, sum(heights))
+    return figure, *figure.subfigures(len(heights), 1, height_ratios=heights)
 
 
 def cut(picture: Array, rows: int) -> Array:
     """Return the lower part of a figure's ``picture`` ``(H, W, ...)``, with its ``rows``."""
     # The labels of the panels reach a little below their part.
-    top = PANEL_INCHES + 0.07
-    return picture[round(len(picture) * top / (PANEL_INCHES + ROW_INCHES * rows)) :]
+    height = ROW_INCHES * rows - 0.07
+    return picture[-round(picture.shape[1] * height / WIDTH_INCHES) :]

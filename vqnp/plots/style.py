@@ -216,6 +216,11 @@ def legend_below(figure: Any, **options: Any) -> None:
     )
 
 
+def note(figure: Any, text: str) -> None:
+    """Write ``text`` in small print below the title of ``figure``, or of a part without one."""
+    figure.suptitle(text, fontsize=8.5, fontweight="normal", color=INK)
+
+
 def legend_mark(color: str, label: str) -> Any:
     """Return a legend's entry for one kind of cloud."""
     from matplotlib.lines import Line2D
