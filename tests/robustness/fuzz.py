@@ -32,7 +32,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from runs import SCHEDULE, SETTINGS, small_data, small_model, small_train
 
-from vqnp import VQVAE
+from vqnp import VQVAE, train
 from vqnp.data import load_array, load_cifar10, load_points
 from vqnp.data.cifar10 import (
     CLASSES,
@@ -261,7 +261,15 @@ def resumed(path: Path) -> None:
     checkpoints.restore(path, fresh_state())
     if zlib.crc32(path.read_bytes()) % 8 == 0:
         try:
-            small_train(checkpoint=path, resume=True, checkpoint_seconds=1e9)
+            train(
+                small_model(),
+                small_data(),
+                SCHEDULE,
+                SETTINGS,
+                checkpoint=path,
+                checkpoint_seconds=1e9,
+                resume=True,
+            )
         except FloatingPointError as error:
             raise ValueError(f"{path} was taken up, and {error}") from error
 

@@ -211,6 +211,7 @@ def require_counts(twin: TrainState, steps: int, tally: Tally, history: list[Epo
             f"its place allows {most} and {epochs} at most, and {examples}"
         )
     numbers = [record.reconstruction for record in history]
+    numbers += [tally.losses["reconstruction"]] if twin.step else []
     for losses in (tally.losses, *(record.losses for record in history)):
         numbers += losses.values()
     if not all(isinstance(number, float) and math.isfinite(number) for number in numbers):
