@@ -12,7 +12,7 @@ PACKAGE = house.Package(ROOT / "vqnp")
 PAGES = [
     ROOT / page for page in ("README.md", "tests/benchmarks/LOG.md", "tests/testing/PUBLISHED.md")
 ]
-STATEMENTS = 8_576  # may only fall, except by a quantizer; it was 5,723 before the guests
+STATEMENTS = 8_581  # may only fall, except by a quantizer; it was 5,723 before the guests
 README_WORDS = 1_500
 
 

@@ -152,6 +152,8 @@ def test_what_cannot_be_is_refused():
         Product(Cosine(EMA(4)))
     with pytest.raises(ValueError, match="give the estimator to the whole"):
         Product(EMA(4, estimator="rotation"))
+    with pytest.raises(TypeError, match="shared must be"):
+        Product(EMA(4), shared="no")
     with pytest.raises(ValueError, match="heads must be at least 1, got 0"):
         Product(EMA(4), heads=0)
     made = placed(Product(EMA(4)), points())

@@ -197,6 +197,8 @@ def test_what_cannot_be_is_refused():
         Residual(FSQ((5, 5)))
     with pytest.raises(ValueError, match="give the estimator to the whole"):
         Residual(EMA(4, estimator="rotation"))
+    with pytest.raises(TypeError, match="dropout must be"):
+        Residual(EMA(4), dropout="no")
     with pytest.raises(ValueError, match="stages must be at least 1, got 0"):
         Residual(EMA(4), stages=0)
     with pytest.raises(ValueError, match=r"codes must lie in \[0, 2\), got -2 to 0"):

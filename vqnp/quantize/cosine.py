@@ -30,7 +30,7 @@ from vqnp.quantize.ema import EMA
 from vqnp.quantize.normalize import normalize_backward, normalize_forward
 from vqnp.quantize.parts import borrow, keep, require_codebook, under
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View
-from vqnp.validation import Array, as_points
+from vqnp.validation import Array, as_points, require_flag
 
 
 def to_sphere_loop(tokens: Array, instead: Array, rounding: float) -> None:
@@ -90,6 +90,7 @@ class Cosine(Quantizer):
 
     def __post_init__(self) -> None:
         require_codebook(self.quantizer)
+        require_flag(self.radial, "radial")
 
     @property
     def draws(self) -> bool:

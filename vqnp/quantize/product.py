@@ -31,7 +31,7 @@ from vqnp.quantize.parts import (
 )
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, count_hits
 from vqnp.quantize.rotation import Estimator, estimate, require_estimator
-from vqnp.validation import Array, Points, as_points, require_integer, require_labels
+from vqnp.validation import Array, Points, as_points, require_flag, require_integer, require_labels
 
 
 def split(z: Points, heads: int) -> Array:
@@ -98,6 +98,7 @@ class Product(Quantizer):
     def __post_init__(self) -> None:
         require_codebook(self.quantizer, straight_through=True)
         require_integer(self.heads, "heads", least=1)
+        require_flag(self.shared, "shared")
         require_estimator(self.estimator)
 
     @property

@@ -39,7 +39,7 @@ from vqnp.quantize.parts import (
 )
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View
 from vqnp.quantize.rotation import Estimator, estimate, require_estimator
-from vqnp.validation import Array, as_points, require_integer, require_labels
+from vqnp.validation import Array, as_points, require_flag, require_integer, require_labels
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ class Residual(Quantizer):
     def __post_init__(self) -> None:
         require_codebook(self.quantizer, straight_through=True)
         require_integer(self.stages, "stages", least=1)
+        require_flag(self.dropout, "dropout")
         require_estimator(self.estimator)
 
     @property

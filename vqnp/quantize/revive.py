@@ -93,6 +93,8 @@ def _split(
     most_used = np.argsort(-counts, kind="stable")  # of equally used codes, the first
     donors = most_used[counts[most_used] >= 2 * below][: len(dead)]
     dead = dead[: len(donors)]
+    if not len(dead):
+        return dead
     codebook.counts[donors] /= 2
     codebook.sums[donors] /= 2
     moved = codebook.tokens[donors] + noise * rng.standard_normal((len(dead), len(noise)))
