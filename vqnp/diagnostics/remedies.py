@@ -33,7 +33,7 @@ MORE_FOR_KMEANS = Remedy(
 REVIVE = Remedy(
     "Revive dead tokens",
     "During training, move a token that nobody chooses onto a random embedding of the batch.",
-    "vqnp/testing/ema_start.py",
+    "vqnp/testing/ema_edges.py",
 )
 FEWER_TOKENS = Remedy(
     "Fewer tokens",
