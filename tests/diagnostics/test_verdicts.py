@@ -163,7 +163,7 @@ def test_tokens_of_length_one_are_remarked():
     assert "give" not in str(diagnose(patches(), fitted(patches(), 64)).remarks)
     assert "metric 'cosine'" in str(diagnose(patches(), tokens).remarks)
     by_direction = diagnose(patches(), tokens, metric="cosine")
-    assert by_direction.remarks == []
+    assert "cosine" not in str(by_direction.remarks)
     assert by_direction.verdict == "healthy"
 
 

@@ -6,7 +6,7 @@ from vqnp.diagnostics.verdict import FEW, LOW_SHARE, STRAYED
 
 
 class Remedy(NamedTuple):
-    """A remedy, why it helps here, and the lesson or the name in ``vqnp`` that explains it."""
+    """A remedy, why it helps here, and the lesson or the source file that explains it."""
 
     name: str
     sentence: str
@@ -16,7 +16,7 @@ class Remedy(NamedTuple):
 MORE_EMBEDDINGS = Remedy(
     "More embeddings",
     f"Give at least {FEW.value} embeddings a token, of the data that the model is for.",
-    "vqnp.diagnose",
+    "vqnp/diagnostics/diagnosis.py",
 )
 PRETRAIN = Remedy(
     "Pretrain, then quantize",
@@ -33,7 +33,7 @@ MORE_FOR_KMEANS = Remedy(
 REVIVE = Remedy(
     "Revive dead tokens",
     "During training, move a token that nobody chooses onto a random embedding of the batch.",
-    "vqnp.testing.check_revival",
+    "vqnp/testing/ema_edges.py",
 )
 FEWER_TOKENS = Remedy(
     "Fewer tokens",
@@ -44,12 +44,12 @@ DIRECTIONS = Remedy(
     "Compare directions",
     "Scale embeddings and tokens to length 1, so that neither can run away from the other. Then "
     "measure with the metric 'cosine'.",
-    "vqnp.diagnose",
+    "vqnp/diagnostics/diagnosis.py",
 )
 NO_CODEBOOK = Remedy(
     "A quantizer without a codebook",
     "Finite scalar quantization rounds each coordinate, so no token can collapse.",
-    "vqnp.FSQ",
+    "vqnp/quantize/fsq.py",
 )
 WIDER_ENCODER = Remedy(
     "A wider encoder, or a longer pretraining",
@@ -60,12 +60,12 @@ BELONG_TOGETHER = Remedy(
     "Check that both belong together",
     "Take embeddings and tokens from the same step of training, and the embeddings after the last "
     "layer or scaling before the quantizer.",
-    "vqnp.diagnose",
+    "vqnp/diagnostics/diagnosis.py",
 )
 PLACE_ANEW = Remedy(
     "Place the tokens anew",
     "Fit k-means to these embeddings and go on training from its tokens.",
-    "vqnp.kmeans",
+    "vqnp/quantize/lloyd.py",
 )
 
 

@@ -1,17 +1,14 @@
 """``vqnp diagnose``: from files of embeddings and tokens to a page that says if they collapse."""
 
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import vqnp
 from vqnp.data import load_any
 from vqnp.diagnostics import (
     Diagnosis,
@@ -143,13 +140,9 @@ def write_cases(cases: Sequence[Case], directory: Path) -> Path:
 
 
 def address(where: str) -> str:
-    """Return the address of a lesson or of a name's source on this machine; "" where it is not."""
-    package = Path(vqnp.__file__).parent
-    if not where.startswith("vqnp."):
-        lesson = package.parent / where
-        return lesson.as_uri() if lesson.exists() else ""
-    found = attrgetter(where.removeprefix("vqnp."))(vqnp)
-    return Path(inspect.getfile(inspect.unwrap(found))).as_uri()
+    """Return the address of a lesson or a source file on this machine; "" where it is not."""
+    path = Path(__file__).parents[2] / where
+    return path.as_uri() if path.exists() else ""
 
 
 def compared(cases: Sequence[Case]) -> Any:
