@@ -177,6 +177,5 @@ def headline(table: Table) -> str:
     dead = len(table) - len(living(table))
     return (
         f"After {table[0]['steps']:,} steps, an encoder of {narrow} channels has {times:.1f} times "
-        f"the error of one of {wide}"
-        + (f"; dead encoders: {dead} of {len(table)}" if dead else "")
+        f"the error of one of {wide}" + (f"; dead encoders: {dead} of {len(table)}" if dead else "")
     )
