@@ -20,9 +20,11 @@ BAD = {
 
 def fig4_claims(table):
     rows = [
-        {"tokens": k, "pretrained": p, "mse": mse, "perplexity": q}
+        {"tokens": k, "pretrained": p, "mse": mse, "perplexity": q, "steps": 9, "course": None}
         for (k, p), (mse, q) in table.items()
     ]
+    # The long pair has no say in what the sweep shows.
+    rows.append(rows[-1] | {"steps": 99, "mse": 0.5, "perplexity": 1})
     return fig4.claims(PLAN, rows)
 
 
@@ -65,14 +67,43 @@ def test_fig4b_changes_one_thing_at_a_time():
         )
 
 
+def encoder_rows(errors, dead=()):
+    ranks = (9.0, 8.0, 4.0, 3.0, errors[-1] * 100)
+    return [
+        {
+            "channels": c,
+            "seed": 0,
+            "mse": mse,
+            "embedding_rank": 0.0 if c in dead else r,
+            "steps": 9,
+        }
+        for c, mse, r in zip(PLAN.channels, errors, ranks, strict=True)
+    ]
+
+
 def test_fig6_claims():
     def holds(*errors):
-        ranks = (9.0, 8.0, 4.0, 3.0, errors[-1] * 100)
-        table = [
-            {"channels": channels, "seed": 0, "mse": mse, "embedding_rank": rank}
-            for channels, mse, rank in zip(PLAN.channels, errors, ranks, strict=True)
-        ]
-        return [claim.holds for claim in fig6.claims(PLAN, table)]
+        return [claim.holds for claim in fig6.claims(PLAN, encoder_rows(errors))]
 
     assert holds(0.01, 0.011, 0.012, 0.013, 0.02) == [True] * 3
     assert holds(0.06, 0.011, 0.012, 0.013, 0.05) == [False] * 3
+
+
+def test_a_dead_encoder_says_nothing_of_capacity():
+    errors = (0.01, 0.011, 0.012, 0.013, 0.06)
+    mse, every_step, _ = fig6.claims(PLAN, encoder_rows(errors, dead=(2,)))
+    assert mse.values == pytest.approx((1.3,))
+    assert mse.measured == "MSE, 4 / 32 channels, 9 steps"
+    assert every_step.values == pytest.approx((0.013 / 0.012,))
+    only = encoder_rows(errors, dead=(16, 8, 4, 2))
+    assert [claim.holds for claim in fig6.claims(PLAN, only)] == [False] * 3
+
+
+def test_seeds_whose_narrow_encoder_is_dead_are_left_out():
+    plan = ImagesPlan(seeds_fig6=(0, 1), channels=(8, 2))
+    table = [
+        {"channels": c, "seed": seed, "mse": 1 / c, "embedding_rank": rank, "steps": 9}
+        for c, seed, rank in ((8, 0, 4.0), (8, 1, 4.0), (2, 0, 0.0), (2, 1, 1.0))
+    ]
+    mse, _, rank = fig6.claims(plan, table)
+    assert (mse.seeds, mse.values, rank.values) == ((1,), (4.0,), (0.25,))

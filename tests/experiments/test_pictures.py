@@ -5,6 +5,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from vqnp.experiments import fig2, fig3, fig4, fig4b, fig5, fig6
+from vqnp.experiments.plans import ImagesPlan
 from vqnp.experiments.run import Result
 from vqnp.experiments.views import ArmView, CaseView
 from vqnp.plots import style
@@ -116,6 +117,9 @@ def image_row(tokens, seed, pretrained, perplexity, **more):
         "token_dimension": 3,
         "embedding_rank": 4.0,
         "perplexity": perplexity,
+        "steps": 9_999,
+        "patch_mse": 0.3 / tokens,
+        "course": None,
     }
     return {"tokens": tokens, "seed": seed, "pretrained": pretrained} | numbers | more
 
@@ -125,12 +129,18 @@ def test_fig4_says_what_the_largest_codebook_is_worth():
         image_row(tokens, seed, arm, tokens / (2 if arm else 8) + seed)
         for tokens in (16, 64) for seed in (0, 1, 2) for arm in (False, True)
     ]  # fmt: skip
+    looks = [{"step": step, "perplexity": 8.0} for step in (1, 9_999)]
+    table[-2:] = [row | {"course": looks} for row in table[-2:]]
     figure = fig4.picture(
-        table, [("original", images(3, 9)), ("without", images(3, 8))], vectors=32
+        table, [("original", images(3, 9)), ("without", images(3, 8))], 32, "How long."
     )
     assert (
-        figure.get_suptitle()
-        == "64 tokens are worth 9 evenly used ones without pretraining, and 33 with it"
+        figure.get_suptitle() == "After 9,999 steps, 64 tokens are worth 9 evenly used ones "
+        "without pretraining, and 33 with it"
+    )
+    assert figure.subfigs[0].get_suptitle() == (
+        "How long.\nThe codebook loses to k-means on raw patches from 64 tokens on without "
+        "pretraining and from 64 tokens on with pretraining."
     )
     perplexity = next(axes for axes in figure.axes if axes.get_ylabel().startswith("perplexity"))
     lines = {line.get_label(): (line.get_color(), line.get_ydata()) for line in perplexity.lines}
@@ -150,10 +160,11 @@ def test_fig4b_says_what_each_cause_does():
         image_row(16, seed, arm, 1 + i + 8 * arm, change=change, sample=sample, dialect="paper")
         for arm in (False, True) for i, (change, sample) in enumerate(changes) for seed in (0, 1)
     ]  # fmt: skip
-    figure = fig4b.draw(None, {}, table)
+    figure = fig4b.draw(ImagesPlan(), {}, table)
+    assert figure.get_supxlabel().startswith("Undertrained: below 10,000 steps. 320 steps a run")
     assert (
         figure.get_suptitle()
-        == "Perplexity 1 of 16: more images for k-means make it 2, pretraining 9"
+        == "Perplexity 1 of 16 after 9,999 steps: more images for k-means make it 2, pretraining 9"
     )
     labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     assert labels == ["nothing else", "k-means on 64 images", "dialect debiased"]
@@ -163,7 +174,40 @@ def test_fig6_says_how_much_worse_the_narrowest_encoder_is():
     table = [
         image_row(8, 0, False, 3.0, channels=c, mse=m) for c, m in ((8, 0.01), (4, 0.02), (2, 0.03))
     ]
-    figure = fig6.picture(table, [("original", images(3, 9))], decoder=8)
-    assert figure.get_suptitle() == "An encoder of 2 channels has 3.0 times the error of one of 8"
+    figure = fig6.picture(table, [("original", images(3, 9))], 8, "How long.")
+    title = "After 9,999 steps, an encoder of 2 channels has 3.0 times the error of one of 8"
+    assert figure.get_suptitle() == title
     assert "(decoder: 8)" in figure.axes[0].get_xlabel()
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_xdata(), [2, 4, 8])
+
+
+def test_fig6_crosses_dead_encoders_out():
+    rows = [(8, 0, 4.0), (4, 0, 2.0), (2, 0, 0.0), (8, 1, 4.0), (2, 1, 0.0)]
+    table = [image_row(8, seed, False, 3.0, channels=c, embedding_rank=r) for c, seed, r in rows]
+    figure = fig6.picture(table, [("original", images(3, 9))], 8, "How long.")
+    assert figure.get_suptitle().endswith(
+        "of 4 channels has 1.0 times the error of one of 8; dead encoders: 2 of 5"
+    )
+    line, *_, crosses = [line for line in figure.axes[0].lines if line.get_label()[0] != "_"]
+    np.testing.assert_array_equal(line.get_xdata(), [4, 8])
+    assert crosses.get_color() == style.OUTSIDE
+
+
+def test_fig6_names_silent_units_where_they_were_counted():
+    assert fig6.name_of({"channels": 4}) == "4 channels"
+    assert fig6.name_of({"channels": 4, "dead_units": 0, "encoder_units": 22}) == "4 channels"
+    counted = {"channels": 4, "dead_units": 3, "encoder_units": 22}
+    assert fig6.name_of(counted) == "4 channels, 3 of 22 units silent"
+
+
+def test_where_the_codebook_loses_to_raw_patches():
+    def told(*errors):
+        table = [
+            {"tokens": 2**i, "seed": 0, "pretrained": arm, "mse": mse, "patch_mse": 0.5}
+            for i, mse in enumerate(errors) for arm in (False, True)
+        ]  # fmt: skip
+        return fig4.beaten(table).partition(" patches ")[2].partition(" without")[0]
+
+    assert told(0.1, 0.2, 0.3) == "at no size"
+    assert told(0.1, 0.6, 0.7) == "from 2 tokens on"
+    assert told(0.6, 0.2, 0.7) == "at 1, 4 tokens"

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from vqnp.data import Cifar10, Images, Patches
-from vqnp.experiments import fig4, fig4b, fig6
+from vqnp.experiments import course, fig4, fig4b, fig6
+from vqnp.experiments.patch_code import PatchCode
 from vqnp.experiments.plans import SIZES, ImagesPlan, baseline_and_pretrained
 from vqnp.files import as_json
 from vqnp.training import TrainSettings
@@ -97,11 +98,12 @@ def test_one_seed_for_the_sweep_and_all_for_its_ends():
     swept = seeds(runs_of(fig4, LAPTOP), lambda run: run.quantizer.n_tokens)
     assert [tokens for tokens, own in swept.items() if own == SEEDS] == [2**6, 2**12, 2**14]
     assert all(own == (0,) for n, own in swept.items() if n not in LAPTOP.n_tokens_all_seeds)
+    assert set(swept) == {*LAPTOP.n_tokens, 2**9}
     narrowed = seeds(runs_of(fig6, QUICK), lambda run: run.sizes.encoder_width)
     assert [narrowed[channels] for channels in (32, 16, 2)] == [SEEDS, (0,), SEEDS]
     assert {run.seed for run in runs_of(fig6, LAPTOP)} == {0}
     runs = runs_of(fig4, LAPTOP)
-    assert len(runs) == len(set(runs)) == 2 * (7 + 3 * 2)
+    assert len(runs) == len(set(runs)) == 2 * (7 + 3 * 2 + 1 + 1)
     assert len(runs_of(fig6, QUICK)) == 5 + 2 * 2
 
 
@@ -156,6 +158,37 @@ def test_slugs_tell_settings_apart():
         *runs_of(fig4b, LAPTOP),
     ]
     assert len({run.slug for run in runs}) == len(set(runs))
+
+
+def test_figure_4_follows_three_codebooks_and_trains_one_for_longer():
+    followed = course.runs(LAPTOP)
+    assert set(followed) < set(runs_of(fig4, LAPTOP))
+    assert [run.quantizer.n_tokens for run in followed] == 2 * [2**9] + 2 * [2**12] + 2 * [
+        2**14
+    ] + (2 * [2**12])
+    assert [run.pretrained for run in followed] == 4 * [False, True]
+    assert [run.pretrain + run.finetune for run in followed] == 6 * [8] + 2 * [32]
+    assert len(course.runs(PAPER)) == 6
+
+
+def test_there_is_a_code_of_raw_patches_for_every_codebook():
+    codes = [spec for spec in runs_of(fig4, LAPTOP) if isinstance(spec, PatchCode)]
+    assert [code.n_tokens for code in codes] == sorted({*LAPTOP.n_tokens, 2**9})
+    assert {code.data for code in codes} == {LAPTOP.data}
+
+
+def test_a_figure_says_how_long_it_was_trained():
+    ends = LAPTOP.n_tokens[0], LAPTOP.n_tokens[-1]
+    assert LAPTOP.training(8, ends) == (
+        "12,504 steps a run: 8 epochs without pretraining, 4 + 4 with it. A batch has 32 images or "
+        "2,048 vectors: 128 for each of 16 tokens and 0.031 for each of 65,536 tokens."
+    )
+    short = QUICK.training(10, (1024,), pretrained=False)
+    assert short == (
+        "Undertrained: below 10,000 steps. 320 steps a run: 10 epochs. A batch has 32 images or "
+        "2,048 vectors: 2 for each of 1,024 tokens."
+    )
+    assert short[:34] in QUICK.describe("patches")
 
 
 def test_the_report_says_what_is_smaller_than_the_papers():

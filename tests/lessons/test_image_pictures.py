@@ -50,13 +50,13 @@ def test_the_sweep_shows_both_arms_and_what_k_means_saw(table):
     ("seeds", "said"), [((0, 1), "lines: first seed; dots: all"), ((0,), "lines: one seed")]
 )
 def test_the_sweep_says_which_seeds_it_shows(table, seeds, said):
-    shown = [
-        line | {"codes_used": 1, "token_dimension": 1} for line in table if line["seed"] in seeds
-    ]
+    looks = [{"step": step, "perplexity": 8.0} for step in (1, 9)]
+    more = {"codes_used": 1, "token_dimension": 1, "patch_mse": 0.1, "steps": 9, "course": looks}
+    shown = [line | more for line in table if line["seed"] in seeds]
     pictures = [("original", np.zeros((2, 8, 8, 3), np.uint8))]
     for figure in (
         comparisons.draw_sweep(shown, vectors=128),
-        fig4.picture(shown, pictures, vectors=128),
+        fig4.picture(shown, pictures, 128, "How long."),
     ):
         assert figure.axes[1].get_legend().get_title().get_text() == said
 
