@@ -6,7 +6,6 @@ import pytest
 
 from vqnp.data import Cifar10, Images, Patches
 from vqnp.experiments import course, fig4, fig4b, fig6
-from vqnp.experiments.patch_code import PatchCode
 from vqnp.experiments.plans import SIZES, ImagesPlan, baseline_and_pretrained
 from vqnp.files import as_json
 from vqnp.training import TrainSettings
@@ -172,7 +171,7 @@ def test_figure_4_follows_three_codebooks_and_trains_one_for_longer():
 
 
 def test_there_is_a_code_of_raw_patches_for_every_codebook():
-    codes = [spec for spec in runs_of(fig4, LAPTOP) if isinstance(spec, PatchCode)]
+    codes = fig4.references(LAPTOP)
     assert [code.n_tokens for code in codes] == sorted({*LAPTOP.n_tokens, 2**9})
     assert {code.data for code in codes} == {LAPTOP.data}
 

@@ -68,7 +68,7 @@ def pairs(table: Table) -> list[Pair]:
     courses = {
         (row["tokens"], row["steps"], row["pretrained"]): row["course"]
         for row in table
-        if row["followed"]
+        if row["course"] and row.get("followed", True)
     }
     return [
         Pair(n_tokens, steps, courses[n_tokens, steps, False], courses[n_tokens, steps, True])
