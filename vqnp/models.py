@@ -12,15 +12,18 @@ With the identity in the quantizer's place, this is an autoencoder. A VQ-VAE and
 ``autoencoder`` share every weight, so pretraining the one initializes the other (AE-then-VQ).
 """
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vqnp.files import load_with_meta, named, save_with_meta
 from vqnp.layers import Layer, layer_from_json
 from vqnp.losses import mse
 from vqnp.quantize import Identity, Quantized, Quantizer, quantizer_from_json
-from vqnp.validation import Array, require_instance, require_positive
+from vqnp.validation import Array, require_finite, require_instance, require_like, require_positive
 
 FORMAT = 2  # of the files that ``save`` writes; 1 had no sha256
 HALVES = ("encoder", "quantizer", "decoder")
@@ -156,6 +159,7 @@ class VQVAE:
             )
             quantizer = quantizer_from_json(meta["quantizer"])
             model = cls(encoder, quantizer, decoder, variance=meta["variance"])
+            require_as_initialized(quantizer, encoder, arrays)
             fill(model, arrays)
         return model
 
@@ -168,6 +172,37 @@ class VQVAE:
         return {
             f"{half}.{name}": a for half, arrays in halves.items() for name, a in arrays.items()
         }
+
+
+def require_as_initialized(quantizer: Any, encoder: Any, arrays: dict[str, Array]) -> None:
+    """Raise unless the stored arrays of a quantizer are those that initializing gives one.
+
+    Kernels trust shapes. A quantizer that was never initialized has none.
+    """
+    kinds = ("params.quantizer.", "buffers.")
+    found = {name: array for name, array in arrays.items() if name.startswith(kinds)}
+    if not found:
+        return
+    width = list(encoder.params.values())[-1].shape[-1]  # of the last bias: D
+    dtype = next(iter(encoder.params.values())).dtype
+    twin = quantizer_from_json(quantizer.to_json())
+    with warnings.catch_warnings(action="ignore"):  # of fewer embeddings than tokens
+        twin.initialize(np.random.default_rng(0).standard_normal((1, width)).astype(dtype), batch=1)
+    own = {f"params.quantizer.{name}": array for name, array in twin.params.items()}
+    own |= {f"buffers.{name}": array for name, array in twin.buffers.items()}
+    require_alike(found, own)
+
+
+def require_alike(found: dict[str, Array], expected: dict[str, Array]) -> None:
+    """Raise ``ValueError`` unless ``found`` has the names, dtypes and shapes, and is finite."""
+    missing, foreign = expected.keys() - found.keys(), found.keys() - expected.keys()
+    if missing or foreign:
+        raise ValueError(
+            f"it lacks the arrays {sorted(missing)} and has {sorted(foreign)}, which are too many"
+        )
+    for name, wanted in expected.items():
+        require_like(found[name], name, wanted.shape, wanted.dtype)
+        require_finite(found[name].reshape(-1), name)
 
 
 def fill(model: VQVAE, arrays: dict[str, Array]) -> None:

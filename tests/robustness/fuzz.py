@@ -36,8 +36,8 @@ from vqnp import VQVAE, train
 from vqnp.data import load_array, load_cifar10, load_points
 from vqnp.data.cifar10 import (
     CLASSES,
+    LAYOUTS,
     read_binary_batch,
-    read_binary_names,
     read_python_batch,
     read_python_names,
 )
@@ -351,7 +351,7 @@ def make_loaders(folder: Path) -> dict[str, Loader]:
         ),
         "binary names": Loader(
             ["\n".join(CLASSES).encode()],
-            lambda path: read_binary_names(path.read_bytes(), str(path)),
+            lambda path: LAYOUTS[0].read_names(path.read_bytes(), str(path)),
         ),
         "read_members": Loader(
             archives, lambda path: read_members(path, whole), (mutated, inside_tar)

@@ -26,11 +26,11 @@ import numpy as np
 
 from vqnp.data.images import pixels_to_float
 from vqnp.files import load_with_meta, named, save_with_meta, writable_directory
-from vqnp.models import as_rows, fill, stored
+from vqnp.models import as_rows, fill, require_alike, stored
 from vqnp.quantize import quantizer_from_json
 from vqnp.training.schedule import FineTune, InitializeCodebook
 from vqnp.training.state import EpochRecord, Tally, TrainState
-from vqnp.validation import Array, require_finite, require_instance, require_integer, require_like
+from vqnp.validation import Array, require_instance, require_integer
 
 FORMAT = 3  # 1 knew one kind of quantizer, 2 had no sha256
 
@@ -185,18 +185,6 @@ def require_place(place: Any, state: TrainState) -> tuple[int, int, int]:
 def batches_an_epoch(state: TrainState) -> int:
     """Return the number of batches of an epoch."""
     return -(-len(state.data) // state.settings.batch_size)
-
-
-def require_alike(found: dict[str, Array], expected: dict[str, Array]) -> None:
-    """Raise ``ValueError`` unless ``found`` has the names, dtypes and shapes, and is finite."""
-    missing, foreign = expected.keys() - found.keys(), found.keys() - expected.keys()
-    if missing or foreign:
-        raise ValueError(
-            f"it lacks the arrays {sorted(missing)} and has {sorted(foreign)}, which are too many"
-        )
-    for name, wanted in expected.items():
-        require_like(found[name], name, wanted.shape, wanted.dtype)
-        require_finite(found[name].reshape(-1), name)
 
 
 def require_counts(twin: TrainState, steps: int, tally: Tally, history: list[EpochRecord]) -> None:
