@@ -1,7 +1,8 @@
 """The paper's figures: their runs, their numbers, the claims about them, and their pictures.
 
-A figure is one file, ``figN.py``, and one line in ``FIGURES``. Its module has ``TITLE``, ``ABOUT``
-and these functions, where ``plan`` says how much is run and a table is a list of dictionaries::
+A figure is one file, such as ``fig4.py``, and one line in ``FIGURES``. Its module has ``TITLE``,
+``ABOUT`` and these functions, where ``plan`` says how much is run and a table is a list of
+dictionaries::
 
     runs(plan) -> specs            numbers(plan, results) -> table
     claims(plan, table) -> claims  draw(plan, results, table) -> a Matplotlib figure
@@ -27,6 +28,7 @@ FIGURES = {
     "fig4b": Figure("images", beyond_paper=True),
     "fig5": Figure("points"),
     "fig6": Figure("images"),
+    "known": Figure("images", beyond_paper=True),
 }
 
 
