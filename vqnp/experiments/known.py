@@ -99,8 +99,7 @@ def numbers(plan: ImagesPlan, results: Mapping[Spec, Result]) -> list[Row]:
 
 def claims(plan: ImagesPlan, table: Table) -> list[Claim]:
     """Return the claims about the published number, and about what the starts change."""
-    about = {"seeds": plan.seeds[:1], "source": "beyond the paper"}
-    claim = claim_maker("known", STATEMENTS, **about)
+    claim = claim_maker("known", STATEMENTS, seeds=plan.seeds[:1], source="beyond the paper")
     after = f"after {table[0]['steps']:,} steps"
 
     def of(quantity: str, start: str) -> list[float]:
