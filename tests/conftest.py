@@ -51,4 +51,7 @@ def image_plan() -> ImagesPlan:
         seeds_fig6=(0, 1),
         epochs_fig6=2,
         n_tokens_fig6=4,
+        width_known=4,
+        epochs_known=3,
+        n_tokens_known=4,
     )

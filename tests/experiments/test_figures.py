@@ -41,7 +41,7 @@ def fig7(monkeypatch):
 def test_a_new_figure_is_offered(fig7, capsys):
     with pytest.raises(SystemExit, match="0"):
         cli.main(["reproduce", "--help"])
-    assert "Beyond the paper: fig4b, fig7" in " ".join(capsys.readouterr().out.split())
+    assert "Beyond the paper: fig4b, known, fig7" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_new_figure_is_made(fig7, plan, tmp_path):

@@ -118,7 +118,7 @@ def image_row(tokens, seed, pretrained, perplexity, **more):
         "embedding_rank": 4.0,
         "perplexity": perplexity,
         "steps": 9_999,
-        "patch_mse": 0.3 / tokens,
+        "patch_mse": 0.4 / tokens,
         "course": None,
     }
     return {"tokens": tokens, "seed": seed, "pretrained": pretrained} | numbers | more

@@ -80,8 +80,14 @@ V, M = f"optimizer.{WEIGHT}.v", f"optimizer.{WEIGHT}.m"
 SEVEN = {
     "v of one number": (one_number(V), f"{V} must have shape"),
     "m and v of one number": (several(one_number(M), one_number(V)), f"{M} must have shape"),
-    "tokens of one row": (one_row("buffers.tokens"), r"buffers.tokens must have shape \(4, 1\), got \(1, 1\)"),
-    "counts of one number": (one_number("buffers.counts"), r"buffers.counts must have shape \(4,\), got \(1,\)"),
+    "tokens of one row": (
+        one_row("buffers.tokens"),
+        r"buffers.tokens must have shape \(4, 1\), got \(1, 1\)",
+    ),
+    "counts of one number": (
+        one_number("buffers.counts"),
+        r"buffers.counts must have shape \(4,\), got \(1,\)",
+    ),
     "sums of one row": (one_row("buffers.sums"), "buffers.sums must have shape"),
     "m of one number": (one_number(M), f"{M} must have shape"),
     "a parameter of one number": (one_number(f"params.{WEIGHT}"), "must have shape"),

@@ -1,13 +1,14 @@
 """The paper's figures: their runs, their numbers, the claims about them, and their pictures.
 
-A figure is one file, ``figN.py``, and one line in ``FIGURES``. Its module has ``TITLE``, ``ABOUT``
-and these functions, where ``plan`` says how much is run::
+A figure is one file, such as ``fig4.py``, and one line in ``FIGURES``. Its module has ``TITLE``,
+``ABOUT`` and these functions, where ``plan`` says how much is run::
 
     arms(plan) -> [(facts, spec), ...]    draw(plan, results, table) -> a Matplotlib figure
-    claims(plan, table) -> claims         measured(spec, result) -> numbers
+    claims(plan, table) -> claims         measured(spec, results) -> numbers
 
 A table has a row for each arm, a dictionary of its facts and its numbers. Without ``measured``
-these are the numbers at the end of the run.
+these are the numbers at the end of the run. ``references(plan)`` are runs that the numbers compare
+with.
 
 Reading order: spec, plans, measure, run, claims, one figure, report, reproduce.
 """
@@ -30,6 +31,7 @@ FIGURES = {
     "fig4b": Figure("images", beyond_paper=True),
     "fig5": Figure("points"),
     "fig6": Figure("images"),
+    "known": Figure("images", beyond_paper=True),
 }
 
 

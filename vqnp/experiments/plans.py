@@ -83,7 +83,8 @@ class ImagesPlan:
     ``n_tokens_long`` for ``epochs_long``, unless that is None. Figure 4b runs the sizes in
     ``n_tokens_fig4b`` with ``seeds_fig4b``, and shows k-means ``sample_fig4b`` images in one of its
     arms. Figure 6 narrows the encoder through ``channels``, the first and the last with all
-    ``seeds_fig6``.
+    ``seeds_fig6``. The runs of ``known`` have a model of ``width_known`` channels and
+    ``n_tokens_known``.
     """
 
     data: Patches | Cifar10 = field(default_factory=Patches)
@@ -106,9 +107,12 @@ class ImagesPlan:
     seeds_fig6: tuple[int, ...] = (0, 1, 2)
     epochs_fig6: int = 10
     n_tokens_fig6: int = 64
+    width_known: int = 32
+    epochs_known: int = 6
+    n_tokens_known: int = 256
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "epochs_fig6"):
+        for name in ("epochs", "epochs_fig6", "epochs_known"):
             require_integer(getattr(self, name), name, least=2)
         require_seeds(self, "seeds", "seeds_fig4b", "seeds_fig6")
         if not set(self.n_tokens_all_seeds) <= set(self.n_tokens):
@@ -145,6 +149,8 @@ class ImagesPlan:
             seeds_fig6=seeds[:1],
             epochs_fig6=8,
             n_tokens_fig6=512,
+            width_known=128,
+            n_tokens_known=512,
         )
         if scale == "laptop":
             return laptop
@@ -211,7 +217,8 @@ class ImagesPlan:
             f"{self.batch_size}, learning rate {self.learning_rate:g} (the paper's: 0.0003), "
             f"k-means on {self.sample} images. Epochs: {half} + {self.epochs - half} against "
             f"{self.epochs} (the paper's: 150 + 150 against 300), and {self.epochs_fig6} for "
-            "the encoders of Figure 6 (the paper's: 300). Figure 4: "
+            "the encoders of Figure 6 (the paper's: 300). The runs of `known` have "
+            f"{self.width_known} channels and {self.epochs_known} epochs. Figure 4: "
             + self.training(self.epochs, (self.n_tokens[0], self.n_tokens[-1]))
         )
 
