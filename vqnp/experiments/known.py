@@ -166,6 +166,7 @@ def picture(table: Table, training: str) -> Any:
     error.axhline(PUBLISHED, **style.GUIDE)
     error.plot(PUBLISHED_STEPS, PUBLISHED, "*", color=style.INK, markersize=10)
     error.lines[-1].set_label(f"published: {PUBLISHED} at {PUBLISHED_STEPS:,} steps")
+    error.set_xlim(axes[1].get_xlim())  # short runs leave the star out
     error.set_yscale("log")
     plain_numbers(error.yaxis)
     axes[1].set_ylim(0, None)

@@ -21,7 +21,7 @@ from vqnp.validation import Array
 SIDE = 4  # pixels of a patch, as many as an embedding stands for
 # The work grows with K times the patches. These bound it: 1,048,576 patches for 65,536 tokens.
 PATCHES_A_TOKEN, PATCHES_AT_LEAST = 16, 100_000
-ITERATIONS = 20  # the error falls by less than 1 % in the next twenty
+ITERATIONS = 20  # of Lloyd's algorithm, at most
 IMAGES_A_BATCH = 256
 
 
