@@ -1,5 +1,6 @@
 from . import data as data
 from . import diagnostics as diagnostics
+from . import estimators as estimators
 from . import experiments as experiments
 from . import layers as layers
 from . import lessons as lessons
