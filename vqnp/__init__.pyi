@@ -1,5 +1,6 @@
 from . import data as data
 from . import diagnostics as diagnostics
+from . import estimators as estimators
 from . import experiments as experiments
 from . import layers as layers
 from . import lessons as lessons
@@ -11,6 +12,7 @@ from . import plots as plots
 from . import quantize as quantize
 from . import testing as testing
 from . import training as training
+from . import watch as watch
 from .data import Dataset as Dataset
 from .data import clusters as clusters
 from .data import digits as digits
@@ -40,5 +42,6 @@ from .training import Pretrain as Pretrain
 from .training import TrainSettings as TrainSettings
 from .training import ae_then_vq as ae_then_vq
 from .training import train as train
+from .watch import Watch as Watch
 
 __version__: str

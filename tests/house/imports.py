@@ -6,7 +6,7 @@ from house.package import Import, Package
 FLOORS = (
     {"validation", "jit", "threads", "files", "elementary"},
     {"losses", "optim", "fast", "layers", "quantize", "data", "tiny"},
-    {"networks", "models", "diagnostics"},
+    {"networks", "models", "diagnostics", "watch"},
     {"training"},
     {"experiments", "plots", "testing"},
     {"cli", "lessons", "teaching", "estimators"},
