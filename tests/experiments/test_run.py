@@ -198,7 +198,7 @@ def test_fig4b_is_made_when_it_is_named(image_plan, tmp_path, uninterrupted):
     rows = json.loads((tmp_path / "fig4b.json").read_text())["numbers"]
     assert len(rows) == 2 * 5
     of_fig4 = json.loads((uninterrupted / "fig4.json").read_text())["numbers"]
-    only_there = {"patch_mse", "course"}
+    only_there = {"patch_mse", "course", "followed"}
     shared = [
         {name: value for name, value in row.items() if name not in only_there}
         for row in of_fig4

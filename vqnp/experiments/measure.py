@@ -77,7 +77,7 @@ def silent_units(model: VQVAE, test: Array) -> dict[str, int]:
         now: list[Array] = []
         through(model.encoder, pixels_to_float(test[start : start + IMAGES_A_BATCH]), now)
         fires = [a | b for a, b in zip(fires, now, strict=True)] if fires else now
-    units = np.concatenate(fires)
+    units = np.concatenate([np.empty(0, bool), *fires])  # an encoder may have no rectifier
     return {"encoder_units": len(units), "dead_units": int((~units).sum())}
 
 
