@@ -2,7 +2,7 @@
 
 Usage and perplexity come from the codes alone, over the last batches (the window) and over all.
 Embeddings add two measures. Both compare a batch with the tokens from before it. The watch sees no
-tokens, so a moving average of the embeddings of each code stands for its token: with the paper's
+tokens, so a moving average of the embeddings of each code stands for its token. With the paper's
 quantizer and its decay, these averages are the tokens (eqs. 3 to 5).
 
 - spread: sqrt(variance of the tokens chosen / variance of the embeddings). It falls while the
@@ -149,10 +149,10 @@ class Watch:
         ``dead_tokens``; the same of all batches, with ``_whole`` after the name. ``spread`` and
         ``drift``, means over the window, are there once embeddings are.
 
-        ``warning`` is one of these words, the first that holds: ``"cannot tell"`` (too few codes
-        in the window), ``"collapsed"`` (one token serves all), ``"dead tokens"`` (most are dead),
-        ``"falling"`` (the perplexity of the window is far below that of all batches), ``"drift"``,
-        ``"none"``. The limits and their reasons stand at the top of the file and in
+        ``warning`` is the first of these words that holds. ``"cannot tell"``: too few codes in the
+        window. ``"collapsed"``: one token serves all. ``"dead tokens"``: most are dead.
+        ``"falling"``: the perplexity of the window is far below that of all batches. Then come
+        ``"drift"`` and ``"none"``. The limits and their reasons stand at the top of the file and in
         ``diagnostics/verdict.py``.
 
         Raises ``RuntimeError`` before the first batch.

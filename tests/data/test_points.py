@@ -229,8 +229,8 @@ def test_missing_file_is_named(tmp_path):
         ({"classes": 0}, ValueError, "classes must be at least 1, got 0"),
         ({"per_class": -1}, ValueError, "per_class must be at least 1, got -1"),
         ({"dim": 2.0}, TypeError, "dim must be an integer, got 2.0"),
-        ({"reach": 0}, ValueError, "reach and spread must be positive, got 0 and 1.0"),
-        ({"spread": -1}, ValueError, "reach and spread must be positive, got 10.0 and -1"),
+        ({"reach": 0}, ValueError, "reach must be positive and finite, got 0"),
+        ({"spread": -1}, ValueError, "spread must be positive and finite, got -1"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, error, message):

@@ -105,7 +105,8 @@ def test_backward_leaves_the_gradient_it_was_given(kind):
 @EACH
 def test_own_losses_ask_for_nothing_of_the_gradient_they_are_added_to(kind):
     """backward is affine: its own losses' gradient does not depend on what comes from above."""
-    made, z, upstream = placed(kind, np.float64), points(dtype=np.float64), points(seed=3)
+    made, z = placed(kind, np.float64), points(dtype=np.float64)
+    upstream = points(seed=3, dtype=np.float64)
     _, cache = made.forward(z)
     own, once, twice = (made.backward(c * upstream, cache)[0] for c in (0.0, 1.0, 2.0))
     np.testing.assert_allclose(twice - own, 2 * (once - own), rtol=0, atol=1e-6)

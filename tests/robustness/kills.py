@@ -38,7 +38,8 @@ def start(folder: Path) -> subprocess.Popen:
     command = [sys.executable, "-c", TRAINING, str(folder)]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
-    assert run.stdout.readline() == "ready\n"
+    with run.stdout:
+        assert run.stdout.readline() == "ready\n"
     return run
 
 
@@ -59,7 +60,7 @@ def killed(expected: bytes, seconds: float, seed: int) -> dict[str, int]:
         while True:
             run = start(folder)
             try:
-                assert run.wait(seconds * rng.uniform(0.1, 1)) == 0
+                assert run.wait(seconds * rng.uniform(0.1, 0.6)) == 0
                 break
             except subprocess.TimeoutExpired:
                 run.kill()
