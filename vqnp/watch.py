@@ -2,8 +2,8 @@
 
 Usage and perplexity come from the codes alone, over the last batches (the window) and over all.
 Embeddings add two measures. Both compare a batch with the tokens from before it. The watch sees no
-tokens, so a moving average of the embeddings of each code stands for its token. With the paper's
-quantizer and its decay, these averages are the tokens (eqs. 3 to 5).
+tokens, so a moving average of the embeddings of each code stands for its token. In the paper's
+quantizer, with its decay, these averages become the tokens (eqs. 3 to 5).
 
 - spread: sqrt(variance of the tokens chosen / variance of the embeddings). It falls while the
   embeddings grow out of the codebook.
@@ -149,11 +149,17 @@ class Watch:
         ``dead_tokens``; the same of all batches, with ``_whole`` after the name. ``spread`` and
         ``drift``, means over the window, are there once embeddings are.
 
-        ``warning`` is the first of these words that holds. ``"cannot tell"``: too few codes in the
-        window. ``"collapsed"``: one token serves all. ``"dead tokens"``: most are dead.
-        ``"falling"``: the perplexity of the window is far below that of all batches. Then come
-        ``"drift"`` and ``"none"``. The limits and their reasons stand at the top of the file and in
-        ``diagnostics/verdict.py``.
+        ``warning`` is the first of these words that holds. Their limits and reasons stand at the
+        top of the file and in ``diagnostics/verdict.py``.
+
+        ===============  ==================================================================
+        "cannot tell"    The window has too few codes.
+        "collapsed"      One token serves all embeddings of the window.
+        "dead tokens"    Most tokens are dead.
+        "falling"        The window's perplexity is far below that of all batches.
+        "drift"          The embeddings move away from their tokens.
+        "none"           None of these holds.
+        ===============  ==================================================================
 
         Raises ``RuntimeError`` before the first batch.
         """
