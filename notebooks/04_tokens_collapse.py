@@ -172,7 +172,8 @@ assert perplexity(codes, 128) > 64
 def first_epoch(model, points, batch=256):
     """Yield the embeddings of all points and the tokens: at birth, then after each step."""
     embeddings = encode_in_batches(model, points, batch)
-    model.quantizer.initialize(embeddings, batch=batch, rng=[0, 1, 0])  # seed 0, phase 1, epoch 0
+    rng = np.random.default_rng([0, 1, 0])  # seed 0, phase 1, epoch 0
+    model.quantizer.initialize(embeddings, batch=batch, rng=rng)
     yield embeddings, model.tokens.copy()
     optimizer = AdamW(model.params, 1e-3)
     order = np.random.default_rng([0, 2, 0]).permutation(len(points))  # seed 0, phase 2, epoch 0

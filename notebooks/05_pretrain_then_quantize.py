@@ -68,7 +68,7 @@ def by_hand(model, points, pretrain, finetune, seed=0, batch=256):
         for x in batches(0, epoch):
             optimizer.step(model.autoencoder.loss_and_gradients(x).gradients)
     embeddings = encode_in_batches(model, points, batch)
-    model.quantizer.initialize(embeddings, batch=batch, rng=[seed, 1, 0])
+    model.quantizer.initialize(embeddings, batch=batch, rng=np.random.default_rng([seed, 1, 0]))
     optimizer = AdamW(model.params, 1e-3)
     for epoch in range(finetune):
         for x in batches(2, epoch):
