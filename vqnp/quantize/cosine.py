@@ -98,11 +98,6 @@ class Cosine(Quantizer):
         return self.quantizer.draws
 
     @property
-    def initialized(self) -> bool:
-        """Whether there is a codebook."""
-        return bool(self.params or self.buffers)
-
-    @property
     def n_tokens(self) -> int:
         """K, the size of the codebook."""
         return self.quantizer.n_tokens

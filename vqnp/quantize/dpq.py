@@ -175,11 +175,6 @@ class DPQ(Quantizer):
         require_token_start(self.start)
 
     @property
-    def initialized(self) -> bool:
-        """Whether there are keys and values."""
-        return bool(self.params)
-
-    @property
     def n_tokens(self) -> int:
         """K^H, the number of vectors that codes can name."""
         return self.n_keys**self.heads

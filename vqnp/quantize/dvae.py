@@ -186,16 +186,6 @@ class DVAE(Quantizer):
         return True
 
     @property
-    def initialized(self) -> bool:
-        """Whether there is a codebook."""
-        return bool(self.params)
-
-    @property
-    def tokens(self) -> Array:
-        """The tokens ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
-        return placed(self.params, "tokens")
-
-    @property
     def embedding_dim(self) -> int:
         """K: an embedding holds a logit for every code."""
         return self.n_tokens
@@ -278,16 +268,6 @@ class EdVAE(Quantizer):
     def draws(self) -> bool:
         """True: a training step needs noise."""
         return True
-
-    @property
-    def initialized(self) -> bool:
-        """Whether there is a codebook."""
-        return bool(self.params)
-
-    @property
-    def tokens(self) -> Array:
-        """The tokens ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
-        return placed(self.params, "tokens")
 
     @property
     def embedding_dim(self) -> int:

@@ -253,11 +253,6 @@ class EMA(Quantizer):
         kept = self.buffers
         return Codebook(kept["tokens"], kept["counts"], kept["sums"], kept["steps"])
 
-    @property
-    def initialized(self) -> bool:
-        """Whether there is a codebook."""
-        return bool(self.buffers)
-
     def use(self, codebook: Codebook) -> None:
         """Take ``codebook`` as the state, in place of any before it."""
         self.buffers.update(vars(codebook), steps=np.array(codebook.steps, np.int64))

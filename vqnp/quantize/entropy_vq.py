@@ -17,7 +17,7 @@ from typing import Any
 from vqnp.quantize.entropy import entropy_gap_backward, entropy_gap_forward
 from vqnp.quantize.gradient_codebook import codebook_loss_backward, codebook_loss_forward
 from vqnp.quantize.lloyd import kmeans
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
 from vqnp.quantize.straight_through import straight_through_backward
 from vqnp.validation import Array, require_integer, require_positive, require_weight
 
@@ -65,16 +65,6 @@ class EntropyVQ(Quantizer):
         for name in ("entropy_weight", "diversity", "beta"):
             require_weight(getattr(self, name), name)
         require_positive(self.sharpness, "sharpness")
-
-    @property
-    def initialized(self) -> bool:
-        """Whether there is a codebook."""
-        return bool(self.params)
-
-    @property
-    def tokens(self) -> Array:
-        """The tokens ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
-        return placed(self.params, "tokens")
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the tokens on embeddings ``z`` ``(N, D)`` by k-means."""

@@ -27,7 +27,7 @@ import numpy as np
 from vqnp.losses import mse
 from vqnp.quantize.lloyd import batch_statistics
 from vqnp.quantize.orthogonal import orthogonal_backward, orthogonal_forward
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
 from vqnp.quantize.rotation import Estimator, estimate, require_estimator
 from vqnp.quantize.starts import TokenStart, first_tokens, require_token_start
 from vqnp.quantize.straight_through import straight_through_forward
@@ -107,16 +107,6 @@ class GradientCodebook(Quantizer):
         require_token_start(self.start)
         require_estimator(self.estimator)
         require_weight(self.orthogonal, "orthogonal")
-
-    @property
-    def initialized(self) -> bool:
-        """Whether there is a codebook."""
-        return bool(self.params)
-
-    @property
-    def tokens(self) -> Array:
-        """The tokens ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
-        return placed(self.params, "tokens")
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the tokens on embeddings ``z`` ``(N, D)``, or at random."""

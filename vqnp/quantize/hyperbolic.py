@@ -167,11 +167,6 @@ class HyperVQ(Quantizer):
         require_positive(self.curvature, "curvature")
 
     @property
-    def initialized(self) -> bool:
-        """Whether there are hyperplanes."""
-        return bool(self.params)
-
-    @property
     def tokens(self) -> Array:
         """The tokens r u ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
         units, _ = normalize_forward(placed(self.params, "direction"))

@@ -137,11 +137,6 @@ class LatentQuantizer(Quantizer):
             raise ValueError(f"start must be one of line, k-means, got {self.start!r}")
 
     @property
-    def initialized(self) -> bool:
-        """Whether there are values."""
-        return bool(self.params)
-
-    @property
     def values(self) -> Array:
         """All values ``(ΣL,)``; raises ``RuntimeError`` before ``initialize``."""
         return placed(self.params, "values")

@@ -68,11 +68,6 @@ class Memcodes(Quantizer):
         return True
 
     @property
-    def initialized(self) -> bool:
-        """Whether there are memories."""
-        return bool(self.params)
-
-    @property
     def n_tokens(self) -> int:
         """K^H, the number of vectors that codes can name."""
         return self.n_memories**self.heads

@@ -107,11 +107,6 @@ class Product(Quantizer):
         return self.quantizer.draws
 
     @property
-    def initialized(self) -> bool:
-        """Whether there are codebooks."""
-        return bool(self.params or self.buffers)
-
-    @property
     def n_tokens(self) -> int:
         """K^H, the number of vectors that codes can name."""
         return self.quantizer.n_tokens**self.heads

@@ -84,11 +84,6 @@ class Projected(Quantizer):
         return self.quantizer.draws
 
     @property
-    def initialized(self) -> bool:
-        """Whether there are maps and a codebook."""
-        return bool(self.params)
-
-    @property
     def n_tokens(self) -> int:
         """K, the size of the codebook."""
         return self.quantizer.n_tokens

@@ -177,11 +177,6 @@ class QINCo(Quantizer):
         require_weight(self.beta, "beta")
 
     @property
-    def initialized(self) -> bool:
-        """Whether there are codebooks."""
-        return bool(self.params)
-
-    @property
     def n_tokens(self) -> int:
         """K^M, the number of sums that codes can name."""
         return self.stage_tokens**self.stages

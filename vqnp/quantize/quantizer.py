@@ -90,13 +90,16 @@ class Quantizer:
 
     @property
     def initialized(self) -> bool:
-        """Whether it can quantize: True from the start unless ``initialize`` places something."""
-        return True
+        """Whether it can quantize: it has arrays, or ``initialize`` has nothing to place."""
+        places_nothing = type(self).initialize is Quantizer.initialize
+        return places_nothing or bool(self.params or self.buffers)
 
     @property
     def tokens(self) -> Array:
-        """The codebook ``(K, D)``, learnt or implied."""
-        raise NotImplementedError(f"{type(self).__name__} has no single codebook")
+        """The codebook ``(K, D)``; raises ``RuntimeError`` before ``initialize`` has placed it."""
+        if self.initialized and "tokens" not in self.params:
+            raise NotImplementedError(f"{type(self).__name__} has no single codebook")
+        return placed(self.params, "tokens")
 
     @property
     def n_tokens(self) -> int:

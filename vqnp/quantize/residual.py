@@ -87,11 +87,6 @@ class Residual(Quantizer):
         return self.dropout or self.quantizer.draws
 
     @property
-    def initialized(self) -> bool:
-        """Whether there are codebooks."""
-        return bool(self.params or self.buffers)
-
-    @property
     def n_tokens(self) -> int:
         """K^T, the number of vectors that codes can name."""
         return self.quantizer.n_tokens**self.stages

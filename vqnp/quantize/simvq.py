@@ -98,11 +98,6 @@ class SimVQ(Quantizer):
             raise ValueError(f"cloud must be one of normal, k-means, got {self.cloud!r}")
 
     @property
-    def initialized(self) -> bool:
-        """Whether there is a cloud and a map."""
-        return bool(self.params)
-
-    @property
     def tokens(self) -> Array:
         """The tokens ``(K, D)``, made of the cloud; raises ``RuntimeError`` before there is one."""
         cloud = placed(self.buffers, "cloud")

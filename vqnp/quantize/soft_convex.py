@@ -33,7 +33,7 @@ import numpy as np
 from vqnp.losses import mse
 from vqnp.quantize.hull import hull_backward, hull_codes, hull_forward
 from vqnp.quantize.lloyd import batch_statistics, kmeans
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
 from vqnp.quantize.search import nearest
 from vqnp.quantize.simplex import simplex_backward, simplex_forward
 from vqnp.quantize.softmax import row_blocks
@@ -160,16 +160,6 @@ class SoftConvex(Quantizer):
         require_integer(self.n_tokens, "n_tokens", least=1)
         require_positive(self.strength, "strength")
         require_weight(self.beta, "beta")
-
-    @property
-    def initialized(self) -> bool:
-        """Whether there is a codebook."""
-        return bool(self.params)
-
-    @property
-    def tokens(self) -> Array:
-        """The tokens ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
-        return placed(self.params, "tokens")
 
     @property
     def bits(self) -> float:

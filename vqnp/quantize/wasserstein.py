@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from vqnp.quantize.gradient_codebook import codebook_loss_backward, codebook_loss_forward
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
 from vqnp.quantize.starts import TokenStart, first_tokens, require_token_start
 from vqnp.quantize.straight_through import straight_through_backward
 from vqnp.validation import Array, Points, Tokens, require_integer, require_weight
@@ -132,16 +132,6 @@ class WassersteinVQ(Quantizer):
         require_weight(self.weight, "weight")
         require_weight(self.beta, "beta")
         require_token_start(self.start)
-
-    @property
-    def initialized(self) -> bool:
-        """Whether there is a codebook."""
-        return bool(self.params)
-
-    @property
-    def tokens(self) -> Array:
-        """The tokens ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
-        return placed(self.params, "tokens")
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the tokens on embeddings ``z`` ``(N, D)``, or at random."""
