@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from vqnp.experiments import views
+from vqnp.experiments.machine import machine
 from vqnp.experiments.plans import PointsPlan
 from vqnp.experiments.reproduce import PACKAGES, reproduce
 from vqnp.files import load_arrays
@@ -50,6 +51,8 @@ def test_what_a_run_leaves_behind(plan, tmp_path, monkeypatch):
     account = json.loads((tmp_path / "run.json").read_text())
     assert account["seeds"] == [0, 1]
     assert set(account["versions"]) == set(PACKAGES)
+    assert account["machine"] == machine()
+    assert "kernel" in account["machine"]["blas"]
     # clusters in 2, 3, 4 and 8 dimensions for each seed; the digits are the same
     assert len(account["data"]) == 4 * 2 + 1
     assert not list(tmp_path.rglob("*.part"))

@@ -14,6 +14,7 @@ from typing import Any
 
 from vqnp.experiments import FIGURES, figure_module
 from vqnp.experiments.claims import Claim
+from vqnp.experiments.machine import machine
 from vqnp.experiments.plans import ImagesPlan, PointsPlan
 from vqnp.experiments.report import page
 from vqnp.experiments.run import Result, Spec, run_all
@@ -103,6 +104,7 @@ def provenance(
         "notes": {name: plans["images"].describe(shown[0]) for name in on_images},
         "seeds": list(plans["points"].seeds),
         "threads": {"blas": 1, "numba": 1 if jobs > 1 else numba.get_num_threads()},
+        "machine": machine(),
         "python": sys.version.split()[0],
         "versions": {name: version(name) for name in PACKAGES},
         "data": sorted({f"{used[s]} [{r.info['data_identity']}]" for s, r in results.items()}),
