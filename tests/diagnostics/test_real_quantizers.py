@@ -8,6 +8,8 @@ from codebooks import digits, patches
 
 from vqnp.diagnostics import diagnose, diagnose_levels
 
+pytestmark = pytest.mark.jit  # k-means takes minutes when it is interpreted
+
 torch = pytest.importorskip("torch", reason="trains with PyTorch")
 peers = pytest.importorskip("vector_quantize_pytorch", reason="trains a published quantizer")
 STEPS, BATCH = 400, 256  # as in a first look: seconds

@@ -11,6 +11,8 @@ from vqnp.diagnostics import remedies as module
 from vqnp.diagnostics.reference import NEAR, fit, kmeans_reference, near_duplicates
 from vqnp.diagnostics.remedies import remedies
 
+pytestmark = pytest.mark.jit  # k-means takes minutes when it is interpreted
+
 RNG = np.random.default_rng(0)
 CLOUD = RNG.standard_normal((2000, 3))
 

@@ -22,6 +22,8 @@ from codebooks import (
 
 from vqnp import diagnose
 
+pytestmark = pytest.mark.jit  # k-means takes minutes when it is interpreted
+
 
 @pytest.fixture(autouse=True)
 def modes_are_not_counted(monkeypatch):
