@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 FIGURES = ("fig2", "fig3", "fig5")
+LEFT_OUT = ("seconds", "format", "sha256")  # the last two belong to the file
 
 
 def digests(whole: bool) -> dict[str, str]:
@@ -31,15 +32,15 @@ def digests(whole: bool) -> dict[str, str]:
 
 def digests_of(directory: Path) -> dict[str, str]:
     """Return the digests of what ``vqnp reproduce`` wrote into ``directory``."""
-    from vqnp.files import load_arrays
+    from vqnp.experiments.run import FORMAT
+    from vqnp.files import load_with_meta
 
     found = {
         name: digest((directory / f"{name}.json").read_bytes()) for name in (*FIGURES, "claims")
     }
     for path in sorted((directory / "runs").glob("*.npz")):
-        arrays = load_arrays(path)
-        info = json.loads(str(arrays.pop("info")))
-        del info["seconds"]
+        arrays, info = load_with_meta(path, FORMAT)
+        info = {name: value for name, value in info.items() if name not in LEFT_OUT}
         parts = [np.ascontiguousarray(arrays[name]).tobytes() for name in sorted(arrays)]
         found[path.stem] = digest(json.dumps(info).encode(), *parts)
     return found
