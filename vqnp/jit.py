@@ -5,7 +5,7 @@ it is written as, so that you can step through it with a debugger.
 
 Numba's cache looks at the file of a kernel, not at the files of the kernels that it calls. Compiled
 code is inlined, so an edit there would change nothing. Therefore the cache is valid only for
-one digest of all ``SOURCES``: an edit anywhere compiles anew.
+one digest of all files with kernels: an edit in any of them compiles all anew.
 """
 
 import threading
@@ -23,8 +23,8 @@ from vqnp import threads
 
 # NumPy's error model keeps a branch for division by zero out of the loops.
 RELEASED = {"nogil": True, "error_model": "numpy"}
-# Where kernels and the constants in them are; a test compares this with the imports of this module.
-SOURCES = ("*.py", "fast/*.py", "layers/*.py", "quantize/*.py", "diagnostics/*.py")
+# What a file with kernels says. A test sees that kernels take constants only from such files.
+HAS_KERNELS = b"from vqnp.jit import"
 
 
 class Both(NamedTuple):
@@ -104,9 +104,10 @@ def _compile(function: Callable, **options: Any) -> Callable:
 
 @cache
 def sources() -> str:
-    """Return a digest of all files of the package that a kernel may come from."""
-    package, digest = Path(__file__).parent, sha256()
-    for place in SOURCES:
-        for path in sorted(package.glob(place)):
-            digest.update(path.read_bytes())
+    """Return a digest of this file and all files of the package with kernels."""
+    here, digest = Path(__file__), sha256()
+    for path in sorted(here.parent.rglob("*.py")):
+        text = path.read_bytes()
+        if path == here or HAS_KERNELS in text:
+            digest.update(text)
     return digest.hexdigest()
