@@ -5,7 +5,7 @@ import pytest
 from gradients import assert_gradient
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear
 
 from vqnp.quantize import (
     SoftConvex,
@@ -74,7 +74,8 @@ def test_hull_agrees_with_nonnegative_least_squares(d):
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-12)
     system = np.vstack([tokens.T, np.full(9, 1e4)])
     for point, found in zip(z, q, strict=True):
-        p, _ = nnls(system, np.append(point, 1e4))
+        goal = np.append(point, 1e4)
+        p = lsq_linear(system, goal, (0, np.inf), tol=1e-14, method="bvls").x
         np.testing.assert_allclose(found, p @ tokens, atol=1e-6)
         assert ((tokens - found) @ (point - found) <= 1e-9).all()  # the optimality of q
 
