@@ -23,16 +23,17 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in (".", "quantize")]
+from family import FAMILY
 from runs import SCHEDULE, SETTINGS, small_data, small_model, small_train
 
-from vqnp import VQVAE, train
+from vqnp import VQVAE, MLPSettings, mlp_vqvae, train
 from vqnp.data import load_array, load_cifar10, load_points
 from vqnp.data.cifar10 import (
     CLASSES,
@@ -319,6 +320,7 @@ def make_loaders(folder: Path) -> dict[str, Loader]:
     model.save(folder / "model.npz")
     small_model().save(folder / "untrained.npz")
     models = [(folder / name).read_bytes() for name in ("model.npz", "untrained.npz")]
+    families = [family_model(kind, folder / "family.npz") for kind in FAMILY]
     runs = [path.read_bytes() for path in runs]
     save_arrays(folder / "arrays.npz", {"a": np.arange(6.0), "b": np.array("text")})
     arrays = [(folder / "arrays.npz").read_bytes(), *models]
@@ -337,6 +339,7 @@ def make_loaders(folder: Path) -> dict[str, Loader]:
         "load_arrays": Loader(arrays, load_arrays, (mutated, inside_zip)),
         "checkpoint": Loader(runs, resumed, of_run),
         "model": Loader(models, used, of_model),
+        "family": Loader(families, used, of_model[-1:]),
         "read_pickle": Loader(
             batches + names, lambda path: read_pickle(path.read_bytes(), str(path))
         ),
@@ -360,6 +363,14 @@ def make_loaders(folder: Path) -> dict[str, Loader]:
             archives, lambda path: load_cifar10(path, batch_size=IMAGES), (mutated, inside_tar)
         ),
     }  # fmt: skip
+
+
+def family_model(kind: Any, path: Path) -> bytes:
+    """Return a saved model with a quantizer of this kind."""
+    model = mlp_vqvae(MLPSettings(2, 4, 6, 5), replace(kind))
+    model.quantizer.initialize(model.autoencoder.encode(small_data()), batch=40)
+    model.save(path)
+    return path.read_bytes()
 
 
 def rewritten_meta(format: int) -> Callable:
