@@ -6,9 +6,10 @@ is one sum, added up in the order of the loops in ``layers/linear.py``::
     affine          out[i, o] = b[o] + x[i, 0] W[0, o] + x[i, 1] W[1, o] + …      over the inputs
     outer_products  dW[k, o]  = x[0, k] dout[0, o] + x[1, k] dout[1, o] + …       over the rows
 
-Vector instructions work along the outputs of ``affine`` where there are many, and along its rows
-where there are few. Either way each sum is added up alone. No multiplication contracts with the
-addition after it, because such a step rounds once instead of twice.
+Both are ``_add_products``, once seen from the rows and once from the inputs. Its vector is a row of
+the result; where ``affine`` has few outputs, the result is made transposed. Either way each sum is
+added up alone. No multiplication contracts with the addition after it, because such a step rounds
+once instead of twice.
 
 Shapes: x ``(N, I)``, W ``(I, O)``, b ``(O,)``, dout ``(N, O)``.
 """
@@ -37,30 +38,10 @@ def affine(x: Array, weight: Array, bias: Array) -> Array:
 def _wide_rows(x: Array, weight: Array, bias: Array, out: Array) -> None:
     for task in prange(-(-len(x) // ROWS_A_TASK)):
         rows = slice(task * ROWS_A_TASK, (task + 1) * ROWS_A_TASK)
-        _wide(x[rows], weight, bias, out[rows])
-
-
-@kernel
-def _wide(x: Array, weight: Array, bias: Array, out: Array) -> None:
-    """Four rows share each row of the weight; the loop over the outputs is the vector."""
-    inputs, outputs = weight.shape
-    fours = len(x) - len(x) % 4
-    for i in range(0, fours, 4):
-        a, b, c, d = out[i], out[i + 1], out[i + 2], out[i + 3]
-        for j in range(outputs):
-            a[j] = b[j] = c[j] = d[j] = bias[j]
-        for k in range(inputs):
-            w, p, q, r, s = weight[k], x[i, k], x[i + 1, k], x[i + 2, k], x[i + 3, k]
-            for j in range(outputs):
-                a[j] += p * w[j]
-                b[j] += q * w[j]
-                c[j] += r * w[j]
-                d[j] += s * w[j]
-    for i in range(fours, len(x)):
-        out[i] = bias
-        for k in range(inputs):
-            for j in range(outputs):
-                out[i, j] += x[i, k] * weight[k, j]
+        for i in range(rows.start, min(rows.stop, len(x))):
+            for j in range(len(bias)):
+                out[i, j] = bias[j]
+        _add_products(x[rows].T, weight, out[rows])
 
 
 @both
@@ -74,17 +55,16 @@ def _narrow_rows(x: Array, weight: Array, bias: Array, out: Array) -> None:
 def _narrow(x: Array, weight: Array, bias: Array, out: Array) -> None:
     """The rows are the vector, so their inputs are laid side by side first."""
     rows, inputs = x.shape
-    side_by_side, sums = np.empty((inputs, rows), x.dtype), np.empty(rows, x.dtype)
-    for i in range(rows):
-        for k in range(inputs):
+    side_by_side, turned = np.empty((inputs, rows), x.dtype), np.empty(out.shape[::-1], x.dtype)
+    for k in range(inputs):
+        for i in range(rows):
             side_by_side[k, i] = x[i, k]
-    for j in range(weight.shape[1]):
-        sums[:] = bias[j]
-        for k in range(inputs):
-            column, w = side_by_side[k], weight[k, j]
-            for i in range(rows):
-                sums[i] += w * column[i]
-        out[:, j] = sums
+    for j in range(len(bias)):
+        turned[j] = bias[j]
+    _add_products(weight, side_by_side, turned)
+    for j in range(len(bias)):
+        for i in range(rows):
+            out[i, j] = turned[j, i]
 
 
 def outer_products(x: Array, dout: Array) -> Array:
@@ -98,8 +78,8 @@ def outer_products_wide(x: Array, dout: Array) -> Array:
     """Return ``x.T @ dout`` with vectors along the columns of ``dout``."""
     sums = np.zeros((-(-len(x) // ROWS_A_SUM), x.shape[1], dout.shape[1]), x.dtype)
     _outer_blocks.sized(x.size * dout.shape[1], PARALLEL_PRODUCTS)(x, dout, sums)
-    total = np.zeros_like(sums, shape=sums.shape[1:])
-    for partial in sums:
+    total = sums[0] if len(sums) else np.zeros(sums.shape[1:], x.dtype)
+    for partial in sums[1:]:
         total += partial
     return total
 
@@ -108,21 +88,27 @@ def outer_products_wide(x: Array, dout: Array) -> Array:
 def _outer_blocks(x: Array, dout: Array, sums: Array) -> None:
     for block in prange(len(sums)):
         rows = slice(block * ROWS_A_SUM, (block + 1) * ROWS_A_SUM)
-        _outer(x[rows], dout[rows], sums[block])
+        _add_products(x[rows], dout[rows], sums[block])
 
 
 @kernel
-def _outer(x: Array, dout: Array, total: Array) -> None:
-    """Four rows at a time pass over the sums, one after the other."""
-    columns = dout.shape[1]
-    fours = len(x) - len(x) % 4
-    for i in range(0, fours, 4):
-        a, b, c, d = dout[i], dout[i + 1], dout[i + 2], dout[i + 3]
-        for k in range(x.shape[1]):
-            w, p, q, r, s = total[k], x[i, k], x[i + 1, k], x[i + 2, k], x[i + 3, k]
+def _add_products(left: Array, right: Array, total: Array) -> None:
+    """Add ``left[s, i] right[s, j]`` to ``total[i, j]``, for one s after the other.
+
+    Eight terms are added for each load and store of a sum.
+    """
+    terms, columns = right.shape
+    eights = terms - terms % 8
+    for s in range(0, eights, 8):
+        a, b, c, d = right[s], right[s + 1], right[s + 2], right[s + 3]
+        e, f, g, h = right[s + 4], right[s + 5], right[s + 6], right[s + 7]
+        for i in range(len(total)):
+            sums, m, n, o, p = total[i], left[s, i], left[s + 1, i], left[s + 2, i], left[s + 3, i]
+            q, r, t, u = left[s + 4, i], left[s + 5, i], left[s + 6, i], left[s + 7, i]
             for j in range(columns):
-                w[j] = (((w[j] + p * a[j]) + q * b[j]) + r * c[j]) + s * d[j]
-    for i in range(fours, len(x)):
-        for k in range(x.shape[1]):
+                half = (((sums[j] + m * a[j]) + n * b[j]) + o * c[j]) + p * d[j]
+                sums[j] = (((half + q * e[j]) + r * f[j]) + t * g[j]) + u * h[j]
+    for s in range(eights, terms):
+        for i in range(len(total)):
             for j in range(columns):
-                total[k, j] += x[i, k] * dout[i, j]
+                total[i, j] += left[s, i] * right[s, j]

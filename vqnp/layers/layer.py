@@ -142,8 +142,8 @@ def sum_rows(dout: Array) -> Array:
     """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64."""
     sums = np.zeros((-(-len(dout) // ROWS_A_SUM), dout.shape[1]))
     _sum_blocks.sized(dout.size, PARALLEL_NUMBERS)(dout, sums)
-    total = np.zeros(dout.shape[1])
-    for of_block in sums:  # NumPy's own sum may have another order on another processor
+    total = sums[0] if len(sums) else np.zeros(dout.shape[1])
+    for of_block in sums[1:]:  # NumPy's own sum may have another order on another processor
         total += of_block
     return total.astype(dout.dtype)
 
