@@ -5,10 +5,11 @@ is one sum, added up in the order of the loops in ``layers/linear.py``::
 
     affine          out[i, o] = b[o] + x[i, 0] W[0, o] + x[i, 1] W[1, o] + …      over the inputs
     outer_products  dW[k, o]  = x[0, k] dout[0, o] + x[1, k] dout[1, o] + …       over the rows
+    gradients       both: dx = dout Wᵀ like the first, without a bias, and dW
 
 Both are ``_add_products``, once seen from the rows and once from the inputs. Its vector is a row of
-the result; where ``affine`` has few outputs, the result is made transposed. Either way each sum is
-added up alone. No multiplication contracts with the addition after it, because such a step rounds
+the result. Where rows would be short, the result is made transposed. Either way each sum is added
+up alone. No multiplication contracts with the addition after it, because such a step rounds
 once instead of twice.
 
 Shapes: x ``(N, I)``, W ``(I, O)``, b ``(O,)``, dout ``(N, O)``.
@@ -29,26 +30,26 @@ PARALLEL_PRODUCTS = 1 << 20  # multiplications from which all threads work
 def affine(x: Array, weight: Array, bias: Array) -> Array:
     """Return ``x @ weight + bias``; each sum starts with the bias and goes through the inputs."""
     out = np.empty((len(x), weight.shape[1]), x.dtype)
-    rows = _narrow_rows if weight.shape[1] < NARROW_BELOW else _wide_rows
-    rows.sized(len(x) * weight.size, PARALLEL_PRODUCTS)(x, weight, bias, out)
+    _affine_tasks.sized(len(x) * weight.size, PARALLEL_PRODUCTS)(x, weight, bias, out)
     return out
 
 
 @both
-def _wide_rows(x: Array, weight: Array, bias: Array, out: Array) -> None:
+def _affine_tasks(x: Array, weight: Array, bias: Array, out: Array) -> None:
     for task in prange(-(-len(x) // ROWS_A_TASK)):
         rows = slice(task * ROWS_A_TASK, (task + 1) * ROWS_A_TASK)
-        for i in range(rows.start, min(rows.stop, len(x))):
+        _affine(x[rows], weight, bias, out[rows])
+
+
+@kernel
+def _affine(x: Array, weight: Array, bias: Array, out: Array) -> None:
+    if len(bias) < NARROW_BELOW:
+        _narrow(x, weight, bias, out)
+    else:
+        for i in range(len(x)):
             for j in range(len(bias)):
                 out[i, j] = bias[j]
-        _add_products(x[rows].T, weight, out[rows])
-
-
-@both
-def _narrow_rows(x: Array, weight: Array, bias: Array, out: Array) -> None:
-    for task in prange(-(-len(x) // ROWS_A_TASK)):
-        rows = slice(task * ROWS_A_TASK, (task + 1) * ROWS_A_TASK)
-        _narrow(x[rows], weight, bias, out[rows])
+        _add_products(x.T, weight, out)
 
 
 @kernel
@@ -69,26 +70,65 @@ def _narrow(x: Array, weight: Array, bias: Array, out: Array) -> None:
 
 def outer_products(x: Array, dout: Array) -> Array:
     """Return ``x.T @ dout``: the sum over the rows, a partial sum for each ``ROWS_A_SUM`` rows."""
-    if dout.shape[1] < x.shape[1]:  # the wider side is the vector; the sums are the same
-        return np.ascontiguousarray(outer_products_wide(dout, x).T)
-    return outer_products_wide(x, dout)
-
-
-def outer_products_wide(x: Array, dout: Array) -> Array:
-    """Return ``x.T @ dout`` with vectors along the columns of ``dout``."""
     sums = np.zeros((-(-len(x) // ROWS_A_SUM), x.shape[1], dout.shape[1]), x.dtype)
     _outer_blocks.sized(x.size * dout.shape[1], PARALLEL_PRODUCTS)(x, dout, sums)
-    total = sums[0] if len(sums) else np.zeros(sums.shape[1:], x.dtype)
-    for partial in sums[1:]:
-        total += partial
-    return total
+    return added(sums)
 
 
 @both
 def _outer_blocks(x: Array, dout: Array, sums: Array) -> None:
     for block in prange(len(sums)):
         rows = slice(block * ROWS_A_SUM, (block + 1) * ROWS_A_SUM)
-        _add_products(x[rows], dout[rows], sums[block])
+        _outer(x[rows], dout[rows], sums[block])
+
+
+@kernel
+def _outer(x: Array, dout: Array, total: Array) -> None:
+    """The wider side is the vector; the sums are the same."""
+    inputs, outputs = total.shape
+    if outputs >= inputs:
+        _add_products(x, dout, total)
+    else:
+        turned = np.zeros((outputs, inputs), x.dtype)
+        _add_products(dout, x, turned)
+        total[:] = turned.T
+
+
+def added(sums: Array) -> Array:
+    """Return the sum of partial sums, one after the other; the first may be changed."""
+    total = sums[0] if len(sums) else np.zeros(sums.shape[1:], sums.dtype)
+    for partial in sums[1:]:  # NumPy's own sum may have another order on another processor
+        total += partial
+    return total
+
+
+def gradients(x: Array, weight: Array, dout: Array) -> tuple[Array, Array, Array]:
+    """Return ``dout @ weight.T``, ``x.T @ dout`` and the sum of the rows of ``dout``.
+
+    One pass over the rows makes all three. The last is accumulated in float64.
+    """
+    blocks, (inputs, outputs) = -(-len(x) // ROWS_A_SUM), weight.shape
+    dx, dweight = np.empty_like(x), np.zeros((blocks, inputs, outputs), x.dtype)
+    dbias = np.zeros((blocks, outputs))
+    pass_over = _gradient_blocks.sized(len(x) * weight.size, PARALLEL_PRODUCTS)
+    pass_over(x, np.ascontiguousarray(weight.T), dout, dx, dweight, dbias)
+    return dx, added(dweight), added(dbias).astype(x.dtype)
+
+
+@both
+def _gradient_blocks(
+    x: Array, turned: Array, dout: Array, dx: Array, dweight: Array, dbias: Array
+) -> None:
+    no_bias = np.zeros(x.shape[1], x.dtype)
+    for block in prange(len(dbias)):
+        start, stop = block * ROWS_A_SUM, min((block + 1) * ROWS_A_SUM, len(x))
+        for first in range(start, stop, ROWS_A_TASK):
+            task = slice(first, min(first + ROWS_A_TASK, stop))
+            _affine(dout[task], turned, no_bias, dx[task])
+        _outer(x[start:stop], dout[start:stop], dweight[block])
+        for i in range(start, stop):
+            for j in range(dout.shape[1]):
+                dbias[block, j] += dout[i, j]
 
 
 @kernel
