@@ -95,9 +95,11 @@ def _outer(x: Array, dout: Array, total: Array) -> None:
 
 
 def added(sums: Array) -> Array:
-    """Return the sum of partial sums, one after the other; the first may be changed."""
-    total = sums[0] if len(sums) else np.zeros(sums.shape[1:], sums.dtype)
-    for partial in sums[1:]:  # NumPy's own sum may have another order on another processor
+    """Return the sum of partial sums, one after the other."""
+    if len(sums) == 1:
+        return sums[0]
+    total = np.zeros(sums.shape[1:], sums.dtype)
+    for partial in sums:  # NumPy's own sum may have another order on another processor
         total += partial
     return total
 
