@@ -28,16 +28,18 @@ PARALLEL_PRODUCTS = 1 << 20  # multiplications from which all threads work
 def affine(x: Array, weight: Array, bias: Array) -> Array:
     """Return ``x @ weight + bias``; each sum starts with the bias and goes through the inputs."""
     out = np.empty((len(x), weight.shape[1]), x.dtype)
-    rows = _narrow_rows if weight.shape[1] < NARROW_BELOW else _wide_rows
-    rows.sized(len(x) * weight.size, PARALLEL_PRODUCTS)(x, weight, bias, out)
+    _affine_tasks.sized(len(x) * weight.size, PARALLEL_PRODUCTS)(x, weight, bias, out)
     return out
 
 
 @both
-def _wide_rows(x: Array, weight: Array, bias: Array, out: Array) -> None:
+def _affine_tasks(x: Array, weight: Array, bias: Array, out: Array) -> None:
     for task in prange(-(-len(x) // ROWS_A_TASK)):
         rows = slice(task * ROWS_A_TASK, (task + 1) * ROWS_A_TASK)
-        _wide(x[rows], weight, bias, out[rows])
+        if weight.shape[1] < NARROW_BELOW:
+            _narrow(x[rows], weight, bias, out[rows])
+        else:
+            _wide(x[rows], weight, bias, out[rows])
 
 
 @kernel
@@ -61,13 +63,6 @@ def _wide(x: Array, weight: Array, bias: Array, out: Array) -> None:
         for k in range(inputs):
             for j in range(outputs):
                 out[i, j] += x[i, k] * weight[k, j]
-
-
-@both
-def _narrow_rows(x: Array, weight: Array, bias: Array, out: Array) -> None:
-    for task in prange(-(-len(x) // ROWS_A_TASK)):
-        rows = slice(task * ROWS_A_TASK, (task + 1) * ROWS_A_TASK)
-        _narrow(x[rows], weight, bias, out[rows])
 
 
 @kernel
