@@ -10,7 +10,7 @@ A parameter of a type that ends in ``Like`` accepts any array-like of this shape
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped, UInt8
@@ -278,6 +278,12 @@ def require_integer(value: Any, name: str, *, least: int) -> int:
     return int(value)
 
 
+def require_integers(settings: Any, *names: str, least: int) -> None:
+    """Raise as :func:`require_integer` does unless all named fields of ``settings`` are such."""
+    for name in names:
+        require_integer(getattr(settings, name), name, least=least)
+
+
 def as_seed(rng: Rng, name: str = "rng") -> int:
     """Return an int seed of at least 0 as it is, and from a generator a seed drawn.
 
@@ -298,6 +304,12 @@ def as_rng(rng: Rng, name: str = "rng") -> np.random.Generator:
     if isinstance(rng, np.random.Generator):
         return rng
     return np.random.default_rng(require_integer(rng, name, least=0))
+
+
+def require_rng(rng: Any, reason: str) -> None:
+    """Raise ``ValueError`` with the ``reason`` unless there is something to draw from."""
+    if rng is None:
+        raise ValueError(f"rng is needed: {reason}")
 
 
 def require_number(value: float, name: str) -> float:
@@ -326,6 +338,12 @@ def require_positive(value: float, name: str) -> float:
     if not 0 < require_number(value, name) < math.inf:
         raise ValueError(f"{name} must be positive and finite, got {value}")
     return float(value)
+
+
+def require_one_of(value: Any, names: Any, name: str) -> None:
+    """Raise ``ValueError`` unless ``value`` is one of ``names``, a ``Literal``."""
+    if value not in get_args(names):
+        raise ValueError(f"{name} must be one of {', '.join(get_args(names))}, got {value!r}")
 
 
 def require_instance(value: Any, kind: Any, name: str) -> Any:

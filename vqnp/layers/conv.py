@@ -31,7 +31,7 @@ from vqnp.layers.im2col import (
     taps,
 )
 from vqnp.layers.layer import Cache, Gradients, Layer, add_bias, by_name, sum_rows, uniform_start
-from vqnp.validation import Array, require_instance, require_integer, require_like, require_plain
+from vqnp.validation import Array, require_instance, require_integers, require_like, require_plain
 
 LAYOUT = ("kh", "kw", "C_in", "C_out")
 Images = Float[np.ndarray, "B H W I"]
@@ -183,8 +183,7 @@ class KernelSizes:
         C is the number of channels on the weight's third axis.
         """
         (height, width), _, _ = as_pairs(self.kernel_size, self.stride, self.padding)
-        for name in ("out_channels", "in_channels"):
-            require_integer(getattr(self, name), name, least=1)
+        require_integers(self, "out_channels", "in_channels", least=1)
         channels = self._channels()
         fan_in = channels[0] * height * width
         return uniform_start((height, width, *channels), self.out_channels, fan_in, rng, dtype)

@@ -29,7 +29,7 @@ from vqnp.layers.layer import (
     sum_rows,
     uniform_start,
 )
-from vqnp.validation import require_float, require_instance, require_integer, require_plain
+from vqnp.validation import require_float, require_instance, require_integers, require_plain
 
 BLAS_FROM_WEIGHTS = 1 << 14  # numbers in a weight; from there BLAS is several times as fast
 
@@ -58,13 +58,7 @@ def linear_forward_loop(x: Rows, weight: Weight, bias: Bias) -> Outputs:
 
 
 def linear_forward_numpy(x: Rows, weight: Weight, bias: Bias) -> Outputs:
-    """Return the same in NumPy, an input at a time.
-
-    Example
-    -------
-    >>> linear_forward_numpy(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.array([5.0]))
-    array([[16.]])
-    """
+    """Return the same in NumPy, an input at a time."""
     out = np.tile(bias, (len(x), 1))  # (N, O)
     for k in range(len(weight)):
         out += x[:, k, None] * weight[k]
@@ -141,14 +135,7 @@ def linear_backward_loop(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bia
 
 
 def linear_backward_numpy(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
-    """Return the same in NumPy, an output or a row at a time.
-
-    Example
-    -------
-    >>> cache = np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]])
-    >>> [gradient.tolist() for gradient in linear_backward_numpy(np.array([[10.0]]), cache)]
-    [[[30.0, 40.0]], [[10.0], [20.0]], [10.0]]
-    """
+    """Return the same in NumPy, an output or a row at a time."""
     x, weight = cache
     dx, dweight, dbias = np.zeros_like(x), np.zeros_like(weight), np.zeros(dout.shape[1])
     for o in range(dout.shape[1]):
@@ -228,8 +215,7 @@ class Linear(Layer):
     out_features: int
 
     def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
-        for name in ("in_features", "out_features"):
-            require_integer(getattr(self, name), name, least=1)
+        require_integers(self, "in_features", "out_features", least=1)
         inputs, outputs = self.in_features, self.out_features
         return uniform_start((inputs, outputs), outputs, inputs, rng, dtype)
 

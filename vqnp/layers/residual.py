@@ -15,7 +15,7 @@ from vqnp.layers.conv import Conv2d
 from vqnp.layers.layer import Array, Cache, Gradients, Layer
 from vqnp.layers.relu import ReLU
 from vqnp.layers.sequential import Sequential
-from vqnp.validation import require_integer
+from vqnp.validation import require_integers
 
 
 @dataclass(eq=False, repr=False)
@@ -46,8 +46,7 @@ class ResidualBlock(Layer):
     hidden: int
 
     def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
-        for name in ("channels", "hidden"):
-            require_integer(getattr(self, name), name, least=1)
+        require_integers(self, "channels", "hidden", least=1)
         wide = Conv2d(self.channels, self.hidden, 3, padding=1, rng=rng, dtype=dtype)
         narrow = Conv2d(self.hidden, self.channels, 1, rng=rng, dtype=dtype)
         self.branch = Sequential(ReLU(), wide, ReLU(), narrow)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from inspect import Parameter, Signature, cleandoc, signature
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from vqnp.testing.result import (
     Tolerance,
     compare,
 )
+from vqnp.validation import require_one_of
 
 # What a contract needs, under one roof; what draws its cases is in ``golden``.
 __all__ = ["Adapter", "Answers", "Function", "KnownMistake", "Tolerance", "check", "named"]
@@ -171,9 +172,7 @@ def choice_of(entry: Check, given: dict[str, Any]) -> str | None:
     if entry.choice is None:
         return None
     value = given.get(entry.choice.name, entry.choice.default)
-    known = get_args(entry.choice.annotation)
-    if value not in known:
-        raise ValueError(f"{entry.choice.name} must be one of {', '.join(known)}, got {value!r}")
+    require_one_of(value, entry.choice.annotation, entry.choice.name)
     return str(value)
 
 
