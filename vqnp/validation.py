@@ -1,6 +1,7 @@
 """Arrays at the door: array-likes are converted once, then each argument is checked and named.
 
-A public function calls :func:`as_points`, :func:`as_labels` or :func:`as_array`.
+A public function calls :func:`as_points`, :func:`as_floats`, :func:`as_labels` or
+:func:`as_array`.
 The ``require_`` functions check arrays that are already NumPy's.
 An error names the argument, the expected value and the given one.
 
@@ -30,6 +31,7 @@ Distances = Float[np.ndarray, "N"]
 Mask = Bool[np.ndarray, "N"]
 Pixels = UInt8[np.ndarray, "N H W 3"]
 Floats = Float[np.ndarray, "*shape"]
+FloatsLike = Float[Any, "*shape"]
 AnyArray = Shaped[np.ndarray, "..."]
 PixelFloats = Float[np.ndarray, "N H W 3"]
 
@@ -42,6 +44,7 @@ SQUARABLE = {
     info.dtype.char: (math.sqrt(info.max) / 2, math.sqrt(info.tiny / info.eps))
     for info in (np.finfo(np.float32), np.finfo(np.float64))
 }
+FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}  # of the machine's own order of bytes
 KINDS = {"integers": "iu", "bool": "b"}  # as NumPy's dtypes name them
 
 
@@ -106,6 +109,48 @@ def _through_dlpack(value: Any) -> Array:
     return np.asarray(value)
 
 
+def as_floats(value: Any, name: str, *, of_lists: DTypeLike | None = None) -> Array:
+    """Return an array-like of any shape as native-endian float32 or float64.
+
+    Parameters
+    ----------
+    value : array-like
+        An array is returned as it is where no conversion is needed. Float16 becomes float32.
+        Arrays of integers are refused, because a gradient would be rounded to 0.
+    name : str
+        The argument that an error names.
+    of_lists : float32 or float64, optional
+        The precision that lists and tuples get. By default, that of the arrays in them; Python's
+        numbers become float64.
+
+    Returns
+    -------
+    ndarray
+        Treat it as read-only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`as_array`, and for anything but floating-point numbers.
+
+    Examples
+    --------
+    >>> as_floats([[1, 2], [3, 4]], "x").dtype, as_floats(np.ones(2, np.float16), "x").dtype
+    (dtype('float64'), dtype('float32'))
+    """
+    if type(value) is np.ndarray and value.dtype in FLOATS:
+        return value
+    array = as_array(value, name)
+    if isinstance(value, list | tuple) and array.dtype.kind in "iuf":
+        own = array.dtype if array.dtype.kind == "f" else np.float64
+        array = array.astype(of_lists or own, copy=False)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    require_float(array, name)
+    return array
+
+
 def as_points(
     x: Any,
     name: str = "points",
@@ -151,13 +196,7 @@ def as_points(
     >>> as_points(np.zeros((8, 4, 4, 64), np.float16), "latents").shape
     (128, 64)
     """
-    array = as_array(x, name)
-    if array.dtype.kind in "iu" and isinstance(x, list | tuple):
-        array = array.astype(np.float64)
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype == np.float16:
-        array = array.astype(np.float32)
-    require_float(array, name)
+    array = as_floats(x, name)
     if array.ndim > 2:
         array = array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
     if 0 in array.shape:

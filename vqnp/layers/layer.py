@@ -13,7 +13,7 @@ from numba import prange
 
 from vqnp.fast.products import ROWS_A_SUM, added
 from vqnp.jit import both
-from vqnp.validation import Array, as_rng, require_float_dtype, require_instance
+from vqnp.validation import Array, as_floats, as_rng, require_float_dtype, require_instance
 
 __all__ = ["Array", "Cache", "Gradients", "Layer", "layer_from_json"]
 
@@ -123,6 +123,19 @@ def layer_from_json(value: dict[str, Any], *, dtype: Any = np.float32) -> Layer:
     if "layers" in config:
         return kinds[kind](*(layer_from_json(inner, dtype=dtype) for inner in config["layers"]))
     return kinds[kind](**config, dtype=dtype)
+
+
+def as_input(x: Any, weight: Array) -> Array:
+    """Return an array-like as the input of a layer with ``weight``; lists become of its dtype.
+
+    Raises ``TypeError`` for anything of another dtype.
+    """
+    x = as_floats(x, "x", of_lists=weight.dtype)
+    if x.dtype != weight.dtype:
+        raise TypeError(
+            f"a layer of {weight.dtype} parameters takes x of that dtype, got {x.dtype}"
+        )
+    return x
 
 
 def add_bias(out: Array, bias: Array) -> None:

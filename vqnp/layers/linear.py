@@ -25,11 +25,12 @@ from vqnp.layers.layer import (
     Gradients,
     Layer,
     add_bias,
+    as_input,
     by_name,
     sum_rows,
     uniform_start,
 )
-from vqnp.validation import require_float, require_instance, require_integers, require_plain
+from vqnp.validation import as_floats, require_instance, require_integers
 
 BLAS_FROM_WEIGHTS = 1 << 14  # numbers in a weight; from there BLAS is several times as fast
 
@@ -37,6 +38,10 @@ Rows = Float[np.ndarray, "N I"]
 Weight = Float[np.ndarray, "I O"]
 Bias = Float[np.ndarray, "O"]
 Outputs = Float[np.ndarray, "N O"]
+RowsLike = Float[Any, "N I"]
+WeightLike = Float[Any, "I O"]
+BiasLike = Float[Any, "O"]
+OutputsLike = Float[Any, "N O"]
 
 
 def linear_forward_loop(x: Rows, weight: Weight, bias: Bias) -> Outputs:
@@ -65,16 +70,16 @@ def linear_forward_numpy(x: Rows, weight: Weight, bias: Bias) -> Outputs:
     return out
 
 
-def linear_forward(x: Rows, weight: Weight, bias: Bias) -> tuple[Outputs, Cache]:
+def linear_forward(x: RowsLike, weight: WeightLike, bias: BiasLike) -> tuple[Outputs, Cache]:
     """Return ``x @ weight + bias`` and the cache.
 
     Parameters
     ----------
-    x : float array (N, I)
+    x : float array-like (N, I)
         The batch, a row each.
-    weight : array (I, O), dtype of ``x``
+    weight : array-like (I, O), dtype of ``x``
         Column o holds the weights of output o.
-    bias : array (O,), dtype of ``x``
+    bias : array-like (O,), dtype of ``x``
         One number an output.
 
     Returns
@@ -95,8 +100,7 @@ def linear_forward(x: Rows, weight: Weight, bias: Bias) -> tuple[Outputs, Cache]
     >>> linear_forward(x, weight, bias)[0]
     array([[16.]])
     """
-    for name, array in (("x", x), ("weight", weight), ("bias", bias)):
-        require_float(array, name)
+    x, weight, bias = as_floats(x, "x"), as_floats(weight, "weight"), as_floats(bias, "bias")
     require_product(x, weight, "x (N, I)", "weight (I, O)", x.shape[1:] == weight.shape[:1])
     require_product(bias, weight, "bias (O,)", "weight (I, O)", bias.shape == weight.shape[1:])
     if weight.size <= BLAS_FROM_WEIGHTS:
@@ -147,12 +151,12 @@ def linear_backward_numpy(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bi
     return dx, dweight, dbias.astype(dout.dtype)
 
 
-def linear_backward(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
+def linear_backward(dout: OutputsLike, cache: Cache) -> tuple[Rows, Weight, Bias]:
     """Return the gradients of the input, the weight and the bias.
 
     Parameters
     ----------
-    dout : float array (N, O)
+    dout : float array-like (N, O)
         The gradient of the output.
     cache
         As ``linear_forward`` returned it.
@@ -174,7 +178,7 @@ def linear_backward(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
     [[[30.0, 40.0]], [[10.0], [20.0]], [10.0]]
     """
     x, weight = require_instance(cache, tuple, "cache")
-    require_float(dout, "dout")
+    dout = as_floats(dout, "dout")
     fits = dout.shape == (len(x), weight.shape[1])
     require_product(dout, weight, "dout (N, O)", "weight (I, O)", fits)
     if weight.size <= BLAS_FROM_WEIGHTS:
@@ -224,17 +228,12 @@ class Linear(Layer):
 
         Raises ``ValueError`` for another shape and ``TypeError`` for another dtype.
         """
-        require_plain(x, "x")
-        inputs, weight = self.in_features, self.params["weight"]
+        x, inputs = as_input(x, self.params["weight"]), self.in_features
         if x.ndim != 2 or x.shape[1] != inputs:
             raise ValueError(
                 f"a linear layer of {inputs} inputs takes x of shape (N, {inputs}), got {x.shape}"
             )
-        if x.dtype != weight.dtype:
-            raise TypeError(
-                f"a linear layer of {weight.dtype} parameters takes x of that dtype, got {x.dtype}"
-            )
-        return linear_forward(x, weight, self.params["bias"])
+        return linear_forward(x, **self.params)
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of the input and, by parameter name, of the weight and the bias."""

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from vqnp.layers.conv import Conv2d
-from vqnp.layers.layer import Array, Cache, Gradients, Layer
+from vqnp.layers.layer import Array, Cache, Gradients, Layer, as_input
 from vqnp.layers.relu import ReLU
 from vqnp.layers.sequential import Sequential
-from vqnp.validation import require_integers
+from vqnp.validation import as_floats, require_integers
 
 
 @dataclass(eq=False, repr=False)
@@ -54,10 +54,12 @@ class ResidualBlock(Layer):
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Map ``(B, H, W, channels)`` to the same shape; raises as the convolution does."""
+        x = as_input(x, self.params["1.weight"])
         out, cache = self.branch.forward(x)
         return x + out, cache
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of the input and, by name, of the branch's weights and biases."""
+        dout = as_floats(dout, "dout")
         dx, gradients = self.branch.backward(dout, cache)
         return dout + dx, gradients
