@@ -193,10 +193,11 @@ def draw_rotation_cases(rng: np.random.Generator) -> Cases:
     special[1][2:4] = 0
     special[1][4] = special[0][4]
     opposite = draw(rng, 6, 4)
+    across = opposite[:, [1, 0, 3, 2]] * [1, -1, 1, -1]  # at right angles, and as long
     made = {
         "pairs": (z, tokens),
         "equal, or at the origin": special,
-        "almost opposite": (opposite, -2 * opposite + draw(rng, 6, 4) / 1024),
+        "almost opposite": (opposite, across / 256 - 2 * opposite),
     }
     for name, (z, vectors) in made.items():
         yield Case(name, {"z": z, "tokens": vectors, "dvectors": draw(rng, *z.shape)})
@@ -310,7 +311,7 @@ ROTATION_MISTAKES = (
 
 @check(
     {"rotation": draw_rotation_cases},
-    Tolerance(4096, "û + v̂ is a thousandth of û where the two are almost opposite"),
+    Tolerance(4096, "û + v̂ has the length 1/512 where the two are almost opposite"),
     ROTATION_MISTAKES,
     right=rotation(),
 )

@@ -4,8 +4,6 @@ The formulas are those of ``vqnp/quantize/simvq.py``. The loss is the codebook's
 commitment's. Both have one value, ‖z − token‖², and pull different parties.
 """
 
-from typing import Any
-
 import numpy as np
 
 from vqnp.quantize.rotation import rotation_backward_loop
@@ -66,9 +64,10 @@ def simvq(
         codes = search(z, cloud if cloud_searched else tokens)
         return tokens[codes], codes
 
-    def forward(z: Array, *book: Any) -> tuple[Array, Array, float]:
-        *book, beta = book
-        vectors, codes = quantized(z, *book)
+    def forward(
+        z: Array, cloud: Array, weight: Array, bias: Array, beta: float
+    ) -> tuple[Array, Array, float]:
+        vectors, codes = quantized(z, cloud, weight, bias)
         return vectors, codes, weigh(beta)[0] * np.square(z - vectors).mean()
 
     def vjp(
