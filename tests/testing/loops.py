@@ -68,10 +68,11 @@ def lfq_vjp(z, dvectors):
 def entropy(z, sharpness, diversity):
     """Differentiate by dH(p)/dl = −p (ln p + H) of a softmax p of l."""
     n, bits = z.shape
-    tokens = [[1 if k >> d & 1 else -1 for d in range(bits)] for k in range(2**bits)]
+    tokens = [np.array([1 if k >> d & 1 else -1 for d in range(bits)]) for k in range(2**bits)]
     rows, mean = [], [0.0] * len(tokens)
     for row in z.astype(float):
-        logits = [-sharpness * sum((x - t) ** 2 for x, t in zip(row, token)) for token in tokens]
+        squares = [sum((row - token) ** 2) for token in tokens]
+        logits = [-sharpness * square for square in squares]
         total = sum(math.exp(a - max(logits)) for a in logits)
         rows.append([math.exp(a - max(logits)) / total for a in logits])
         mean = [m + p / n for m, p in zip(mean, rows[-1], strict=True)]
