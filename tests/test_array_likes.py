@@ -1,10 +1,12 @@
 """What public functions take for an array: each form of the same points is accepted or refused."""
 
+import inspect
+
 import numpy as np
 import pytest
 
-from vqnp import diagnostics
-from vqnp.validation import NotFiniteError, as_array, as_labels, as_points
+from vqnp import diagnostics, layers
+from vqnp.validation import NotFiniteError, as_array, as_floats, as_labels, as_points
 
 POINTS = np.arange(24.0).reshape(2, 3, 4)  # two pictures' rows of three latents, D = 4
 FLAT = POINTS.reshape(6, 4)
@@ -254,3 +256,118 @@ def test_no_measure_takes_masked_or_complex_arrays(name):
                 arguments[i] = spoil(argument)
                 with pytest.raises(TypeError, match=given):
                     getattr(diagnostics, name)(*arguments)
+
+
+@pytest.mark.parametrize("source", [POINTS, FLAT[0]], ids=["3D", "1D"])
+@pytest.mark.parametrize("form", FORMS)
+def test_floats_keep_their_shape_in_every_form(form, source):
+    make, dtype = FORMS[form]
+    floats = as_floats(make(source), "x")
+    np.testing.assert_array_equal(floats, source)
+    assert type(floats) is np.ndarray
+    assert floats.dtype == dtype
+    assert floats.dtype.isnative
+
+
+def test_lists_have_no_precision_of_their_own():
+    assert as_floats([[1, 2.5]], "x", of_lists=np.float32).dtype == np.float32
+    assert as_floats([np.ones(2)], "x", of_lists=np.float32).dtype == np.float32
+    assert as_floats(FLAT, "x", of_lists=np.float32) is FLAT
+    assert as_floats([np.float32(1)], "x").dtype == np.float32
+
+
+IMAGES = np.arange(-36.0, 36).reshape(2, 3, 4, 3)
+KERNEL = np.arange(-18.0, 18).reshape(2, 2, 3, 3)
+BIAS = np.array([1.0, -2, 3])
+ROWS, WEIGHT = IMAGES.reshape(24, 3), KERNEL[0, 0]
+OF_ARRAYS = {
+    "col2im": (np.ones((12, 12)), (2, 3, 4, 3), 2),
+    "conv2d_forward": (IMAGES, KERNEL, BIAS),
+    "conv_transpose2d_forward": (IMAGES, KERNEL, BIAS),
+    "im2col": (IMAGES, 2),
+    "linear_forward": (ROWS, WEIGHT, BIAS),
+    "relu_forward": (IMAGES,),
+}
+BACKWARD = {name: name.replace("forward", "backward") for name in OF_ARRAYS if "forward" in name}
+LAYERS = [
+    (lambda: layers.Conv2d(3, 3, 2), IMAGES),
+    (lambda: layers.ConvTranspose2d(3, 3, 2), IMAGES),
+    (lambda: layers.Linear(3, 3), ROWS),
+    (lambda: layers.ReLU(), IMAGES),
+    (lambda: layers.ResidualBlock(3, 2), IMAGES),
+    (lambda: layers.Sequential(layers.Linear(3, 3), layers.ReLU()), ROWS),
+]
+SOME_FORMS = ["lists of whole numbers", "float16", "big-endian float32", "read-only"]
+SOME_FORMS += ["every second column", "__array__", "tensor with gradient"]
+
+
+def made_of(form, arguments):
+    """The arguments in that form, and as the plain arrays that they should become."""
+    make, dtype = FORMS[form]
+    is_array = [isinstance(x, np.ndarray) for x in arguments]
+    made = [make(x) if yes else x for x, yes in zip(arguments, is_array, strict=True)]
+    plain = [x.astype(dtype) if yes else x for x, yes in zip(arguments, is_array, strict=True)]
+    return made, plain
+
+
+def test_every_function_of_the_layers_is_here():
+    functions = {name for name in layers.__all__ if name.islower()} - {"layer_from_json"}
+    assert functions == OF_ARRAYS.keys() | BACKWARD.values()
+
+
+@pytest.mark.parametrize("form", SOME_FORMS)
+@pytest.mark.parametrize("name", OF_ARRAYS)
+def test_every_function_of_the_layers_takes_array_likes(name, form):
+    made, plain = made_of(form, OF_ARRAYS[name])
+    function = getattr(layers, name)
+    if name not in BACKWARD:
+        np.testing.assert_array_equal(function(*made), function(*plain))
+        return
+    (out, cache), (expected, plain_cache) = function(*made), function(*plain)
+    np.testing.assert_array_equal(out, expected)
+    assert out.dtype == expected.dtype
+    backward = getattr(layers, BACKWARD[name])
+    (dout,), (plain_dout,) = made_of(form, (np.resize([1.0, -2, 3], out.shape),))
+    gradients, plain_gradients = backward(dout, cache), backward(plain_dout, plain_cache)
+    for one, other in zip(gradients, plain_gradients, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("form", ["lists", "float16", "big-endian float32", "float16 tensor"])
+@pytest.mark.parametrize(("made", "x"), LAYERS)
+def test_every_layer_takes_array_likes_and_lists_become_of_its_precision(made, x, form):
+    make, _ = FORMS[form]
+    layer = made()
+    (out, cache), (expected, plain) = layer.forward(make(x)), layer.forward(x.astype(np.float32))
+    np.testing.assert_array_equal(out, expected)
+    assert out.dtype == (np.float32 if layer.params or form != "lists" else np.float64)
+    found, gradients = layer.backward(np.ones(out.shape, out.dtype.newbyteorder()), cache)
+    same, expected = layer.backward(np.ones(out.shape, np.float32), plain)
+    np.testing.assert_array_equal(found, same)
+    for name, gradient in gradients.items():
+        np.testing.assert_array_equal(gradient, expected[name])
+
+
+@pytest.mark.parametrize(("made", "x"), LAYERS)
+def test_no_layer_takes_what_is_no_floats_of_its_precision(made, x):
+    layer = made()
+    for spoil, given in ((np.ma.array, "x must have no mask"), (np.int64, "x must be float32 or")):
+        with pytest.raises(TypeError, match=given):
+            layer.forward(spoil(x))
+    if layer.params:
+        message = "float32 parameters takes x of that dtype, got float64"
+        with pytest.raises(TypeError, match=message):
+            layer.forward(x)
+
+
+@pytest.mark.parametrize("name", OF_ARRAYS)
+def test_no_function_of_the_layers_takes_masked_arrays_or_integers(name):
+    function, arguments = getattr(layers, name), OF_ARRAYS[name]
+    parameters = inspect.signature(function).parameters
+    for i, (argument, value) in enumerate(zip(parameters, arguments, strict=False)):
+        if isinstance(value, np.ndarray):
+            for spoil, given in ((np.ma.array, "no mask"), (np.int64, "float32 or float64")):
+                spoiled = [*arguments]
+                spoiled[i] = spoil(value)
+                with pytest.raises(TypeError, match=f"{argument} must (be|have) {given}"):
+                    function(*spoiled)

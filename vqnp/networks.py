@@ -25,7 +25,7 @@ import numpy as np
 from vqnp.layers import Conv2d, ConvTranspose2d, Layer, Linear, ReLU, ResidualBlock, Sequential
 from vqnp.models import VQVAE
 from vqnp.quantize import EMA, Quantizer
-from vqnp.validation import as_rng, require_instance, require_integer
+from vqnp.validation import as_rng, require_instance, require_integer, require_integers
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class MLPSettings:
     extra: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("data_dim", "token_dim", "encoder_hidden", "decoder_hidden"):
-            require_integer(getattr(self, name), name, least=1)
+        require_integers(self, "data_dim", "token_dim", "encoder_hidden", "decoder_hidden", least=1)
         if self.extra is not None:
             require_integer(self.extra, "extra", least=1)
 

@@ -1,6 +1,7 @@
 """Arrays at the door: array-likes are converted once, then each argument is checked and named.
 
-A public function calls :func:`as_points`, :func:`as_labels` or :func:`as_array`.
+A public function calls :func:`as_points`, :func:`as_floats`, :func:`as_labels` or
+:func:`as_array`.
 The ``require_`` functions check arrays that are already NumPy's.
 An error names the argument, the expected value and the given one.
 
@@ -10,7 +11,7 @@ A parameter of a type that ends in ``Like`` accepts any array-like of this shape
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped, UInt8
@@ -30,17 +31,20 @@ Distances = Float[np.ndarray, "N"]
 Mask = Bool[np.ndarray, "N"]
 Pixels = UInt8[np.ndarray, "N H W 3"]
 Floats = Float[np.ndarray, "*shape"]
+FloatsLike = Float[Any, "*shape"]
 AnyArray = Shaped[np.ndarray, "..."]
 PixelFloats = Float[np.ndarray, "N H W 3"]
 
 Rng = int | np.random.Generator  # a seed, or a generator that goes on
 
+FLOATS = frozenset(map(np.dtype, (np.float32, np.float64)))
 VALUES_A_BLOCK = 1 << 20  # looked at together, so that an array may be larger than memory
 # For float32 and float64: the largest number may lie between these.
 SQUARABLE = {
     info.dtype.char: (math.sqrt(info.max) / 2, math.sqrt(info.tiny / info.eps))
     for info in (np.finfo(np.float32), np.finfo(np.float64))
 }
+FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}  # of the machine's own order of bytes
 KINDS = {"integers": "iu", "bool": "b"}  # as NumPy's dtypes name them
 
 
@@ -105,6 +109,48 @@ def _through_dlpack(value: Any) -> Array:
     return np.asarray(value)
 
 
+def as_floats(value: Any, name: str, *, of_lists: DTypeLike | None = None) -> Array:
+    """Return an array-like of any shape as native-endian float32 or float64.
+
+    Parameters
+    ----------
+    value : array-like
+        An array is returned as it is where no conversion is needed. Float16 becomes float32.
+        Arrays of integers are refused, because a gradient would be rounded to 0.
+    name : str
+        The argument that an error names.
+    of_lists : float32 or float64, optional
+        The precision that lists and tuples get. By default, that of the arrays in them; Python's
+        numbers become float64.
+
+    Returns
+    -------
+    ndarray
+        Treat it as read-only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`as_array`, and for anything but floating-point numbers.
+
+    Examples
+    --------
+    >>> as_floats([[1, 2], [3, 4]], "x").dtype, as_floats(np.ones(2, np.float16), "x").dtype
+    (dtype('float64'), dtype('float32'))
+    """
+    if type(value) is np.ndarray and value.dtype in FLOATS:
+        return value
+    array = as_array(value, name)
+    if isinstance(value, list | tuple) and array.dtype.kind in "iuf":
+        own = array.dtype if array.dtype.kind == "f" else np.float64
+        array = array.astype(of_lists or own, copy=False)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    require_float(array, name)
+    return array
+
+
 def as_points(
     x: Any,
     name: str = "points",
@@ -150,13 +196,7 @@ def as_points(
     >>> as_points(np.zeros((8, 4, 4, 64), np.float16), "latents").shape
     (128, 64)
     """
-    array = as_array(x, name)
-    if array.dtype.kind in "iu" and isinstance(x, list | tuple):
-        array = array.astype(np.float64)
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype == np.float16:
-        array = array.astype(np.float32)
-    require_float(array, name)
+    array = as_floats(x, name)
     if array.ndim > 2:
         array = array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
     if 0 in array.shape:
@@ -182,12 +222,14 @@ def as_labels(labels: Any, name: str, count: int) -> Array:
 def require_float(array: Array, name: str) -> None:
     """Raise ``TypeError`` unless ``array`` is a float32 or float64 NumPy array."""
     require_plain(array, name)
-    if array.dtype not in (np.float32, np.float64):
+    if array.dtype not in FLOATS:
         raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
 
 
 def require_plain(array: Array, name: str) -> None:
     """Raise ``TypeError`` unless ``array`` is NumPy's, without a mask: kernels do not see masks."""
+    if type(array) is np.ndarray:
+        return  # the usual case, asked some forty times a training step
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{name} must be a NumPy array without a mask, got {type(array).__name__}")
 
@@ -275,6 +317,12 @@ def require_integer(value: Any, name: str, *, least: int) -> int:
     return int(value)
 
 
+def require_integers(settings: Any, *names: str, least: int) -> None:
+    """Raise as :func:`require_integer` does unless all named fields of ``settings`` are such."""
+    for name in names:
+        require_integer(getattr(settings, name), name, least=least)
+
+
 def as_seed(rng: Rng, name: str = "rng") -> int:
     """Return an int seed of at least 0 as it is, and from a generator a seed drawn.
 
@@ -295,6 +343,12 @@ def as_rng(rng: Rng, name: str = "rng") -> np.random.Generator:
     if isinstance(rng, np.random.Generator):
         return rng
     return np.random.default_rng(require_integer(rng, name, least=0))
+
+
+def require_rng(rng: Any, reason: str) -> None:
+    """Raise ``ValueError`` with the ``reason`` unless there is something to draw from."""
+    if rng is None:
+        raise ValueError(f"rng is needed: {reason}")
 
 
 def require_number(value: float, name: str) -> float:
@@ -323,6 +377,12 @@ def require_positive(value: float, name: str) -> float:
     if not 0 < require_number(value, name) < math.inf:
         raise ValueError(f"{name} must be positive and finite, got {value}")
     return float(value)
+
+
+def require_one_of(value: Any, names: Any, name: str) -> None:
+    """Raise ``ValueError`` unless ``value`` is one of ``names``, a ``Literal``."""
+    if value not in get_args(names):
+        raise ValueError(f"{name} must be one of {', '.join(get_args(names))}, got {value!r}")
 
 
 def require_instance(value: Any, kind: Any, name: str) -> Any:

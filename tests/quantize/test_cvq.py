@@ -95,7 +95,7 @@ def test_anchors_at_random_need_numbers():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"anchor": "farthest"}, "anchor must be nearest or random, got 'farthest'"),
+        ({"anchor": "farthest"}, "anchor must be one of nearest, random, got 'farthest'"),
         ({"decay": 1.0}, r"decay must lie in \[0, 1\), got 1.0"),
         ({"beta": float("inf")}, "beta must be at least 0 and finite, got inf"),
         ({"n_tokens": 0}, "n_tokens must be at least 1, got 0"),

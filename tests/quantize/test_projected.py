@@ -57,7 +57,7 @@ def test_gradients_of_all_that_is_learnt(inner):
         made.params[name] += 0.3 * rng(6).normal(size=made.params[name].shape)
     quantized, cache = made.forward(z)
     codes, maps = quantized.codes, made.params
-    q = made._between().tokens[codes]
+    q = made.inner.tokens[codes]
     there = q - (z @ maps["down.weight"] + maps["down.bias"])
 
     def surrogate():

@@ -104,8 +104,8 @@ def test_jax_arrays_go_out_and_come_in():
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"arrays": "cupy"}, 'arrays must be "numpy", "torch", "jax" or a function'),
-    ({"dtype": "float16"}, "dtype must be float64 or float32, got 'float16'"),
-    ({"layout": "CHWN"}, "layout must be NHWC or NCHW, got 'CHWN'"),
+    ({"dtype": "float16"}, "dtype must be one of float64, float32, got 'float16'"),
+    ({"layout": "CHWN"}, "layout must be one of NHWC, NCHW, got 'CHWN'"),
 ])  # fmt: skip
 def test_unknown_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):

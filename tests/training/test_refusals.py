@@ -68,7 +68,7 @@ def test_bad_data_are_refused(data, error, message):
         (
             lambda: TrainSettings(optimizer="sgd"),
             ValueError,
-            "optimizer must be adam, amsgrad or adamw, got 'sgd'",
+            "optimizer must be one of adam, amsgrad, adamw, got 'sgd'",
         ),
         (lambda: small_train(rng=-1), ValueError, "rng must be at least 0, got -1"),
         (lambda: small_train(rng=0.5), TypeError, "rng must be an integer, got 0.5"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vqnp.data.dataset import Dataset, Source, standardize
-from vqnp.validation import Rng, as_rng, require_integer, require_positive
+from vqnp.validation import Rng, as_rng, require_integer, require_integers, require_positive
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,7 @@ class Clusters(Source):
     per_class: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("dim", "per_class"):
-            require_integer(getattr(self, name), name, least=1)
+        require_integers(self, "dim", "per_class", least=1)
 
     def load(self, seed: int) -> Dataset:
         """Return the data for ``seed``."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import Field, asdict, dataclass, fields
 from html import escape
 from types import SimpleNamespace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from vqnp.validation import (
     as_labels,
     as_points,
     as_seed,
+    require_one_of,
     row_blocks,
 )
 
@@ -347,8 +348,7 @@ def diagnose(
     >>> diagnosis.verdict, list(diagnosis.signs)
     ('collapsed', ['Tokens collapse'])
     """
-    if metric not in get_args(Metric):
-        raise ValueError(f"metric must be one of {', '.join(get_args(Metric))}, got {metric!r}")
+    require_one_of(metric, Metric, "metric")
     shape = as_array(tokens, "tokens").shape
     if len(shape) == 3 and shape[0] > 1:
         raise ValueError(f"tokens have shape {shape}: diagnose_levels takes several codebooks")

@@ -14,7 +14,7 @@ from vqnp.networks import ConvSettings, MLPSettings
 from vqnp.quantize import EMA
 from vqnp.quantize.codebook import Dialect
 from vqnp.training import TrainSettings
-from vqnp.validation import require_integer
+from vqnp.validation import require_integers
 
 SIZES = {"quick": (1_000, 500), "laptop": (50_000, 10_000), "paper": (50_000, 10_000)}
 """The training and test images of each scale."""
@@ -40,8 +40,7 @@ class PointsPlan:
     user_token_dim: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "per_class", "n_tokens"):
-            require_integer(getattr(self, name), name, least=2)
+        require_integers(self, "epochs", "per_class", "n_tokens", least=2)
         require_seeds(self, "seeds")
 
     def clusters(self, dim: int) -> Clusters:
@@ -112,8 +111,7 @@ class ImagesPlan:
     n_tokens_known: int = 256
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "epochs_fig6", "epochs_known"):
-            require_integer(getattr(self, name), name, least=2)
+        require_integers(self, "epochs", "epochs_fig6", "epochs_known", least=2)
         require_seeds(self, "seeds", "seeds_fig4b", "seeds_fig6")
         if not set(self.n_tokens_all_seeds) <= set(self.n_tokens):
             raise ValueError(

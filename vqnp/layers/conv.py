@@ -30,8 +30,17 @@ from vqnp.layers.im2col import (
     require_images,
     taps,
 )
-from vqnp.layers.layer import Cache, Gradients, Layer, add_bias, by_name, sum_rows, uniform_start
-from vqnp.validation import Array, require_instance, require_integer, require_like, require_plain
+from vqnp.layers.layer import (
+    Cache,
+    Gradients,
+    Layer,
+    add_bias,
+    as_input,
+    by_name,
+    sum_rows,
+    uniform_start,
+)
+from vqnp.validation import Array, as_floats, require_instance, require_integers, require_like
 
 LAYOUT = ("kh", "kw", "C_in", "C_out")
 Images = Float[np.ndarray, "B H W I"]
@@ -39,6 +48,11 @@ Kernel = Float[np.ndarray, "kh kw I O"]
 TransposedKernel = Float[np.ndarray, "kh kw O I"]
 Bias = Float[np.ndarray, "O"]
 Outputs = Float[np.ndarray, "B Ho Wo O"]
+ImagesLike = Float[Any, "B H W I"]
+KernelLike = Float[Any, "kh kw I O"]
+TransposedKernelLike = Float[Any, "kh kw O I"]
+BiasLike = Float[Any, "O"]
+OutputsLike = Float[Any, "B Ho Wo O"]
 
 
 def conv2d_forward_loop(
@@ -83,17 +97,17 @@ def conv2d_backward_numpy(dout: Array, cache: Cache) -> tuple[Array, Array, Arra
 
 
 def conv2d_forward(
-    x: Images, weight: Kernel, bias: Bias, stride: Size = 1, padding: Size = 0
+    x: ImagesLike, weight: KernelLike, bias: BiasLike, stride: Size = 1, padding: Size = 0
 ) -> tuple[Outputs, Cache]:
     """Return the convolution of ``x`` with ``weight``, plus ``bias``, and the cache.
 
     Parameters
     ----------
-    x : float32 or float64 array (B, H, W, C_in)
+    x : float array-like (B, H, W, C_in)
         The images.
-    weight : array (kh, kw, C_in, C_out), dtype of ``x``
+    weight : array-like (kh, kw, C_in, C_out), dtype of ``x``
         The kernel.
-    bias : array (C_out,), dtype of ``x``
+    bias : array-like (C_out,), dtype of ``x``
         One number a channel.
     stride, padding : int or (height, width)
         In pixels.
@@ -108,7 +122,7 @@ def conv2d_forward(
     Raises
     ------
     TypeError
-        For another dtype than float32 or float64, or a mixture of both.
+        For anything but floating-point numbers, or a mixture of float32 and float64.
     ValueError
         For another rank, channels that do not match, a stride below 1, a negative padding, or a
         kernel larger than the padded images.
@@ -120,19 +134,19 @@ def conv2d_forward(
     array([[ 8., 12.],
            [20., 24.]])
     """
-    require_operands(x, weight, bias)
+    x, weight, bias = as_operands(x, weight, bias)
     _, stride, padding, stops = as_walk(x, weight.shape[:2], stride, padding)
     out = correlate(x, weight, stops, stride, padding)
     add_bias(out.reshape(-1, len(bias)), bias)
     return out, (x, weight, stride, padding)
 
 
-def conv2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Kernel, Bias]:
+def conv2d_backward(dout: OutputsLike, cache: Cache) -> tuple[Images, Kernel, Bias]:
     """Return the gradients of the input, the weight and the bias.
 
     Parameters
     ----------
-    dout : array (B, Ho, Wo, C_out), dtype of the output
+    dout : array-like (B, Ho, Wo, C_out), dtype of the output
         The gradient of the output.
     cache
         As ``conv2d_forward`` returned it.
@@ -157,6 +171,7 @@ def conv2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Kernel, Bias]:
            [1., 2., 1.]])
     """
     x, weight, stride, padding = require_instance(cache, tuple, "cache")
+    dout = as_floats(dout, "dout")
     stops = count_stops(x, weight.shape[:2], stride, padding)
     require_like(dout, "dout", (len(x), *stops, weight.shape[3]), x.dtype)
     dx = correlate_backward_input(dout, weight, x.shape[1:3], stride, padding)
@@ -183,8 +198,7 @@ class KernelSizes:
         C is the number of channels on the weight's third axis.
         """
         (height, width), _, _ = as_pairs(self.kernel_size, self.stride, self.padding)
-        for name in ("out_channels", "in_channels"):
-            require_integer(getattr(self, name), name, least=1)
+        require_integers(self, "out_channels", "in_channels", least=1)
         channels = self._channels()
         fan_in = channels[0] * height * width
         return uniform_start((height, width, *channels), self.out_channels, fan_in, rng, dtype)
@@ -195,6 +209,7 @@ class KernelSizes:
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Map ``(B, H, W, C_in)`` to ``(B, Ho, Wo, C_out)``; raises as the function does."""
+        x = as_input(x, self.params["weight"])
         return self.functions[0](x, **self.params, stride=self.stride, padding=self.padding)
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
@@ -232,12 +247,15 @@ class Conv2d(KernelSizes, Layer):
     functions = conv2d_forward, conv2d_backward
 
 
-def require_operands(
-    x: Array, weight: Array, bias: Array, layout: tuple[str, ...] = LAYOUT
-) -> None:
-    """Raise unless x, weight and bias fit together; ``layout`` names the weight's axes."""
+def as_operands(
+    x: Any, weight: Any, bias: Any, layout: tuple[str, ...] = LAYOUT
+) -> tuple[Array, Array, Array]:
+    """Return x, weight and bias once they fit together; ``layout`` names the weight's axes.
+
+    Raises ``TypeError`` or ``ValueError``.
+    """
+    x, weight, bias = as_floats(x, "x"), as_floats(weight, "weight"), as_floats(bias, "bias")
     require_images(x, "x")
-    require_plain(weight, "weight")
     sizes = dict(zip(layout, weight.shape, strict=False))
     if weight.ndim != 4 or sizes["C_in"] != x.shape[3]:
         raise ValueError(
@@ -246,3 +264,4 @@ def require_operands(
         )
     require_like(weight, "weight", weight.shape, x.dtype)
     require_like(bias, "bias", (sizes["C_out"],), x.dtype)
+    return x, weight, bias

@@ -26,19 +26,23 @@ from vqnp.fast.correlate import correlate, correlate_backward_input, correlate_b
 from vqnp.fast.windows import Pair
 from vqnp.layers.conv import (
     Bias,
+    BiasLike,
     Images,
+    ImagesLike,
     KernelSizes,
     Outputs,
+    OutputsLike,
     TransposedKernel,
+    TransposedKernelLike,
+    as_operands,
     conv2d_backward_loop,
     conv2d_backward_numpy,
     conv2d_forward_loop,
     conv2d_forward_numpy,
-    require_operands,
 )
 from vqnp.layers.im2col import Size, as_pairs
 from vqnp.layers.layer import Cache, Layer, add_bias, sum_rows
-from vqnp.validation import Array, require_instance, require_like
+from vqnp.validation import Array, as_floats, require_instance, require_like
 
 
 def conv_transpose2d_forward_loop(
@@ -85,7 +89,11 @@ def _read(
 
 
 def conv_transpose2d_forward(
-    x: Images, weight: TransposedKernel, bias: Bias, stride: Size = 1, padding: Size = 0
+    x: ImagesLike,
+    weight: TransposedKernelLike,
+    bias: BiasLike,
+    stride: Size = 1,
+    padding: Size = 0,
 ) -> tuple[Outputs, Cache]:
     """Return the transposed convolution of ``x`` with ``weight``, plus ``bias``, and the cache.
 
@@ -93,7 +101,7 @@ def conv_transpose2d_forward(
     ----------
     x, bias
         As for :func:`conv2d_forward`.
-    weight : array (kh, kw, C_out, C_in), dtype of ``x``
+    weight : array-like (kh, kw, C_out, C_in), dtype of ``x``
         The kernel, laid out as for the convolution whose backward pass this is.
     stride, padding : int or (height, width)
         In pixels of the output.
@@ -116,7 +124,7 @@ def conv_transpose2d_forward(
     >>> conv_transpose2d_forward(x, ones, np.zeros(1))[0].ravel()  # stamps 1 1 · and · 2 2
     array([1., 3., 2.])
     """
-    require_operands(x, weight, bias, ("kh", "kw", "C_out", "C_in"))
+    x, weight, bias = as_operands(x, weight, bias, ("kh", "kw", "C_out", "C_in"))
     kernel_size, stride, padding = as_pairs(weight.shape[:2], stride, padding)
     size = stamped_size(x, kernel_size, stride, padding)
     out = correlate_backward_input(x, weight, size, stride, padding)
@@ -124,7 +132,9 @@ def conv_transpose2d_forward(
     return out, (x, weight, stride, padding)
 
 
-def conv_transpose2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, TransposedKernel, Bias]:
+def conv_transpose2d_backward(
+    dout: OutputsLike, cache: Cache
+) -> tuple[Images, TransposedKernel, Bias]:
     """Return the gradients of the input, the weight and the bias.
 
     The contract is that of :func:`conv2d_backward`, but for the layout of the weight.
@@ -147,7 +157,7 @@ def conv_transpose2d_backward(dout: Outputs, cache: Cache) -> tuple[Images, Tran
     array([2., 2.])
     """
     x, weight, stride, padding = require_instance(cache, tuple, "cache")
-    kernel_size, channels = weight.shape[:2], weight.shape[2]
+    dout, kernel_size, channels = as_floats(dout, "dout"), weight.shape[:2], weight.shape[2]
     size = stamped_size(x, kernel_size, stride, padding)
     require_like(dout, "dout", (len(x), *size, channels), x.dtype)
     dx = correlate(dout, weight, x.shape[1:3], stride, padding)

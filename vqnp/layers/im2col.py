@@ -26,17 +26,20 @@ With channels last, a pixel is a run of C numbers. The columns keep the order ro
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from vqnp.fast.windows import Pair, as_rows, flat_geometry, gather_images, scatter_images
-from vqnp.validation import Array, require_float, require_instance, require_integer
+from vqnp.validation import Array, as_floats, require_float, require_instance, require_integer
 
 Size = int | Pair
 Shape = tuple[int, int, int, int]  # (B, H, W, C)
 Pictures = Float[np.ndarray, "B H W C"]
 Columns = Float[np.ndarray, "stops taps"]
+PicturesLike = Float[Any, "B H W C"]
+ColumnsLike = Float[Any, "stops taps"]
 Taps = Iterator[tuple[tuple[int, int, int], Pair, tuple[int, int, int]]]
 
 
@@ -59,12 +62,12 @@ def im2col_numpy(images: Array, kernel_size: Size, stride: Size = 1, padding: Si
     return _join_columns(windows[:, ::sh, ::sw].transpose(0, 1, 2, 4, 5, 3))
 
 
-def im2col(images: Pictures, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Columns:
+def im2col(images: PicturesLike, kernel_size: Size, stride: Size = 1, padding: Size = 0) -> Columns:
     """Return the columns ``(B·Ho·Wo, kh·kw·C)`` of ``images``, with zeros outside the image.
 
     Parameters
     ----------
-    images : float array (B, H, W, C)
+    images : float array-like (B, H, W, C)
         Channels last.
     kernel_size, stride, padding : int or (height, width)
         In pixels; Ho = (H + 2·padding - kh) // stride + 1.
@@ -90,6 +93,7 @@ def im2col(images: Pictures, kernel_size: Size, stride: Size = 1, padding: Size 
            [3., 4., 6., 7.],
            [4., 5., 7., 8.]])
     """
+    images = as_floats(images, "images")
     kernel_size, stride, padding, stops = as_walk(images, kernel_size, stride, padding)
     step, margin, runs = flat_geometry(images.shape[3], kernel_size, stride, padding)
     columns = np.empty((len(images), *stops, *runs), images.dtype)
@@ -124,7 +128,7 @@ def col2im_numpy(
 
 
 def col2im(
-    columns: Columns, shape: Shape, kernel_size: Size, stride: Size = 1, padding: Size = 0
+    columns: ColumnsLike, shape: Shape, kernel_size: Size, stride: Size = 1, padding: Size = 0
 ) -> Pictures:
     """Return the images whose pixels sum the entries that im2col copies from them.
 
@@ -132,7 +136,7 @@ def col2im(
 
     Parameters
     ----------
-    columns : float array (B·Ho·Wo, kh·kw·C)
+    columns : float array-like (B·Ho·Wo, kh·kw·C)
         As im2col returns them.
     shape : tuple (B, H, W, C)
         Of the images. The columns do not tell it when a stride leaves edge pixels unseen.
@@ -156,7 +160,7 @@ def col2im(
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    require_float(columns, "columns")
+    columns = as_floats(columns, "columns")
     for size in require_instance(shape, tuple, "shape"):
         require_integer(size, "shape", least=0)
     images = np.empty(shape, columns.dtype)

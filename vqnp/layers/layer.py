@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from vqnp.fast.products import ROWS_A_SUM
+from vqnp.fast.products import ROWS_A_SUM, added
 from vqnp.jit import both
-from vqnp.validation import Array, as_rng, require_float_dtype, require_instance
+from vqnp.validation import Array, as_floats, as_rng, require_float_dtype, require_instance
 
 __all__ = ["Array", "Cache", "Gradients", "Layer", "layer_from_json"]
 
@@ -125,6 +125,19 @@ def layer_from_json(value: dict[str, Any], *, dtype: Any = np.float32) -> Layer:
     return kinds[kind](**config, dtype=dtype)
 
 
+def as_input(x: Any, weight: Array) -> Array:
+    """Return an array-like as the input of a layer with ``weight``; lists become of its dtype.
+
+    Raises ``TypeError`` for anything of another dtype.
+    """
+    x = as_floats(x, "x", of_lists=weight.dtype)
+    if x.dtype != weight.dtype:
+        raise TypeError(
+            f"a layer of {weight.dtype} parameters takes x of that dtype, got {x.dtype}"
+        )
+    return x
+
+
 def add_bias(out: Array, bias: Array) -> None:
     """Add ``bias`` ``(O,)`` to each row of ``out`` ``(N, O)``, in place."""
     _add_bias.sized(out.size, PARALLEL_NUMBERS)(out, bias)
@@ -142,10 +155,7 @@ def sum_rows(dout: Array) -> Array:
     """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64."""
     sums = np.zeros((-(-len(dout) // ROWS_A_SUM), dout.shape[1]))
     _sum_blocks.sized(dout.size, PARALLEL_NUMBERS)(dout, sums)
-    total = np.zeros(dout.shape[1])
-    for of_block in sums:  # NumPy's own sum may have another order on another processor
-        total += of_block
-    return total.astype(dout.dtype)
+    return added(sums).astype(dout.dtype)
 
 
 @both

@@ -18,18 +18,19 @@ import numpy as np
 from jaxtyping import Float
 
 from vqnp import threads
-from vqnp.fast.products import ROWS_A_SUM, affine, outer_products
+from vqnp.fast.products import ROWS_A_SUM, affine, gradients
 from vqnp.layers.layer import (
     Array,
     Cache,
     Gradients,
     Layer,
     add_bias,
+    as_input,
     by_name,
     sum_rows,
     uniform_start,
 )
-from vqnp.validation import require_float, require_instance, require_integer, require_plain
+from vqnp.validation import as_floats, require_instance, require_integers
 
 BLAS_FROM_WEIGHTS = 1 << 14  # numbers in a weight; from there BLAS is several times as fast
 
@@ -37,6 +38,10 @@ Rows = Float[np.ndarray, "N I"]
 Weight = Float[np.ndarray, "I O"]
 Bias = Float[np.ndarray, "O"]
 Outputs = Float[np.ndarray, "N O"]
+RowsLike = Float[Any, "N I"]
+WeightLike = Float[Any, "I O"]
+BiasLike = Float[Any, "O"]
+OutputsLike = Float[Any, "N O"]
 
 
 def linear_forward_loop(x: Rows, weight: Weight, bias: Bias) -> Outputs:
@@ -58,29 +63,23 @@ def linear_forward_loop(x: Rows, weight: Weight, bias: Bias) -> Outputs:
 
 
 def linear_forward_numpy(x: Rows, weight: Weight, bias: Bias) -> Outputs:
-    """Return the same in NumPy, an input at a time.
-
-    Example
-    -------
-    >>> linear_forward_numpy(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.array([5.0]))
-    array([[16.]])
-    """
+    """Return the same in NumPy, an input at a time."""
     out = np.tile(bias, (len(x), 1))  # (N, O)
     for k in range(len(weight)):
         out += x[:, k, None] * weight[k]
     return out
 
 
-def linear_forward(x: Rows, weight: Weight, bias: Bias) -> tuple[Outputs, Cache]:
+def linear_forward(x: RowsLike, weight: WeightLike, bias: BiasLike) -> tuple[Outputs, Cache]:
     """Return ``x @ weight + bias`` and the cache.
 
     Parameters
     ----------
-    x : float array (N, I)
+    x : float array-like (N, I)
         The batch, a row each.
-    weight : array (I, O), dtype of ``x``
+    weight : array-like (I, O), dtype of ``x``
         Column o holds the weights of output o.
-    bias : array (O,), dtype of ``x``
+    bias : array-like (O,), dtype of ``x``
         One number an output.
 
     Returns
@@ -101,8 +100,7 @@ def linear_forward(x: Rows, weight: Weight, bias: Bias) -> tuple[Outputs, Cache]
     >>> linear_forward(x, weight, bias)[0]
     array([[16.]])
     """
-    for name, array in (("x", x), ("weight", weight), ("bias", bias)):
-        require_float(array, name)
+    x, weight, bias = as_floats(x, "x"), as_floats(weight, "weight"), as_floats(bias, "bias")
     require_product(x, weight, "x (N, I)", "weight (I, O)", x.shape[1:] == weight.shape[:1])
     require_product(bias, weight, "bias (O,)", "weight (I, O)", bias.shape == weight.shape[1:])
     if weight.size <= BLAS_FROM_WEIGHTS:
@@ -141,14 +139,7 @@ def linear_backward_loop(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bia
 
 
 def linear_backward_numpy(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
-    """Return the same in NumPy, an output or a row at a time.
-
-    Example
-    -------
-    >>> cache = np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]])
-    >>> [gradient.tolist() for gradient in linear_backward_numpy(np.array([[10.0]]), cache)]
-    [[[30.0, 40.0]], [[10.0], [20.0]], [10.0]]
-    """
+    """Return the same in NumPy, an output or a row at a time."""
     x, weight = cache
     dx, dweight, dbias = np.zeros_like(x), np.zeros_like(weight), np.zeros(dout.shape[1])
     for o in range(dout.shape[1]):
@@ -160,12 +151,12 @@ def linear_backward_numpy(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bi
     return dx, dweight, dbias.astype(dout.dtype)
 
 
-def linear_backward(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
+def linear_backward(dout: OutputsLike, cache: Cache) -> tuple[Rows, Weight, Bias]:
     """Return the gradients of the input, the weight and the bias.
 
     Parameters
     ----------
-    dout : float array (N, O)
+    dout : float array-like (N, O)
         The gradient of the output.
     cache
         As ``linear_forward`` returned it.
@@ -187,13 +178,11 @@ def linear_backward(dout: Outputs, cache: Cache) -> tuple[Rows, Weight, Bias]:
     [[[30.0, 40.0]], [[10.0], [20.0]], [10.0]]
     """
     x, weight = require_instance(cache, tuple, "cache")
-    require_float(dout, "dout")
+    dout = as_floats(dout, "dout")
     fits = dout.shape == (len(x), weight.shape[1])
     require_product(dout, weight, "dout (N, O)", "weight (I, O)", fits)
     if weight.size <= BLAS_FROM_WEIGHTS:
-        no_bias = np.zeros(len(weight), dout.dtype)
-        dx = affine(dout, np.ascontiguousarray(weight.T), no_bias)
-        return dx, outer_products(x, dout), sum_rows(dout)
+        return gradients(x, weight, dout)
     with threads.limit():
         return np.dot(dout, weight.T), np.dot(x.T, dout), sum_rows(dout)
 
@@ -230,8 +219,7 @@ class Linear(Layer):
     out_features: int
 
     def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
-        for name in ("in_features", "out_features"):
-            require_integer(getattr(self, name), name, least=1)
+        require_integers(self, "in_features", "out_features", least=1)
         inputs, outputs = self.in_features, self.out_features
         return uniform_start((inputs, outputs), outputs, inputs, rng, dtype)
 
@@ -240,17 +228,12 @@ class Linear(Layer):
 
         Raises ``ValueError`` for another shape and ``TypeError`` for another dtype.
         """
-        require_plain(x, "x")
-        inputs, weight = self.in_features, self.params["weight"]
+        x, inputs = as_input(x, self.params["weight"]), self.in_features
         if x.ndim != 2 or x.shape[1] != inputs:
             raise ValueError(
                 f"a linear layer of {inputs} inputs takes x of shape (N, {inputs}), got {x.shape}"
             )
-        if x.dtype != weight.dtype:
-            raise TypeError(
-                f"a linear layer of {weight.dtype} parameters takes x of that dtype, got {x.dtype}"
-            )
-        return linear_forward(x, weight, self.params["bias"])
+        return linear_forward(x, **self.params)
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of the input and, by parameter name, of the weight and the bias."""

@@ -12,15 +12,15 @@ from numba import prange
 
 from vqnp.jit import both
 from vqnp.layers.layer import PARALLEL_NUMBERS, Array, Cache, Gradients, Layer
-from vqnp.validation import Floats, require_float, require_like
+from vqnp.validation import Floats, FloatsLike, as_floats, require_float, require_like
 
 
-def relu_forward(x: Floats) -> tuple[Floats, Cache]:
+def relu_forward(x: FloatsLike) -> tuple[Floats, Cache]:
     """Return ``max(x, 0)`` and the cache.
 
     Parameters
     ----------
-    x : float array, any shape
+    x : float array-like, any shape
         The input.
 
     Returns
@@ -33,25 +33,25 @@ def relu_forward(x: Floats) -> tuple[Floats, Cache]:
     Raises
     ------
     TypeError
-        For anything but float32 and float64 arrays without a mask.
+        For anything but floating-point numbers without a mask.
 
     Example
     -------
     >>> relu_forward(np.array([-1.0, 2.0]))[0]
     array([0., 2.])
     """
-    require_float(x, "x")
+    x = as_floats(x, "x")
     out = np.empty_like(x, order="C")
     _rectify.sized(x.size, PARALLEL_NUMBERS)(x.ravel(), out.reshape(-1))
     return out, out
 
 
-def relu_backward(dout: Floats, cache: Cache) -> Floats:
+def relu_backward(dout: FloatsLike, cache: Cache) -> Floats:
     """Return the gradient of the input: ``dout`` where the output was positive, else 0.
 
     Parameters
     ----------
-    dout : float array, shape of the output
+    dout : float array-like, shape of the output
         The gradient of the output.
     cache
         As ``relu_forward`` returned it.
@@ -73,6 +73,7 @@ def relu_backward(dout: Floats, cache: Cache) -> Floats:
     array([0., 7.])
     """
     require_float(cache, "cache")
+    dout = as_floats(dout, "dout")
     require_like(dout, "dout", cache.shape, cache.dtype)  # kernels would read beyond the smaller
     dx = np.empty_like(dout, order="C")
     gate = _pass_where_positive.sized(dout.size, PARALLEL_NUMBERS)

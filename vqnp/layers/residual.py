@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from vqnp.layers.conv import Conv2d
-from vqnp.layers.layer import Array, Cache, Gradients, Layer
+from vqnp.layers.layer import Array, Cache, Gradients, Layer, as_input
 from vqnp.layers.relu import ReLU
 from vqnp.layers.sequential import Sequential
-from vqnp.validation import require_integer
+from vqnp.validation import as_floats, require_integers
 
 
 @dataclass(eq=False, repr=False)
@@ -46,8 +46,7 @@ class ResidualBlock(Layer):
     hidden: int
 
     def _start(self, rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
-        for name in ("channels", "hidden"):
-            require_integer(getattr(self, name), name, least=1)
+        require_integers(self, "channels", "hidden", least=1)
         wide = Conv2d(self.channels, self.hidden, 3, padding=1, rng=rng, dtype=dtype)
         narrow = Conv2d(self.hidden, self.channels, 1, rng=rng, dtype=dtype)
         self.branch = Sequential(ReLU(), wide, ReLU(), narrow)
@@ -55,10 +54,12 @@ class ResidualBlock(Layer):
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """Map ``(B, H, W, channels)`` to the same shape; raises as the convolution does."""
+        x = as_input(x, self.params["1.weight"])
         out, cache = self.branch.forward(x)
         return x + out, cache
 
     def backward(self, dout: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of the input and, by name, of the branch's weights and biases."""
+        dout = as_floats(dout, "dout")
         dx, gradients = self.branch.backward(dout, cache)
         return dout + dx, gradients

@@ -61,23 +61,13 @@ def draw_matrix(matrix: Array, pixels: Sequence[str]) -> Any:
     look: Any = {"cmap": "Greys", "vmin": 0, "vmax": 1.3, "ruled": "#dddddd"}
     board(left, matrix, **look)
     board(right, matrix.T, **look)
-    places, quarters = range(len(pixels)), range(0, len(matrix), len(matrix) // 4)
-    left.set(
-        title="im2col: one 1 in each row",
-        xlabel="pixel",
-        ylabel="entry of the columns",
-        xticks=places,
-        xticklabels=pixels,
-        yticks=quarters,
-    )
-    right.set(
-        title="col2im: the same matrix, transposed",
-        xlabel="entry of the columns",
-        ylabel="pixel",
-        xticks=quarters,
-        yticks=places,
-        yticklabels=pixels,
-    )
+    left.set_title("im2col: one 1 in each row")
+    right.set_title("col2im: the same matrix, transposed")
+    for pixel, entry in (left.xaxis, left.yaxis), (right.yaxis, right.xaxis):
+        pixel.set_label_text("pixel")
+        pixel.set_ticks(range(len(pixels)), pixels)
+        entry.set_label_text("entry of the columns")
+        entry.set_ticks(range(0, len(matrix), len(matrix) // 4))
     return figure
 
 

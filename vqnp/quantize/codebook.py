@@ -20,6 +20,7 @@ from vqnp.validation import (
     require_finite,
     require_float,
     require_like,
+    require_one_of,
 )
 
 Dialect = Literal["paper", "counts-one", "smoothed-state", "debiased"]
@@ -77,7 +78,7 @@ class Codebook:
         M = L · token. Only `smoothed-state` draws from ``rng``. Raises ``ValueError`` for an
         unknown dialect or counts of another shape.
         """
-        require_dialect(dialect)
+        require_one_of(dialect, Dialect, "dialect")
         tokens = as_points(tokens, "tokens").copy()
         counts = require_counts(counts, len(tokens))
         rng = as_rng(rng)
@@ -112,12 +113,6 @@ def require_counts(counts: CountsLike, count: int) -> Array:
         raise ValueError(f"counts must be numbers of at least 0, got {counts.dtype}")
     require_finite(counts, "counts")
     return counts
-
-
-def require_dialect(dialect: str) -> None:
-    """Raise ``ValueError`` unless ``dialect`` is one of ``DIALECTS``."""
-    if dialect not in DIALECTS:
-        raise ValueError(f"dialect must be one of {', '.join(DIALECTS)}, got {dialect!r}")
 
 
 def smoothed(counts: Array) -> Array:

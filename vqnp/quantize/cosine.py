@@ -20,7 +20,7 @@ Under moving averages a token is the direction of M, because L only changes its 
 Shapes: z, ẑ and vectors ``(N, D)``, tokens ``(K, D)``.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ import numpy as np
 from vqnp.jit import kernel
 from vqnp.quantize.ema import EMA
 from vqnp.quantize.normalize import normalize_backward, normalize_forward
-from vqnp.quantize.parts import borrow, keep, require_codebook, under
+from vqnp.quantize.parts import Wrapper, place, require_codebook, under
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View
 from vqnp.validation import Array, as_points, require_flag
 
@@ -60,7 +60,7 @@ def to_sphere(tokens: Array, instead: Array) -> None:
 
 
 @dataclass(frozen=True)
-class Cosine(Quantizer):
+class Cosine(Wrapper, Quantizer):
     """A quantizer with a codebook, on the unit sphere.
 
     Parameters
@@ -92,49 +92,35 @@ class Cosine(Quantizer):
         require_codebook(self.quantizer)
         require_flag(self.radial, "radial")
 
-    @property
-    def draws(self) -> bool:
-        """Whether the quantizer on the sphere draws."""
-        return self.quantizer.draws
-
-    @property
-    def n_tokens(self) -> int:
-        """K, the size of the codebook."""
-        return self.quantizer.n_tokens
-
-    @property
-    def tokens(self) -> Array:
-        """The tokens ``(K, D)`` of length 1; raises ``RuntimeError`` before ``initialize``."""
-        return self._on_sphere().tokens
+    INNER = "sphere"
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the tokens on the directions of embeddings ``z`` ``(N, D)``, or at random."""
         if z.shape[1] == 1:
             raise ValueError("cosine codes need two dimensions: on a line are two directions")
-        made = replace(self.quantizer)
-        made.initialize(normalize_forward(as_points(z, "z"))[0], batch=batch, rng=rng)
+        units, _ = normalize_forward(as_points(z, "z"))
+        made = place(self.quantizer, self, self.INNER, units, batch=batch, rng=rng)
         axis = np.zeros_like(made.tokens)
         axis[:, 0] = 1  # any direction will do
         to_sphere(made.tokens, axis)
-        keep(made, self, "sphere")
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
         """Return the tokens of the nearest direction; changes nothing."""
         units, normalized = normalize_forward(as_points(z, "z"))
-        quantized, cache = self._on_sphere().forward(units, training=training, rng=rng)
+        quantized, cache = self.inner.forward(units, training=training, rng=rng)
         return quantized, (cache, normalized)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of ``z`` and of the tokens."""
         cache, normalized = cache
-        made = self._on_sphere()
+        made = self.inner
         du, gradients = made.backward(0 * dvectors if self.radial else dvectors, cache)
         dz = normalize_backward(du, normalized)
         of_tokens = normalize_forward(made.tokens)[1] if gradients else None
         gradients = {name: normalize_backward(d, of_tokens) for name, d in gradients.items()}
-        return dvectors + dz if self.radial else dz, under("sphere", gradients)
+        return dvectors + dz if self.radial else dz, under(self.INNER, gradients)
 
     def update(
         self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
@@ -143,7 +129,7 @@ class Cosine(Quantizer):
 
         A token whose M is zero, because its hits cancel, stays where it was.
         """
-        made = self._on_sphere()
+        made = self.inner
         before = made.tokens.copy()
         hits = made.update(normalize_forward(z)[0], quantized, mask=mask, rng=rng)
         to_sphere(made.tokens, before)
@@ -152,6 +138,3 @@ class Cosine(Quantizer):
     def view(self, z: Array) -> View:
         """Return the directions of ``z``: lengths have no part in the codes."""
         return View(normalize_forward(z)[0], self.tokens, self.forward(z)[0].codes)
-
-    def _on_sphere(self) -> Any:
-        return borrow(self.quantizer, self, "sphere")

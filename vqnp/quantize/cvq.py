@@ -18,16 +18,15 @@ Shapes: embeddings ``(N, D)``, tokens and anchors ``(K, D)``, codes ``(N,)``, p 
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
-from vqnp.quantize.gradient_codebook import codebook_loss_backward, codebook_loss_forward
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
+from vqnp.quantize.gradient_codebook import LearntTokens
+from vqnp.quantize.quantizer import Quantized, Quantizer
 from vqnp.quantize.search import search
-from vqnp.quantize.starts import TokenStart, first_tokens, require_token_start
-from vqnp.quantize.straight_through import straight_through_backward
-from vqnp.validation import Array, require_integer, require_share, require_weight
+from vqnp.quantize.starts import TokenStart
+from vqnp.validation import Array, require_one_of, require_rng, require_share
 
 Anchor = Literal["nearest", "random"]
 
@@ -69,21 +68,17 @@ def pull_tokens(
 
 
 @dataclass(frozen=True)
-class CVQ(Quantizer):
+class CVQ(LearntTokens, Quantizer):
     """A codebook learnt by gradient, whose unused tokens are drawn to the embeddings.
 
     Parameters
     ----------
-    n_tokens : int
-        K, the size of the codebook.
-    beta : float
-        The weight of the commitment loss, at least 0. The codebook loss has weight 1.
     decay : float in [0, 1)
         γ, of the average of use.
     anchor : {"nearest", "random"}
         The embedding nearest to a token, or any.
-    start : {"k-means", "normal", "uniform"}
-        Where the first tokens come from; see ``starts.py``.
+    n_tokens, beta, start
+        As for :class:`~vqnp.quantize.GradientCodebook`.
 
     Raises
     ------
@@ -92,8 +87,10 @@ class CVQ(Quantizer):
 
     Example
     -------
-    >>> CVQ(n_tokens=512).bits
-    9.0
+    >>> quantizer, z = CVQ(n_tokens=2, decay=0.5), np.array([[0.0], [9.0]])
+    >>> quantizer.initialize(z, batch=2)
+    >>> quantizer.update(z, quantizer.forward(z)[0]), quantizer.buffers["usage"]
+    (array([1., 1.]), array([0.25, 0.25]))
     """
 
     n_tokens: int = 128
@@ -103,12 +100,9 @@ class CVQ(Quantizer):
     start: TokenStart = "k-means"
 
     def __post_init__(self) -> None:
-        require_integer(self.n_tokens, "n_tokens", least=1)
-        require_weight(self.beta, "beta")
+        super().__post_init__()
         require_share(self.decay, "decay")
-        require_token_start(self.start)
-        if self.anchor not in get_args(Anchor):
-            raise ValueError(f"anchor must be nearest or random, got {self.anchor!r}")
+        require_one_of(self.anchor, Anchor, "anchor")
 
     @property
     def draws(self) -> bool:
@@ -117,20 +111,8 @@ class CVQ(Quantizer):
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the tokens on embeddings ``z`` ``(N, D)``, or at random; no code is used yet."""
-        rng = np.random.default_rng(rng)
-        self.params["tokens"], _ = first_tokens(z, self.n_tokens, self.start, rng)
+        super().initialize(z, batch=batch, rng=rng)
         self.buffers["usage"] = np.zeros(self.n_tokens, self.tokens.dtype)
-
-    def forward(
-        self, z: Array, *, training: bool = False, rng: Any = None
-    ) -> tuple[Quantized, Cache]:
-        """Return the nearest tokens, their codes and both losses; changes nothing."""
-        return codebook_loss_forward(z, self.tokens)
-
-    def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
-        """Return the gradient of ``z``, commitment included, and of the tokens."""
-        dcommitment, dtokens = codebook_loss_backward(cache, self.n_tokens)
-        return straight_through_backward(dvectors) + self.beta * dcommitment, {"tokens": dtokens}
 
     def update(
         self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
@@ -139,8 +121,8 @@ class CVQ(Quantizer):
 
         Raises ``ValueError`` where anchors are drawn and there is no ``rng``.
         """
-        if self.draws and rng is None:
-            raise ValueError("rng is needed: anchors are drawn")
+        if self.draws:
+            require_rng(rng, "anchors are drawn")
         hits = super().update(z, quantized, mask=mask)
         z = z if mask is None else z[mask]
         if len(z):

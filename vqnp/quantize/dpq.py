@@ -29,27 +29,20 @@ from typing import Any
 
 import numpy as np
 
+from vqnp.quantize.joint import JointCodes, require_joint_codes
 from vqnp.quantize.lloyd import batch_statistics
-from vqnp.quantize.parts import joint_codes, joint_tokens, require_joint_codes
 from vqnp.quantize.product import join, split
-from vqnp.quantize.quantizer import (
-    Cache,
-    Gradients,
-    Quantized,
-    Quantizer,
-    View,
-    count_hits,
-    placed,
-)
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
 from vqnp.quantize.softmax import row_blocks, softmax, softmax_backward
-from vqnp.quantize.starts import TokenStart, first_tokens, require_token_start
+from vqnp.quantize.starts import TokenStart, first_tokens
 from vqnp.validation import (
     Array,
     Codes,
     Points,
     Tokens,
     as_points,
-    require_integer,
+    require_integers,
+    require_one_of,
     require_positive,
 )
 
@@ -126,11 +119,6 @@ def look_up_backward(dvectors: Array, caches: Cache) -> tuple[Array, list[Array]
     return join(np.stack(dslices)), list(dkeys), list(dvalues)
 
 
-def head_hits(codes: Array, n_keys: int, mask: Array | None) -> Array:
-    """Return the hits ``(H, K)`` of each head's codes ``(N, H)``, where ``mask`` is True."""
-    return np.stack([count_hits(of_head, n_keys, mask) for of_head in codes.T])
-
-
 def joined_values(values: list[Array], codes: Array) -> Array:
     """Return the values that ``codes`` ``(N, H)`` name, side by side ``(N, D)``."""
     codes = require_joint_codes(codes, len(values[0]), len(values))
@@ -138,7 +126,7 @@ def joined_values(values: list[Array], codes: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class DPQ(Quantizer):
+class DPQ(JointCodes, Quantizer):
     """A quantizer of ``heads`` lookups by dot product, trained through a softmax.
 
     Parameters
@@ -169,20 +157,14 @@ class DPQ(Quantizer):
     start: TokenStart = "normal"
 
     def __post_init__(self) -> None:
-        require_integer(self.n_keys, "n_keys", least=1)
-        require_integer(self.heads, "heads", least=1)
+        require_integers(self, "n_keys", "heads", least=1)
         require_positive(self.temperature, "temperature")
-        require_token_start(self.start)
+        require_one_of(self.start, TokenStart, "start")
 
     @property
-    def n_tokens(self) -> int:
-        """K^H, the number of vectors that codes can name."""
-        return self.n_keys**self.heads
-
-    @property
-    def tokens(self) -> Array:
-        """All vectors ``(K^H, D)``; raises ``ValueError`` where they are more than 65,536."""
-        return joint_tokens(self, self.n_keys, self.heads)
+    def levels(self) -> tuple[int, ...]:
+        """K, once a head."""
+        return (self.n_keys,) * self.heads
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the keys and values of each head for its slices of ``z`` ``(N, D)``."""
@@ -205,20 +187,9 @@ class DPQ(Quantizer):
         gradients = {f"{h}.keys": d for h, d in enumerate(dkeys)}
         return dz, gradients | {f"{h}.values": d for h, d in enumerate(dvalues)}
 
-    def update(
-        self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
-    ) -> Array:
-        """Return the hits ``(H, K)``; nothing moves."""
-        return head_hits(quantized.codes, self.n_keys, mask)
-
     def decode(self, codes: Array) -> Array:
         """Return the vectors ``(N, D)`` of ``codes`` ``(N, H)``."""
         return joined_values(self._all("values"), codes)
-
-    def view(self, z: Array) -> View:
-        """Return ``z`` among all vectors, with the codes of the loudest keys."""
-        tokens, codes = self.tokens, self.forward(z)[0].codes
-        return View(z, tokens, joint_codes(codes, self.n_keys))
 
     def _all(self, kind: str) -> list[Array]:
         return [placed(self.params, f"{h}.{kind}") for h in range(self.heads)]

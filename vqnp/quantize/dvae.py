@@ -26,6 +26,7 @@ Shapes: z are the logits ``(N, K)``, vectors ``(N, D)``, tokens ``(K, D)``, code
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,13 +41,20 @@ from vqnp.quantize.gumbel import (
     mixture_backward,
     mixture_forward,
 )
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, placed
+from vqnp.quantize.quantizer import (
+    Cache,
+    Gradients,
+    Quantized,
+    Quantizer,
+    View,
+    count_hits,
+    placed,
+)
 from vqnp.quantize.softmax import log_softmax, softmax
 from vqnp.validation import (
     Array,
     as_points,
-    require_codes,
-    require_integer,
+    require_integers,
     require_positive,
     require_weight,
 )
@@ -135,7 +143,75 @@ def cosine(start: float, stop: float, done: float) -> float:
 
 
 @dataclass(frozen=True)
-class DVAE(Quantizer):
+class RelaxedChoice:
+    """What DVAE and EdVAE share: settings, tokens that are drawn, and a choice by logits."""
+
+    n_tokens: int = 512
+    token_dim: int = 16
+    kl_weight: float = 6.6 / 192
+    final_temperature: float = 1 / 16
+    warmup: int = 5_000
+    anneal: int = 150_000
+
+    def __post_init__(self) -> None:
+        require_integers(self, "n_tokens", "token_dim", "warmup", "anneal", least=1)
+        require_weight(self.kl_weight, "kl_weight")
+        require_positive(self.final_temperature, "final_temperature")
+
+    @property
+    def draws(self) -> bool:
+        """True: a training step needs noise."""
+        return True
+
+    @property
+    def embedding_dim(self) -> int:
+        """K: an embedding holds a number for every code."""
+        return self.n_tokens
+
+    def initialize(self: Any, z: Array, *, batch: int, rng: Any = 0) -> None:
+        """Draw the tokens from N(0, 1), in the dtype of ``z`` ``(N, K)``; start the schedules."""
+        z = as_points(z, "z", dim=self.n_tokens)
+        drawn = np.random.default_rng(rng).normal(size=(self.n_tokens, self.token_dim))
+        self.params["tokens"] = drawn.astype(z.dtype)
+        self.buffers["steps"] = np.zeros((), np.int64)
+
+    def update(
+        self: Any, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
+    ) -> Array:
+        """Return the hits of the greatest logits ``(K,)``, and count a step of the schedules."""
+        hits = count_hits(quantized.codes, self.n_tokens, mask)
+        if hits.any():  # not all rows were masked
+            self.buffers["steps"] += 1
+        return hits
+
+    def _choose(
+        self: Any, logits: Logits, kl: Callable[[], tuple[float, Array]], training: bool, rng: Any
+    ) -> tuple[Quantized, Cache]:
+        """Return tokens by their logits, in training mixtures of them; without ``rng``, no noise.
+
+        ``kl`` gives the divergence and its gradient, which is put into the cache with its weight.
+        """
+        codes, tokens = logits.argmax(axis=1), self.tokens
+        done = int(placed(self.buffers, "steps"))
+        temperature = cosine(1.0, self.final_temperature, done / self.anneal)
+        noise = np.zeros_like(logits) if rng is None else rng.gumbel(size=logits.shape)
+        y, relaxed = gumbel_softmax_forward(logits, noise.astype(logits.dtype), temperature)
+        vectors = mixture_forward(y, tokens) if training else tokens.take(codes, axis=0)
+        losses, dkl = dict[str, float](), np.zeros(1, logits.dtype)
+        if training and self.kl_weight > 0:
+            losses["kl"], dkl = kl()
+            dkl = cosine(0.0, self.kl_weight, done / self.warmup) * dkl
+        return Quantized(vectors, codes, losses), (y, relaxed, tokens, dkl)
+
+    def _choose_backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Array, Array]:
+        """Return the gradients of the logits and tokens through the mixture, and that of the KL."""
+        y, relaxed, tokens, dkl = cache
+        dy, dtokens = mixture_backward(dvectors, y, tokens)
+        return gumbel_softmax_backward(dy, relaxed), dtokens, dkl
+
+
+@dataclass(frozen=True)
+class DVAE(RelaxedChoice, Quantizer):
     """A choice of code by logits, relaxed in training (Ramesh et al., 2021).
 
     Parameters
@@ -167,32 +243,12 @@ class DVAE(Quantizer):
     ((1, 2), [1])
     """
 
-    n_tokens: int = 512
-    token_dim: int = 16
-    kl_weight: float = 6.6 / 192
-    final_temperature: float = 1 / 16
-    warmup: int = 5_000
-    anneal: int = 150_000
     limit: float | None = None
 
     def __post_init__(self) -> None:
-        require_choice(self)
+        super().__post_init__()
         if self.limit is not None:
             require_positive(self.limit, "limit")
-
-    @property
-    def draws(self) -> bool:
-        """True: a training step needs noise."""
-        return True
-
-    @property
-    def embedding_dim(self) -> int:
-        """K: an embedding holds a logit for every code."""
-        return self.n_tokens
-
-    def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
-        """Draw the tokens from N(0, 1), in the dtype of ``z`` ``(N, K)``."""
-        draw_tokens(self, z, rng)
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
@@ -200,30 +256,15 @@ class DVAE(Quantizer):
         """Choose by the logits ``z`` ``(N, K)``; in training, softly and with noise."""
         z = as_points(z, "z", dim=self.n_tokens)
         limit = np.inf if self.limit is None else self.limit
-        logits, counts = np.minimum(z, z.dtype.type(limit)), z < limit
-        quantized, relaxed = choose(self, logits, training, rng)
-        dkl: Any = 0.0
-        if training and self.kl_weight > 0:
-            quantized.losses["kl"], dkl = categorical_kl(logits)
-        return quantized, (relaxed, dkl, counts)
+        logits = np.minimum(z, z.dtype.type(limit))
+        quantized, cache = self._choose(logits, lambda: categorical_kl(logits), training, rng)
+        return quantized, (cache, z < limit)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradients of the logits and of the tokens."""
-        relaxed, dkl, counts = cache
-        dlogits, dtokens = choose_backward(dvectors, relaxed)
-        return (dlogits + relaxed[-1] * dkl) * counts, {"tokens": dtokens}
-
-    def update(
-        self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
-    ) -> Array:
-        """Count a step of the schedules, and return the hits of the greatest logits ``(K,)``."""
-        hits = super().update(z, quantized, mask=mask)
-        count_step(self, hits)
-        return hits
-
-    def decode(self, codes: Array) -> Array:
-        """Return the tokens ``(N, D)`` of ``codes``: the vectors outside of training."""
-        return self.tokens.take(require_codes(codes, "codes", self.n_tokens), axis=0)
+        cache, counts = cache
+        dlogits, dtokens, dkl = self._choose_backward(dvectors, cache)
+        return (dlogits + dkl) * counts, {"tokens": dtokens}
 
     def view(self, z: Array) -> View:
         """Return the expected tokens p T in place of embeddings, the tokens and the codes."""
@@ -231,7 +272,7 @@ class DVAE(Quantizer):
 
 
 @dataclass(frozen=True)
-class EdVAE(Quantizer):
+class EdVAE(RelaxedChoice, Quantizer):
     """A choice of code by evidence, relaxed in training (Baykal et al., 2024).
 
     Parameters
@@ -254,29 +295,8 @@ class EdVAE(Quantizer):
     [2]
     """
 
-    n_tokens: int = 512
-    token_dim: int = 16
     kl_weight: float = 5e-7
     final_temperature: float = 0.22
-    warmup: int = 5_000
-    anneal: int = 150_000
-
-    def __post_init__(self) -> None:
-        require_choice(self)
-
-    @property
-    def draws(self) -> bool:
-        """True: a training step needs noise."""
-        return True
-
-    @property
-    def embedding_dim(self) -> int:
-        """K: an embedding holds the evidence for every code."""
-        return self.n_tokens
-
-    def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
-        """Draw the tokens from N(0, 1), in the dtype of ``z`` ``(N, K)``."""
-        draw_tokens(self, z, rng)
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
@@ -284,76 +304,17 @@ class EdVAE(Quantizer):
         """Choose by the evidence ``z`` ``(N, K)``; in training, softly and with noise."""
         z = as_points(z, "z", dim=self.n_tokens)
         alpha, slope = evidence(z)
-        quantized, relaxed = choose(self, np.log(alpha), training, rng)
-        dkl: Any = 0.0
-        if training and self.kl_weight > 0:
-            quantized.losses["kl"], dkl = dirichlet_kl(alpha)
-        return quantized, (relaxed, dkl, alpha, slope)
+        quantized, cache = self._choose(np.log(alpha), lambda: dirichlet_kl(alpha), training, rng)
+        return quantized, (cache, alpha, slope)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradients of the logits and of the tokens."""
-        relaxed, dkl, alpha, slope = cache
-        dlog_alpha, dtokens = choose_backward(dvectors, relaxed)
-        dalpha = dlog_alpha / alpha + relaxed[-1] * dkl
-        return dalpha * slope, {"tokens": dtokens}
-
-    def update(
-        self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
-    ) -> Array:
-        """Count a step of the schedules, and return the hits of the greatest logits ``(K,)``."""
-        hits = super().update(z, quantized, mask=mask)
-        count_step(self, hits)
-        return hits
-
-    def decode(self, codes: Array) -> Array:
-        """Return the tokens ``(N, D)`` of ``codes``: the vectors outside of training."""
-        return self.tokens.take(require_codes(codes, "codes", self.n_tokens), axis=0)
+        cache, alpha, slope = cache
+        dlog_alpha, dtokens, dkl = self._choose_backward(dvectors, cache)
+        return (dlog_alpha / alpha + dkl) * slope, {"tokens": dtokens}
 
     def view(self, z: Array) -> View:
         """Return the expected tokens in place of embeddings, the tokens and the codes."""
         alpha, _ = evidence(z)
         expected = alpha / alpha.sum(axis=1, keepdims=True) @ self.tokens
         return View(expected, self.tokens, self.forward(z)[0].codes)
-
-
-def choose(
-    quantizer: DVAE | EdVAE, logits: Array, training: bool, rng: Any
-) -> tuple[Quantized, Cache]:
-    """Return a token by its logits, a mixture of tokens in training; without ``rng``, no noise."""
-    codes, tokens = logits.argmax(axis=1), quantizer.tokens
-    done = int(placed(quantizer.buffers, "steps"))
-    temperature = cosine(1.0, quantizer.final_temperature, done / quantizer.anneal)
-    weight = cosine(0.0, quantizer.kl_weight, done / quantizer.warmup)
-    noise = np.zeros_like(logits) if rng is None else rng.gumbel(size=logits.shape)
-    y, cache = gumbel_softmax_forward(logits, noise.astype(logits.dtype), temperature)
-    vectors = mixture_forward(y, tokens) if training else tokens.take(codes, axis=0)
-    return Quantized(vectors, codes, {}), (y, cache, tokens, weight)
-
-
-def choose_backward(dvectors: Array, cache: Cache) -> tuple[Array, Array]:
-    """Return the gradients of the logits and of the tokens, through the mixture."""
-    y, relaxed, tokens, _ = cache
-    dy, dtokens = mixture_backward(dvectors, y, tokens)
-    return gumbel_softmax_backward(dy, relaxed), dtokens
-
-
-def draw_tokens(quantizer: DVAE | EdVAE, z: Array, rng: Any) -> None:
-    """Draw the tokens and start the schedules."""
-    z = as_points(z, "z", dim=quantizer.n_tokens)
-    drawn = np.random.default_rng(rng).normal(size=(quantizer.n_tokens, quantizer.token_dim))
-    quantizer.params["tokens"] = drawn.astype(z.dtype)
-    quantizer.buffers["steps"] = np.zeros((), np.int64)
-
-
-def count_step(quantizer: DVAE | EdVAE, hits: Array) -> None:
-    """Go one step further in the schedules, unless all rows were masked."""
-    if hits.any():
-        quantizer.buffers["steps"] += 1
-
-
-def require_choice(quantizer: DVAE | EdVAE) -> None:
-    """Raise ``TypeError`` or ``ValueError`` for settings that no DVAE or EdVAE can have."""
-    for name in ("n_tokens", "token_dim", "warmup", "anneal"):
-        require_integer(getattr(quantizer, name), name, least=1)
-    require_weight(quantizer.kl_weight, "kl_weight")
-    require_positive(quantizer.final_temperature, "final_temperature")

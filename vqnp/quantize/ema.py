@@ -35,16 +35,16 @@ from jaxtyping import Float
 from vqnp.elementary import power
 from vqnp.fast.averages import move, rows_by_code, sum_and_move
 from vqnp.losses import commitment
-from vqnp.quantize.codebook import Codebook, Dialect, require_dialect, smoothed
+from vqnp.quantize.codebook import Codebook, Dialect, smoothed
 from vqnp.quantize.lloyd import (
     batch_statistics,
     batch_statistics_loop,
     batch_statistics_numpy,
 )
 from vqnp.quantize.quantizer import LATER, Cache, Gradients, Quantized, Quantizer
-from vqnp.quantize.revive import Revival, require_revival, revive
-from vqnp.quantize.rotation import Estimator, estimate, require_estimator
-from vqnp.quantize.starts import TokenStart, first_tokens, require_token_start
+from vqnp.quantize.revive import Revival, revive
+from vqnp.quantize.rotation import Estimator, estimate
+from vqnp.quantize.starts import TokenStart, first_tokens
 from vqnp.quantize.straight_through import straight_through_forward
 from vqnp.validation import (
     Array,
@@ -58,6 +58,8 @@ from vqnp.validation import (
     require_instance,
     require_integer,
     require_labels,
+    require_one_of,
+    require_rng,
     require_share,
     require_weight,
 )
@@ -159,7 +161,7 @@ def ema_update(
     >>> codebook.tokens.tolist(), codebook.counts.tolist()
     ([[1.0], [9.0]], [2.0, 1.0])
     """
-    require_dialect(dialect)
+    require_one_of(dialect, Dialect, "dialect")
     require_instance(codebook, Codebook, "codebook")
     # Interpreted, a plain float times a float32 would be rounded to float32.
     decay = np.float64(require_share(decay, "decay"))
@@ -231,10 +233,10 @@ class EMA(Quantizer):
     def __post_init__(self) -> None:
         require_integer(self.n_tokens, "n_tokens", least=1)
         require_share(self.decay, "decay")
-        require_dialect(self.dialect)
-        require_estimator(self.estimator)
-        require_token_start(self.start)
-        require_revival(self.revival)
+        require_one_of(self.dialect, Dialect, "dialect")
+        require_one_of(self.estimator, Estimator, "estimator")
+        require_one_of(self.start, TokenStart, "start")
+        require_one_of(self.revival, Revival, "revival")
         require_weight(self.beta, "beta")
 
     @property
@@ -295,8 +297,8 @@ class EMA(Quantizer):
         Where ``mask`` is False throughout, nothing moves. The hits are those before any revival,
         which needs ``rng``. Raises as :func:`ema_update` does.
         """
-        if self.draws and rng is None:
-            raise ValueError("rng is needed: revival draws embeddings")
+        if self.draws:
+            require_rng(rng, "revival draws embeddings")
         codes = quantized.codes
         if mask is not None:
             require_labels(mask, "mask", len(z), "bool")

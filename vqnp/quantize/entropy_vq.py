@@ -15,29 +15,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from vqnp.quantize.entropy import entropy_gap_backward, entropy_gap_forward
-from vqnp.quantize.gradient_codebook import codebook_loss_backward, codebook_loss_forward
-from vqnp.quantize.lloyd import kmeans
+from vqnp.quantize.gradient_codebook import LearntTokens
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
-from vqnp.quantize.straight_through import straight_through_backward
-from vqnp.validation import Array, require_integer, require_positive, require_weight
+from vqnp.validation import Array, require_positive, require_weight
 
 
 @dataclass(frozen=True)
-class EntropyVQ(Quantizer):
+class EntropyVQ(LearntTokens, Quantizer):
     """Nearest tokens, learnt by gradient, with the entropy loss of soft codes.
 
     Parameters
     ----------
-    n_tokens : int
-        K, the size of the codebook.
     entropy_weight : float
         w, the weight of the entropy gap, which is computed in training only; 0 leaves it out.
     diversity : float
         γ of the entropy gap.
     sharpness : float
         s of the entropy gap, an inverse temperature per squared distance.
-    beta : float
-        The weight of the commitment loss.
+    n_tokens, beta
+        As for :class:`~vqnp.quantize.GradientCodebook`.
 
     Raises
     ------
@@ -47,34 +43,27 @@ class EntropyVQ(Quantizer):
     Example
     -------
     >>> import numpy as np
-    >>> quantizer = EntropyVQ(n_tokens=2)
-    >>> z = np.array([[0.0], [1.0], [10.0]])
-    >>> quantizer.initialize(z, batch=3)
-    >>> list(quantizer.forward(z, training=True)[0].losses)
-    ['codebook', 'commitment', 'entropy']
+    >>> quantizer, z = EntropyVQ(n_tokens=2), np.array([[0.0], [9.0]])
+    >>> quantizer.initialize(z, batch=2)
+    >>> round(quantizer.forward(z, training=True)[0].losses["entropy"], 6)  # -ln 2: both in use
+    -0.693147
     """
 
-    n_tokens: int = 512
     entropy_weight: float = 0.1
     diversity: float = 1.0
     sharpness: float = 1.0
     beta: float = 0.25
 
     def __post_init__(self) -> None:
-        require_integer(self.n_tokens, "n_tokens", least=1)
-        for name in ("entropy_weight", "diversity", "beta"):
-            require_weight(getattr(self, name), name)
+        super().__post_init__()
+        require_weight(self.entropy_weight, "entropy_weight")
+        require_weight(self.diversity, "diversity")
         require_positive(self.sharpness, "sharpness")
-
-    def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
-        """Place the tokens on embeddings ``z`` ``(N, D)`` by k-means."""
-        self.params["tokens"] = kmeans(z, self.n_tokens, rng=rng).tokens
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
-        """Return the nearest tokens, their codes and the losses; changes nothing."""
-        quantized, cache = codebook_loss_forward(z, self.tokens)
+        quantized, cache = super().forward(z)
         entropy_cache = None
         if training and self.entropy_weight > 0:
             quantized.losses["entropy"], entropy_cache = entropy_gap_forward(
@@ -83,11 +72,9 @@ class EntropyVQ(Quantizer):
         return quantized, (cache, entropy_cache)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
-        """Return the gradients of ``z`` and of the tokens."""
-        codebook_cache, entropy_cache = cache
-        dcommitment, dtokens = codebook_loss_backward(codebook_cache, self.n_tokens)
-        dz = straight_through_backward(dvectors) + self.beta * dcommitment
+        nearest, entropy_cache = cache
+        dz, gradients = super().backward(dvectors, nearest)
         if entropy_cache is not None:
             moved, pulled = entropy_gap_backward(self.entropy_weight, entropy_cache)
-            dz, dtokens = dz + moved, dtokens + pulled
-        return dz, {"tokens": dtokens}
+            dz, gradients["tokens"] = dz + moved, gradients["tokens"] + pulled
+        return dz, gradients

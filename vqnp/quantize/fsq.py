@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
+from vqnp.quantize.joint import parts_of, places
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View
 from vqnp.validation import (
     Array,
@@ -132,7 +133,7 @@ class FSQ(Quantizer):
     ) -> tuple[Quantized, Cache]:
         """Round ``z`` ``(N, D)``; raises as :func:`~vqnp.nearest` does."""
         values, steps, cache = fsq_forward(z, self.levels)
-        return Quantized(values, steps @ self._places(), {}), cache
+        return Quantized(values, steps @ places(self.levels), {}), cache
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of ``z``; there are no parameters."""
@@ -151,9 +152,5 @@ class FSQ(Quantizer):
 
     def _values(self, codes: Array, dtype: Any) -> Array:
         half_levels = np.array(self.levels) // 2
-        steps = codes[:, None] // self._places() % self.levels - half_levels
+        steps = parts_of(codes, self.levels) - half_levels
         return steps.astype(dtype) / half_levels.astype(dtype)
-
-    def _places(self) -> Array:
-        """What one level of each channel adds to the code ``(D,)``: mixed radix, first fastest."""
-        return np.cumprod([1, *self.levels[:-1]])

@@ -28,10 +28,10 @@ from vqnp.losses import mse
 from vqnp.quantize.lloyd import batch_statistics
 from vqnp.quantize.orthogonal import orthogonal_backward, orthogonal_forward
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
-from vqnp.quantize.rotation import Estimator, estimate, require_estimator
-from vqnp.quantize.starts import TokenStart, first_tokens, require_token_start
+from vqnp.quantize.rotation import Estimator, estimate
+from vqnp.quantize.starts import TokenStart, first_tokens
 from vqnp.quantize.straight_through import straight_through_forward
-from vqnp.validation import Array, Points, Tokens, require_integer, require_weight
+from vqnp.validation import Array, Points, Tokens, require_integer, require_one_of, require_weight
 
 
 def codebook_loss_forward(z: Points, tokens: Tokens) -> tuple[Quantized, Cache]:
@@ -67,7 +67,43 @@ def codebook_loss_backward(cache: Cache, n_tokens: int) -> tuple[Points, Tokens]
 
 
 @dataclass(frozen=True)
-class GradientCodebook(Quantizer):
+class LearntTokens:
+    """What quantizers share whose tokens are learnt by gradient: both losses and their gradients.
+
+    They have a setting ``beta``. Some have ``start`` and ``estimator`` as settings, too.
+    """
+
+    n_tokens: int = 512
+    start = "k-means"
+    estimator = "straight-through"
+
+    def __post_init__(self: Any) -> None:
+        require_integer(self.n_tokens, "n_tokens", least=1)
+        require_weight(self.beta, "beta")
+        require_one_of(self.start, TokenStart, "start")
+        require_one_of(self.estimator, Estimator, "estimator")
+
+    def initialize(self: Any, z: Array, *, batch: int, rng: Any = 0) -> None:
+        """Place the tokens on embeddings ``z`` ``(N, D)``, or at random."""
+        rng = np.random.default_rng(rng)
+        self.params["tokens"], _ = first_tokens(z, self.n_tokens, self.start, rng)
+
+    def forward(
+        self: Any, z: Array, *, training: bool = False, rng: Any = None
+    ) -> tuple[Quantized, Cache]:
+        """Return the nearest tokens, their codes and the losses; changes nothing."""
+        return codebook_loss_forward(z, self.tokens)
+
+    def backward(self: Any, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
+        """Return the gradient of ``z``, commitment included, and of the tokens."""
+        z, vectors, *_ = cache
+        dcommitment, dtokens = codebook_loss_backward(cache, self.n_tokens)
+        dz = estimate(self.estimator, dvectors, z, vectors) + self.beta * dcommitment
+        return dz, {"tokens": dtokens}
+
+
+@dataclass(frozen=True)
+class GradientCodebook(LearntTokens, Quantizer):
     """The original VQ-VAE's quantizer: the optimizer moves the tokens, ``params["tokens"]``.
 
     Parameters
@@ -102,32 +138,21 @@ class GradientCodebook(Quantizer):
     orthogonal: float = 0.0
 
     def __post_init__(self) -> None:
-        require_integer(self.n_tokens, "n_tokens", least=1)
-        require_weight(self.beta, "beta")
-        require_token_start(self.start)
-        require_estimator(self.estimator)
+        super().__post_init__()
         require_weight(self.orthogonal, "orthogonal")
-
-    def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
-        """Place the tokens on embeddings ``z`` ``(N, D)``, or at random."""
-        rng = np.random.default_rng(rng)
-        self.params["tokens"], _ = first_tokens(z, self.n_tokens, self.start, rng)
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
-        """Return the nearest tokens, their codes and the losses; changes nothing."""
-        quantized, cache = codebook_loss_forward(z, self.tokens)
+        quantized, cache = super().forward(z)
         if not self.orthogonal:
             return quantized, (cache, None)
         quantized.losses["orthogonal"], of_tokens = orthogonal_forward(self.tokens)
         return quantized, (cache, of_tokens)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
-        """Return the gradient of ``z``, commitment included, and of the tokens."""
-        (z, vectors, *_), of_tokens = cache
-        dcommitment, dtokens = codebook_loss_backward(cache[0], self.n_tokens)
+        nearest, of_tokens = cache
+        dz, gradients = super().backward(dvectors, nearest)
         if of_tokens is not None:
-            dtokens += self.orthogonal * orthogonal_backward(of_tokens)
-        dz = estimate(self.estimator, dvectors, z, vectors) + self.beta * dcommitment
-        return dz, {"tokens": dtokens}
+            gradients["tokens"] += self.orthogonal * orthogonal_backward(of_tokens)
+        return dz, gradients

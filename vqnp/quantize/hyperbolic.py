@@ -37,14 +37,13 @@ from jaxtyping import Float
 
 from vqnp.quantize.lloyd import batch_statistics, kmeans
 from vqnp.quantize.normalize import normalize_backward, normalize_forward
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, placed
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
 from vqnp.quantize.softmax import row_blocks, softmax, softmax_backward
 from vqnp.validation import (
     Array,
     Points,
     Tokens,
     as_points,
-    require_codes,
     require_integer,
     require_positive,
 )
@@ -213,14 +212,6 @@ class HyperVQ(Quantizer):
         ddirection = normalize_backward(dunits, projection)
         gradients = {"scale": dscale, "direction": ddirection, "offset": doffset}
         return into_ball_backward(dx, ball), gradients
-
-    def decode(self, codes: Array) -> Array:
-        """Return the tokens ``(N, D)`` of ``codes`` ``(N,)``."""
-        return self.tokens.take(require_codes(codes, "codes", self.n_tokens), axis=0)
-
-    def view(self, z: Array) -> View:
-        """Return ``z``, the tokens, and the codes of the greatest logits."""
-        return View(z, self.tokens, self.forward(z)[0].codes)
 
     def _logits(self, x: Array, units: Array) -> tuple[Array, Cache]:
         params = self.params

@@ -18,14 +18,15 @@ coordinate after another; codes ``(N,)``, in which the first coordinate is the f
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int64
 
 from vqnp.losses import commitment
+from vqnp.quantize.joint import parts_of, places
 from vqnp.quantize.lloyd import kmeans
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, placed
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
 from vqnp.quantize.search import search
 from vqnp.quantize.straight_through import straight_through_backward
 from vqnp.validation import (
@@ -34,6 +35,7 @@ from vqnp.validation import (
     as_points,
     require_codes,
     require_integer,
+    require_one_of,
     require_weight,
 )
 
@@ -133,8 +135,7 @@ class LatentQuantizer(Quantizer):
             raise ValueError(f"levels must give at most 2**24 tokens, got {self.n_tokens}")
         require_weight(self.codebook_weight, "codebook_weight")
         require_weight(self.beta, "beta")
-        if self.start not in get_args(Start):
-            raise ValueError(f"start must be one of line, k-means, got {self.start!r}")
+        require_one_of(self.start, Start, "start")
 
     @property
     def values(self) -> Array:
@@ -167,9 +168,9 @@ class LatentQuantizer(Quantizer):
     ) -> tuple[Quantized, Cache]:
         """Return the nearest values, the codes and the two losses; changes nothing."""
         z = as_points(z, "z", dim=len(self.levels))
-        vectors, places, cache = latent_forward(z, self.values, self.levels)
+        vectors, chosen, cache = latent_forward(z, self.values, self.levels)
         value, dcommitment = commitment(z, vectors)
-        codes = (places - _firsts(self.levels)) @ self._radix()
+        codes = (chosen - _firsts(self.levels)) @ places(self.levels)
         losses = {"codebook": value, "commitment": value}
         return Quantized(vectors, codes, losses), (dcommitment, cache)
 
@@ -182,13 +183,4 @@ class LatentQuantizer(Quantizer):
     def decode(self, codes: Array) -> Array:
         """Return the vectors ``(N, D)`` of ``codes`` ``(N,)``."""
         codes = require_codes(codes, "codes", self.n_tokens)
-        indices: Array = codes[:, None] // self._radix() % self.levels
-        return self.values.take(_firsts(self.levels) + indices)
-
-    def view(self, z: Array) -> View:
-        """Return ``z``, the grid and the codes."""
-        return View(z, self.tokens, self.forward(z)[0].codes)
-
-    def _radix(self) -> Array:
-        """What one index of each coordinate adds to the code ``(D,)``."""
-        return np.cumprod([1, *self.levels[:-1]])
+        return self.values.take(_firsts(self.levels) + parts_of(codes, self.levels))

@@ -16,17 +16,17 @@ Without any pull, a pretrained autoencoder and k-means are ``ae_then_vq(pretrain
 Shapes: z and vectors ``(N, D)``, tokens ``(K, D)``, codes ``(N,)``.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from vqnp.quantize.ema import EMA
-from vqnp.quantize.parts import borrow, keep, require_codebook, under
+from vqnp.quantize.parts import Wrapper, place, require_codebook, under
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
 from vqnp.validation import Array
 
 
 @dataclass(frozen=True)
-class LatentKMeans(Quantizer):
+class LatentKMeans(Wrapper, Quantizer):
     """A codebook that only follows in training: the decoder sees tokens outside of it.
 
     Parameters
@@ -54,44 +54,26 @@ class LatentKMeans(Quantizer):
     def __post_init__(self) -> None:
         require_codebook(self.quantizer, straight_through=True)
 
-    @property
-    def draws(self) -> bool:
-        """Whether the codebook draws."""
-        return self.quantizer.draws
-
-    @property
-    def n_tokens(self) -> int:
-        """K, the size of the codebook."""
-        return self.quantizer.n_tokens
-
-    @property
-    def tokens(self) -> Array:
-        """The tokens ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
-        return self._codebook().tokens
+    INNER = "codebook"
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the tokens on embeddings ``z`` ``(N, D)``."""
-        made = replace(self.quantizer)
-        made.initialize(z, batch=batch, rng=rng)
-        keep(made, self, "codebook")
+        place(self.quantizer, self, self.INNER, z, batch=batch, rng=rng)
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
         """Return the nearest tokens, in training ``z`` itself, and in both the codes and losses."""
-        quantized, cache = self._codebook().forward(z, training=training, rng=rng)
+        quantized, cache = self.inner.forward(z, training=training, rng=rng)
         return quantized._replace(vectors=z) if training else quantized, cache
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradients of ``z``, which here is exact, and of the codebook."""
-        dz, gradients = self._codebook().backward(dvectors, cache)
-        return dz, under("codebook", gradients)
+        dz, gradients = self.inner.backward(dvectors, cache)
+        return dz, under(self.INNER, gradients)
 
     def update(
         self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
     ) -> Array:
         """Move the tokens as the codebook does; returns the hits."""
-        return self._codebook().update(z, quantized, mask=mask, rng=rng)
-
-    def _codebook(self) -> Quantizer:
-        return borrow(self.quantizer, self, "codebook")
+        return self.inner.update(z, quantized, mask=mask, rng=rng)

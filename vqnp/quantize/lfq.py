@@ -85,7 +85,6 @@ def bits_entropy_forward(
 
     Example
     -------
-    >>> import numpy as np
     >>> z = vertices(2)  # each of four codes once: both bits are used evenly
     >>> gap, _ = bits_entropy_forward(z, 1.0, 10.0, 1.0, group_bits=1)
     >>> round(gap, 6)  # -2 ln 2
@@ -111,7 +110,81 @@ def bits_entropy_backward(dgap: float, cache: Cache) -> Points:
 
 
 @dataclass(frozen=True)
-class LFQ(Quantizer):
+class Signs:
+    """What LFQ and BSQ share: settings, the vertices ±``scale``, their codes and the losses."""
+
+    n_tokens: int = 512
+    entropy_weight: float = 0.1
+    diversity: float = 1.0
+    sharpness: float = 100.0
+    group_bits: int | None = None
+    beta: float = 0.25
+
+    def __post_init__(self) -> None:
+        count = require_integer(self.n_tokens, "n_tokens", least=2)
+        if count & (count - 1) or count > 1 << MOST_BITS:
+            raise ValueError(
+                f"n_tokens must be a power of two, at most 2**{MOST_BITS}, got {count}"
+            )
+        for name in ("entropy_weight", "diversity", "beta"):
+            require_weight(getattr(self, name), name)
+        require_positive(self.sharpness, "sharpness")
+        group = 1 if self.group_bits is None else self.group_bits
+        if self.n_bits % require_integer(group, "group_bits", least=1):
+            raise ValueError(
+                f"group_bits must divide the {self.n_bits} bits of n_tokens, got {group}"
+            )
+
+    @property
+    def n_bits(self) -> int:
+        """D, the bits of a code: log2 K."""
+        return self.n_tokens.bit_length() - 1
+
+    @property
+    def scale(self) -> float:
+        """1, the coordinate of every vertex."""
+        return 1.0
+
+    @property
+    def tokens(self) -> Array:
+        """The implied codebook ``(K, D)``, float64: the vertices of a cube."""
+        return vertices(self.n_bits, self.scale)
+
+    def decode(self, codes: Array, *, dtype: Any = np.float32) -> Array:
+        """Return the vectors ``(N, D)`` of ``codes`` ``(N,)``, as a forward pass in ``dtype``."""
+        codes = require_codes(codes, "codes", self.n_tokens)
+        return _vertices_of(codes, self.n_bits, self.scale, dtype)
+
+    def forward(
+        self, z: Array, *, training: bool = False, rng: Any = None
+    ) -> tuple[Quantized, Cache]:
+        """Take the signs of ``z`` ``(N, D)``; the entropy gap too if ``training``."""
+        z = as_points(z, "z", dim=self.n_bits)
+        vectors, codes = sign_forward(z, self.scale)
+        value, dcommitment = commitment(z, vectors)
+        losses, entropy_cache = {"commitment": value}, None
+        if training and self.entropy_weight > 0:
+            group = self.group_bits or z.shape[1]
+            losses["entropy"], entropy_cache = bits_entropy_forward(
+                z, self.scale, self.sharpness, self.diversity, group
+            )
+        return Quantized(vectors, codes, losses), (dcommitment, entropy_cache)
+
+    def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
+        """Return the gradient of ``z``: straight through, commitment and entropy gap."""
+        dcommitment, entropy_cache = cache
+        dz = straight_through_backward(dvectors) + self.beta * dcommitment
+        if entropy_cache is not None:
+            dz = dz + bits_entropy_backward(self.entropy_weight, entropy_cache)
+        return dz, {}
+
+    def view(self, z: Array) -> View:
+        """Return ``z``, the vertices in its dtype, and its codes."""
+        return View(z, self.tokens.astype(z.dtype), self.forward(z)[0].codes)
+
+
+@dataclass(frozen=True)
+class LFQ(Signs, Quantizer):
     """A quantizer that keeps signs: D = log2 of ``n_tokens`` coordinates, and no codebook.
 
     Parameters
@@ -143,44 +216,9 @@ class LFQ(Quantizer):
     ([[1.0, -1.0, 1.0]], [5], 3.0)
     """
 
-    n_tokens: int = 512
-    entropy_weight: float = 0.1
-    diversity: float = 1.0
-    sharpness: float = 100.0
-    group_bits: int | None = None
-    beta: float = 0.25
-
-    def __post_init__(self) -> None:
-        require_binary(self)
-
-    @property
-    def tokens(self) -> Array:
-        """The implied codebook ``(K, D)``, float64: the cube's vertices."""
-        return vertices(count_bits(self.n_tokens))
-
-    def forward(
-        self, z: Array, *, training: bool = False, rng: Any = None
-    ) -> tuple[Quantized, Cache]:
-        """Take the signs of ``z`` ``(N, D)``; the entropy gap too if ``training``."""
-        z = as_points(z, "z", dim=count_bits(self.n_tokens))
-        return quantize_signs(self, z, 1.0, training)
-
-    def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
-        """Return the gradient of ``z``: straight through, commitment and entropy gap."""
-        return signs_backward(self, dvectors, cache), {}
-
-    def decode(self, codes: Array, *, dtype: Any = np.float32) -> Array:
-        """Return the vectors ``(N, D)`` of ``codes`` ``(N,)``, as a forward pass in ``dtype``."""
-        codes = require_codes(codes, "codes", self.n_tokens)
-        return _vertices_of(codes, count_bits(self.n_tokens), 1.0, dtype)
-
-    def view(self, z: Array) -> View:
-        """Return ``z``, the cube's vertices in its dtype, and its codes."""
-        return View(z, self.tokens.astype(z.dtype), self.forward(z)[0].codes)
-
 
 @dataclass(frozen=True)
-class BSQ(Quantizer):
+class BSQ(Signs, Quantizer):
     """LFQ on the unit sphere: its vectors have length 1.
 
     Parameters
@@ -201,95 +239,29 @@ class BSQ(Quantizer):
     ([[0.5, -0.5, 0.5, -0.5]], [5])
     """
 
-    n_tokens: int = 512
-    entropy_weight: float = 0.1
-    diversity: float = 1.0
     sharpness: float = 1.0
-    group_bits: int | None = None
     beta: float = 0.0
-
-    def __post_init__(self) -> None:
-        require_binary(self)
 
     @property
     def scale(self) -> float:
         """1/√D, the coordinate of every vertex."""
-        return count_bits(self.n_tokens) ** -0.5
-
-    @property
-    def tokens(self) -> Array:
-        """The implied codebook ``(K, D)``, float64: the vertices of a cube in the sphere."""
-        return vertices(count_bits(self.n_tokens), self.scale)
+        return self.n_bits**-0.5
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
         """Project ``z`` ``(N, D)`` to the sphere and take the signs."""
-        z = as_points(z, "z", dim=count_bits(self.n_tokens))
-        units, projection = normalize_forward(z)
-        quantized, cache = quantize_signs(self, units, self.scale, training)
+        units, projection = normalize_forward(as_points(z, "z"))
+        quantized, cache = super().forward(units, training=training)
         return quantized, (cache, projection)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradient of ``z``: straight through to the sphere, then to ``z``."""
         signs, projection = cache
-        return normalize_backward(signs_backward(self, dvectors, signs), projection), {}
-
-    def decode(self, codes: Array, *, dtype: Any = np.float32) -> Array:
-        """Return the vectors ``(N, D)`` of ``codes`` ``(N,)``, as a forward pass in ``dtype``."""
-        codes = require_codes(codes, "codes", self.n_tokens)
-        return _vertices_of(codes, count_bits(self.n_tokens), self.scale, dtype)
+        dunits, _ = super().backward(dvectors, signs)
+        return normalize_backward(dunits, projection), {}
 
     def view(self, z: Array) -> View:
         """Return ``z`` on the sphere, where the tokens are."""
         units, _ = normalize_forward(as_points(z, "z"))
         return View(units, self.tokens.astype(units.dtype), self.forward(z)[0].codes)
-
-
-def quantize_signs(
-    quantizer: LFQ | BSQ, z: Array, scale: float, training: bool
-) -> tuple[Quantized, Cache]:
-    """Return vertices, codes and losses of ``z``, and the cache of :func:`signs_backward`."""
-    vectors, codes = sign_forward(z, scale)
-    value, dcommitment = commitment(z, vectors)
-    losses, entropy_cache = {"commitment": value}, None
-    if training and quantizer.entropy_weight > 0:
-        losses["entropy"], entropy_cache = bits_entropy_forward(
-            z,
-            scale,
-            quantizer.sharpness,
-            quantizer.diversity,
-            quantizer.group_bits or z.shape[1],
-        )
-    return Quantized(vectors, codes, losses), (dcommitment, entropy_cache)
-
-
-def signs_backward(quantizer: LFQ | BSQ, dvectors: Array, cache: Cache) -> Array:
-    """Return the gradient of the ``z`` that :func:`quantize_signs` was given."""
-    dcommitment, entropy_cache = cache
-    dz = straight_through_backward(dvectors) + quantizer.beta * dcommitment
-    if entropy_cache is not None:
-        dz = dz + bits_entropy_backward(quantizer.entropy_weight, entropy_cache)
-    return dz
-
-
-def count_bits(n_tokens: int) -> int:
-    """Return log2 of a power of two."""
-    return n_tokens.bit_length() - 1
-
-
-def require_binary(quantizer: LFQ | BSQ) -> None:
-    """Raise ``TypeError`` or ``ValueError`` for settings that no LFQ or BSQ can have."""
-    count = require_integer(quantizer.n_tokens, "n_tokens", least=2)
-    if count & (count - 1) or count > 1 << MOST_BITS:
-        raise ValueError(f"n_tokens must be a power of two, at most 2**{MOST_BITS}, got {count}")
-    for name in ("entropy_weight", "diversity", "beta"):
-        require_weight(getattr(quantizer, name), name)
-    require_positive(quantizer.sharpness, "sharpness")
-    if quantizer.group_bits is not None:
-        group, n_bits = (
-            require_integer(quantizer.group_bits, "group_bits", least=1),
-            count_bits(count),
-        )
-        if n_bits % group:
-            raise ValueError(f"group_bits must divide the {n_bits} bits of n_tokens, got {group}")

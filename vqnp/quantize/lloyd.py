@@ -14,7 +14,7 @@ Shapes: points ``(N, D)``, tokens ``(K, D)``, codes ``(N,)``, counts ``(K,)``.
 import warnings
 from dataclasses import dataclass
 from math import log
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numba import prange
@@ -30,6 +30,7 @@ from vqnp.validation import (
     as_points,
     as_rng,
     require_integer,
+    require_one_of,
 )
 
 Start = Literal["k-means++", "greedy k-means++", "random"]
@@ -119,8 +120,7 @@ def kmeans(
     points = as_points(points, "points")
     n_tokens = require_integer(n_tokens, "n_tokens", least=1)
     require_integer(iterations, "iterations", least=1)
-    if start not in get_args(Start):
-        raise ValueError(f"start must be one of {', '.join(get_args(Start))}, got {start!r}")
+    require_one_of(start, Start, "start")
     rng = as_rng(rng)
     copies = n_tokens - len(points)
     if copies > 0:  # every point becomes a token, and none moves

@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.quantize.dpq import head_hits, joined_values, look_up, look_up_backward
-from vqnp.quantize.parts import joint_codes, joint_tokens
+from vqnp.quantize.dpq import joined_values, look_up, look_up_backward
+from vqnp.quantize.joint import JointCodes
 from vqnp.quantize.product import split
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, placed
-from vqnp.quantize.starts import TokenStart, first_tokens, require_token_start
-from vqnp.validation import Array, as_points, require_integer
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
+from vqnp.quantize.starts import TokenStart, first_tokens
+from vqnp.validation import Array, as_points, require_integers, require_one_of, require_rng
 
 
 @dataclass(frozen=True)
-class Memcodes(Quantizer):
+class Memcodes(JointCodes, Quantizer):
     """A quantizer of ``heads`` memories, from which codes are drawn in training.
 
     Parameters
@@ -58,9 +58,8 @@ class Memcodes(Quantizer):
     start: TokenStart = "normal"
 
     def __post_init__(self) -> None:
-        require_integer(self.n_memories, "n_memories", least=1)
-        require_integer(self.heads, "heads", least=1)
-        require_token_start(self.start)
+        require_integers(self, "n_memories", "heads", least=1)
+        require_one_of(self.start, TokenStart, "start")
 
     @property
     def draws(self) -> bool:
@@ -68,14 +67,9 @@ class Memcodes(Quantizer):
         return True
 
     @property
-    def n_tokens(self) -> int:
-        """K^H, the number of vectors that codes can name."""
-        return self.n_memories**self.heads
-
-    @property
-    def tokens(self) -> Array:
-        """All vectors ``(K^H, D)``; raises ``ValueError`` where they are more than 65,536."""
-        return joint_tokens(self, self.n_memories, self.heads)
+    def levels(self) -> tuple[int, ...]:
+        """K, once a head."""
+        return (self.n_memories,) * self.heads
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the memories of each head for its slices of ``z`` ``(N, D)``."""
@@ -94,12 +88,11 @@ class Memcodes(Quantizer):
 
         Raises ``ValueError`` in training without ``rng``.
         """
-        if training and rng is None:
-            raise ValueError("rng is needed: codes are drawn in training")
         keys, values = self._mapped("keys"), self._mapped("values")
         z = as_points(z, "z", dim=self.heads * keys[0].shape[1])
         seeds: list[Any] = [None] * self.heads
         if training:
+            require_rng(rng, "codes are drawn in training")
             seeds = np.random.default_rng(rng).integers(1 << 32, size=self.heads).tolist()
         return look_up(z, keys, values, keys[0].shape[1] ** 0.5, seeds)
 
@@ -117,20 +110,9 @@ class Memcodes(Quantizer):
             }
         return dz, gradients
 
-    def update(
-        self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
-    ) -> Array:
-        """Return the hits ``(H, K)``; nothing moves."""
-        return head_hits(quantized.codes, self.n_memories, mask)
-
     def decode(self, codes: Array) -> Array:
         """Return the vectors ``(N, D)`` of ``codes`` ``(N, H)``."""
         return joined_values(self._mapped("values"), codes)
-
-    def view(self, z: Array) -> View:
-        """Return ``z`` among all vectors, with the codes of the greatest logits."""
-        tokens, codes = self.tokens, self.forward(z)[0].codes
-        return View(z, tokens, joint_codes(codes, self.n_memories))
 
     def _mapped(self, kind: str) -> list[Array]:
         """Return the keys or the values of every head ``(K, C)``."""

@@ -6,15 +6,14 @@ whole. So a checkpoint finds all of them, an optimizer moves them, and copies of
 none.
 """
 
-import numpy as np
+from dataclasses import replace
+from typing import Any
 
 from vqnp.quantize.cvq import CVQ
 from vqnp.quantize.ema import EMA
 from vqnp.quantize.gradient_codebook import GradientCodebook
 from vqnp.quantize.quantizer import Gradients, Quantizer
-from vqnp.validation import Array, require_codes
-
-MOST_TOKENS = 1 << 16  # that are made into one array
+from vqnp.validation import Array
 
 
 def borrow(part: Quantizer, whole: Quantizer, name: str) -> Quantizer:
@@ -35,15 +34,48 @@ def borrow(part: Quantizer, whole: Quantizer, name: str) -> Quantizer:
     return borrower
 
 
-def keep(part: Quantizer, whole: Quantizer, name: str) -> None:
-    """Let ``whole`` hold the arrays of ``part``, a copy that has just been initialized."""
-    whole.params.update(under(name, part.params))
-    whole.buffers.update(under(name, part.buffers))
+def place(part: Quantizer, whole: Quantizer, name: str, z: Array, **named: Any) -> Quantizer:
+    """Return a copy of ``part`` initialized on ``z``, whose arrays ``whole`` holds from now on."""
+    made = replace(part)
+    made.initialize(z, **named)
+    whole.params.update(under(name, made.params))
+    whole.buffers.update(under(name, made.buffers))
+    return made
 
 
 def under(name: str, arrays: dict[str, Array]) -> Gradients:
     """Return ``arrays`` with ``name`` in front of their names."""
     return {f"{name}.{key}": value for key, value in arrays.items()}
+
+
+class Wrapper:
+    """What quantizers share that are one other quantizer in another space.
+
+    Its arrays are kept under the name ``INNER``.
+    """
+
+    quantizer: Quantizer
+    INNER: str
+
+    @property
+    def draws(self) -> bool:
+        """Whether the quantizer inside draws."""
+        return self.quantizer.draws
+
+    @property
+    def n_tokens(self) -> int:
+        """K, the size of the codebook."""
+        return self.quantizer.n_tokens
+
+    @property
+    def inner(self: Any) -> Quantizer:
+        """The quantizer inside, with its arrays; ``RuntimeError`` before ``initialize``."""
+        return borrow(self.quantizer, self, self.INNER)
+
+    @property
+    def tokens(self) -> Array:
+        """The tokens ``(K, D)`` of the quantizer inside."""
+        return self.inner.tokens
 
 
 def require_codebook(quantizer: Quantizer, *, straight_through: bool = False) -> None:
@@ -63,33 +95,3 @@ def require_codebook(quantizer: Quantizer, *, straight_through: bool = False) ->
             "the gradient passes through the whole at once: give the estimator to the whole, "
             f"got {quantizer!r} inside"
         )
-
-
-def require_joint_codes(codes: Array, n_tokens: int, books: int, *, least: int = 0) -> Array:
-    """Return ``codes`` once they are integers ``(N, books)`` in ``[least, n_tokens)``.
-
-    Raises ``TypeError`` or ``ValueError``.
-    """
-    if not isinstance(codes, np.ndarray) or codes.ndim != 2 or codes.shape[1] != books:
-        raise ValueError(f"codes must have shape (N, {books}), got shape {np.shape(codes)}")
-    require_codes(np.where(codes == least, 0, codes).ravel(), "codes", n_tokens)
-    return codes
-
-
-def joint_codes(codes: Array, n_tokens: int) -> Array:
-    """Number the rows of ``codes`` ``(N, H)`` with the first codebook's code the fastest."""
-    return codes @ n_tokens ** np.arange(codes.shape[1])
-
-
-def joint_tokens(whole: Quantizer, n_tokens: int, books: int) -> Array:
-    """Return the vectors of all combinations of codes, in the order of :func:`joint_codes`.
-
-    Raises ``ValueError`` where they are too many to be looked at.
-    """
-    if whole.n_tokens > MOST_TOKENS:
-        raise ValueError(
-            f"{n_tokens}^{books} vectors are too many for one array (at most {MOST_TOKENS:,}): "
-            "look at one codebook at a time"
-        )
-    codes = np.arange(whole.n_tokens)[:, None] // n_tokens ** np.arange(books) % n_tokens
-    return whole.decode(codes)

@@ -14,24 +14,25 @@ Heads may share one codebook, which then learns from all N H slices.
 Shapes: z and vectors ``(N, D)``, slices ``(H, N, D/H)``, codes ``(N, H)``, hits ``(H, K)``.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from vqnp.quantize.ema import EMA
-from vqnp.quantize.parts import (
-    borrow,
-    joint_codes,
-    joint_tokens,
-    keep,
-    require_codebook,
-    require_joint_codes,
-    under,
+from vqnp.quantize.joint import JointCodes, require_joint_codes
+from vqnp.quantize.parts import borrow, place, require_codebook, under
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
+from vqnp.quantize.rotation import Estimator, estimate
+from vqnp.validation import (
+    Array,
+    Points,
+    as_points,
+    require_flag,
+    require_integer,
+    require_labels,
+    require_one_of,
 )
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, count_hits
-from vqnp.quantize.rotation import Estimator, estimate, require_estimator
-from vqnp.validation import Array, Points, as_points, require_flag, require_integer, require_labels
 
 
 def split(z: Points, heads: int) -> Array:
@@ -64,7 +65,7 @@ def join(slices: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Product(Quantizer):
+class Product(JointCodes, Quantizer):
     """A quantizer of ``heads`` codebooks, one for each slice of the embedding.
 
     Parameters
@@ -99,7 +100,7 @@ class Product(Quantizer):
         require_codebook(self.quantizer, straight_through=True)
         require_integer(self.heads, "heads", least=1)
         require_flag(self.shared, "shared")
-        require_estimator(self.estimator)
+        require_one_of(self.estimator, Estimator, "estimator")
 
     @property
     def draws(self) -> bool:
@@ -107,22 +108,16 @@ class Product(Quantizer):
         return self.quantizer.draws
 
     @property
-    def n_tokens(self) -> int:
-        """K^H, the number of vectors that codes can name."""
-        return self.quantizer.n_tokens**self.heads
-
-    @property
-    def tokens(self) -> Array:
-        """All vectors ``(K^H, D)``; raises ``ValueError`` where they are more than 65,536."""
-        return joint_tokens(self, self.quantizer.n_tokens, self.heads)
+    def levels(self) -> tuple[int, ...]:
+        """K, once a head."""
+        return (self.quantizer.n_tokens,) * self.heads
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place each codebook on its slices of embeddings ``z`` ``(N, D)``, in order."""
         rng = np.random.default_rng(rng)
         for name, slices in self._by_book(split(as_points(z, "z"), self.heads)):
-            made = replace(self.quantizer)
-            made.initialize(slices, batch=batch * len(slices) // len(z), rng=rng)
-            keep(made, self, name)
+            share = batch * len(slices) // len(z)
+            place(self.quantizer, self, name, slices, batch=share, rng=rng)
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
@@ -167,7 +162,7 @@ class Product(Quantizer):
             part, of_part = borrow(self.quantizer, self, name), quantized._replace(codes=chosen)
             hits.append(part.update(rows, of_part, mask=masks, rng=rng))
         if self.shared:
-            hits = [count_hits(head, self.quantizer.n_tokens, mask) for head in codes]
+            return super().update(z, quantized, mask=mask)
         return np.stack(hits)
 
     def decode(self, codes: Array) -> Array:
@@ -178,11 +173,6 @@ class Product(Quantizer):
             for name, chosen in self._by_book(codes.T)
         ]
         return join(self._heads(parts))
-
-    def view(self, z: Array) -> View:
-        """Return ``z`` among all vectors, numbered with the first head's code the fastest."""
-        tokens, codes = self.tokens, self.forward(z)[0].codes
-        return View(z, tokens, joint_codes(codes, self.quantizer.n_tokens))
 
     def _by_book(self, heads: Array) -> list[tuple[str, Array]]:
         """Name the codebooks, each with its part of an array ``(H, N, ...)``."""

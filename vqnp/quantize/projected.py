@@ -18,14 +18,14 @@ bit.
 Shapes: z and v ``(N, D)``, p and q ``(N, d)``, W ``(D, d)``, W' ``(d, D)``.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from vqnp.quantize.cosine import Cosine
 from vqnp.quantize.ema import EMA
-from vqnp.quantize.parts import borrow, keep, require_codebook, under
+from vqnp.quantize.parts import Wrapper, place, require_codebook, under
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, placed
 from vqnp.validation import Array, Points, as_points, require_integer
 
@@ -47,7 +47,7 @@ def principal_directions(z: Points, dim: int) -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True)
-class Projected(Quantizer):
+class Projected(Wrapper, Quantizer):
     """A quantizer in ``dim`` dimensions, between two linear maps that are learnt.
 
     Parameters
@@ -78,20 +78,12 @@ class Projected(Quantizer):
         require_codebook(inner.quantizer if isinstance(inner, Cosine) else inner)
         require_integer(self.dim, "dim", least=1)
 
-    @property
-    def draws(self) -> bool:
-        """Whether the quantizer between the maps draws."""
-        return self.quantizer.draws
-
-    @property
-    def n_tokens(self) -> int:
-        """K, the size of the codebook."""
-        return self.quantizer.n_tokens
+    INNER = "between"
 
     @property
     def tokens(self) -> Array:
         """The tokens as they leave, ``(K, D)``; raises ``RuntimeError`` before ``initialize``."""
-        return self._up(self._between().tokens)
+        return self._up(self.inner.tokens)
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Begin with the principal directions of embeddings ``z`` ``(N, D)``, and place tokens."""
@@ -106,15 +98,13 @@ class Projected(Quantizer):
             "up.bias": mean,
         }
         self.params.update((name, np.array(a, z.dtype, order="C")) for name, a in maps.items())
-        made = replace(self.quantizer)
-        made.initialize(self._down(z), batch=batch, rng=rng)
-        keep(made, self, "between")
+        place(self.quantizer, self, self.INNER, self._down(z), batch=batch, rng=rng)
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
         """Return the tokens nearest between the maps, as they leave; changes nothing."""
-        made = self._between()
+        made = self.inner
         z = as_points(z, "z", dim=len(self.params["down.weight"]))
         quantized, cache = made.forward(self._down(z), training=training, rng=rng)
         vectors = self._up(made.tokens).take(quantized.codes, axis=0)
@@ -123,30 +113,27 @@ class Projected(Quantizer):
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradients of ``z``, of both maps, and of what is between."""
         z, inner, cache = cache
-        dp, gradients = self._between().backward(dvectors @ self.params["up.weight"].T, cache)
+        dp, gradients = self.inner.backward(dvectors @ self.params["up.weight"].T, cache)
         maps = {
             "down.weight": z.T @ dp,
             "down.bias": dp.sum(axis=0),
             "up.weight": inner.T @ dvectors,
             "up.bias": dvectors.sum(axis=0),
         }
-        return dp @ self.params["down.weight"].T, maps | under("between", gradients)
+        return dp @ self.params["down.weight"].T, maps | under(self.INNER, gradients)
 
     def update(
         self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
     ) -> Array:
         """Update between the maps, as they are after the optimizer's step; returns the hits."""
-        return self._between().update(self._down(z), quantized, mask=mask, rng=rng)
+        return self.inner.update(self._down(z), quantized, mask=mask, rng=rng)
 
     def view(self, z: Array) -> View:
         """Return what the quantizer between the maps looks at."""
-        return self._between().view(self._down(z))
+        return self.inner.view(self._down(z))
 
     def _down(self, z: Array) -> Array:
         return z @ placed(self.params, "down.weight") + self.params["down.bias"]
 
     def _up(self, vectors: Array) -> Array:
         return vectors @ self.params["up.weight"] + self.params["up.bias"]
-
-    def _between(self) -> Quantizer:
-        return borrow(self.quantizer, self, "between")

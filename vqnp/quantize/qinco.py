@@ -30,23 +30,16 @@ import numpy as np
 
 from vqnp.jit import kernel
 from vqnp.losses import commitment, mse
+from vqnp.quantize.joint import JointCodes, require_joint_codes
 from vqnp.quantize.lloyd import batch_statistics, kmeans
-from vqnp.quantize.parts import joint_codes, joint_tokens, require_joint_codes
-from vqnp.quantize.quantizer import (
-    Cache,
-    Gradients,
-    Quantized,
-    Quantizer,
-    View,
-    count_hits,
-    placed,
-)
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
 from vqnp.quantize.search import nearest
 from vqnp.quantize.straight_through import straight_through_backward
 from vqnp.validation import (
     Array,
     as_points,
     require_integer,
+    require_integers,
     require_weight,
 )
 
@@ -133,19 +126,15 @@ def _blocks(n_points: int, tokens: Array, network: dict[str, Array]) -> Iterator
 
 
 @dataclass(frozen=True)
-class QINCo(Quantizer):
+class QINCo(JointCodes, Quantizer):
     """Residual quantization with codebooks adapted to the partial sum.
 
     Parameters
     ----------
-    stage_tokens : int
-        K, the tokens of each stage.
-    stages : int
-        M, at least 1; a code has M parts.
-    width : int
-        h, the width of the hidden layers.
-    blocks : int
-        L, the residual steps of each network, at least 0.
+    stage_tokens, stages : int
+        K, the tokens of each stage, and M, the stages and the parts of a code.
+    width, blocks : int
+        h, the width of the hidden layers, and L, the residual steps of each network, at least 0.
     beta : float
         The weight of the commitment loss.
 
@@ -171,20 +160,14 @@ class QINCo(Quantizer):
     beta: float = 0.25
 
     def __post_init__(self) -> None:
-        for name in ("stage_tokens", "stages", "width"):
-            require_integer(getattr(self, name), name, least=1)
+        require_integers(self, "stage_tokens", "stages", "width", least=1)
         require_integer(self.blocks, "blocks", least=0)
         require_weight(self.beta, "beta")
 
     @property
-    def n_tokens(self) -> int:
-        """K^M, the number of sums that codes can name."""
-        return self.stage_tokens**self.stages
-
-    @property
-    def tokens(self) -> Array:
-        """All sums ``(K^M, D)``; raises ``ValueError`` where they are more than 65,536."""
-        return joint_tokens(self, self.stage_tokens, self.stages)
+    def levels(self) -> tuple[int, ...]:
+        """K, once a stage."""
+        return (self.stage_tokens,) * self.stages
 
     @property
     def codebooks(self) -> Array:
@@ -249,13 +232,6 @@ class QINCo(Quantizer):
             gradients["tokens"][m] = batch_statistics(dtoken, codes[:, m], self.stage_tokens)[1]
         return straight_through_backward(dvectors) + self.beta * dcommitment, gradients
 
-    def update(
-        self, z: Array, quantized: Quantized, *, mask: Array | None = None, rng: Any = None
-    ) -> Array:
-        """Return the hits of each stage ``(M, K)``; nothing moves."""
-        stages = quantized.codes.T
-        return np.stack([count_hits(codes, self.stage_tokens, mask) for codes in stages])
-
     def decode(self, codes: Array) -> Array:
         """Return the sums ``(N, D)`` of ``codes`` ``(N, M)``.
 
@@ -270,11 +246,6 @@ class QINCo(Quantizer):
             token = self.codebooks[m][codes[:, m]]
             partial = partial + adapt_forward(token, partial, self._network(m))[0]
         return partial
-
-    def view(self, z: Array) -> View:
-        """Return ``z`` among all sums, with the codes of the greedy search."""
-        codes = self.forward(z)[0].codes
-        return View(z, self.tokens, joint_codes(codes, self.stage_tokens))
 
     def _network(self, stage: int) -> dict[str, Array]:
         return {name: self.params[name][stage - 1] for name in NETWORK}

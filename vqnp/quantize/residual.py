@@ -22,28 +22,29 @@ embedding. Outside training all stages are used.
 Shapes: z, r and vectors ``(N, D)``, codes ``(N, T)``, hits ``(T, K)``.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from vqnp.quantize.ema import EMA
-from vqnp.quantize.parts import (
-    borrow,
-    joint_codes,
-    joint_tokens,
-    keep,
-    require_codebook,
-    require_joint_codes,
-    under,
+from vqnp.quantize.joint import JointCodes, require_joint_codes
+from vqnp.quantize.parts import borrow, place, require_codebook, under
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
+from vqnp.quantize.rotation import Estimator, estimate
+from vqnp.validation import (
+    Array,
+    as_points,
+    require_flag,
+    require_integer,
+    require_labels,
+    require_one_of,
+    require_rng,
 )
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View
-from vqnp.quantize.rotation import Estimator, estimate, require_estimator
-from vqnp.validation import Array, as_points, require_flag, require_integer, require_labels
 
 
 @dataclass(frozen=True)
-class Residual(Quantizer):
+class Residual(JointCodes, Quantizer):
     """A quantizer of several stages, each for what the ones before it have left.
 
     Parameters
@@ -79,7 +80,7 @@ class Residual(Quantizer):
         require_codebook(self.quantizer, straight_through=True)
         require_integer(self.stages, "stages", least=1)
         require_flag(self.dropout, "dropout")
-        require_estimator(self.estimator)
+        require_one_of(self.estimator, Estimator, "estimator")
 
     @property
     def draws(self) -> bool:
@@ -87,25 +88,18 @@ class Residual(Quantizer):
         return self.dropout or self.quantizer.draws
 
     @property
-    def n_tokens(self) -> int:
-        """K^T, the number of vectors that codes can name."""
-        return self.quantizer.n_tokens**self.stages
-
-    @property
-    def tokens(self) -> Array:
-        """All vectors ``(K^T, D)``; raises ``ValueError`` where they are more than 65,536."""
-        return joint_tokens(self, self.quantizer.n_tokens, self.stages)
+    def levels(self) -> tuple[int, ...]:
+        """K, once a stage."""
+        return (self.quantizer.n_tokens,) * self.stages
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the stages in order, each on what those before it leave of ``z`` ``(N, D)``."""
         rng, rest = np.random.default_rng(rng), as_points(z, "z")
         vectors = np.zeros_like(rest)
         for t in range(self.stages):
-            made = replace(self.quantizer)
-            made.initialize(rest, batch=batch, rng=rng)
+            made = place(self.quantizer, self, str(t), rest, batch=batch, rng=rng)
             vectors += made.forward(rest)[0].vectors
             rest = z - vectors
-            keep(made, self, str(t))
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
@@ -175,11 +169,6 @@ class Residual(Quantizer):
         ]
         return sum(found[1:], found[0])  # in the order of ``forward``
 
-    def view(self, z: Array) -> View:
-        """Return ``z`` among all vectors, with the codes of the greedy search."""
-        tokens, codes = self.tokens, self.forward(z)[0].codes
-        return View(z, tokens, joint_codes(codes, self.quantizer.n_tokens))
-
     def _stage(self, t: int) -> Quantizer:
         return borrow(self.quantizer, self, str(t))
 
@@ -187,7 +176,6 @@ class Residual(Quantizer):
         """Return, for each stage, the rows that use it."""
         if not (self.dropout and training):
             return [slice(None)] * self.stages
-        if rng is None:
-            raise ValueError("rng is needed: quantizer dropout draws stages")
+        require_rng(rng, "quantizer dropout draws stages")
         used = np.random.default_rng(rng).integers(1, self.stages, size=count, endpoint=True)
         return [np.flatnonzero(used > t) for t in range(self.stages)]

@@ -24,7 +24,7 @@ where it is 2, half of an evenly used codebook is below 2 at any moment.
 Shapes: embeddings ``(N, D)``, tokens ``(K, D)``.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
@@ -100,9 +100,3 @@ def _split(
     moved = codebook.tokens[donors] + noise * rng.standard_normal((len(dead), len(noise)))
     codebook.set_tokens(dead, moved, codebook.counts[donors])
     return dead
-
-
-def require_revival(revival: str) -> None:
-    """Raise ``ValueError`` unless ``revival`` names a variant, or none."""
-    if revival not in get_args(Revival):
-        raise ValueError(f"revival must be one of {', '.join(get_args(Revival))}, got {revival!r}")

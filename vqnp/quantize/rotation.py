@@ -19,7 +19,7 @@ near z = 0, and the rotation is large where z and q point apart.
 Shapes: embeddings, vectors and their gradients ``(N, D)``.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numba import prange
@@ -96,13 +96,6 @@ def rotation_backward(
     """
     rotate = _rotation_backward.sized(dvectors.size, PARALLEL_NUMBERS)
     return rotate(np.ascontiguousarray(dvectors), embeddings, vectors, keep_scale)
-
-
-def require_estimator(estimator: str) -> None:
-    """Raise ``ValueError`` unless ``estimator`` names one."""
-    if estimator not in get_args(Estimator):
-        names = ", ".join(get_args(Estimator))
-        raise ValueError(f"estimator must be one of {names}, got {estimator!r}")
 
 
 def estimate(estimator: Estimator, dvectors: Array, embeddings: Array, vectors: Array) -> Array:

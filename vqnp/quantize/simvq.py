@@ -17,16 +17,15 @@ Shapes: z and vectors ``(N, D)``, C and tokens T ``(K, D)``, W ``(D, D)``, b ``(
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from vqnp.quantize.gradient_codebook import codebook_loss_backward, codebook_loss_forward
+from vqnp.quantize.gradient_codebook import LearntTokens
 from vqnp.quantize.lloyd import kmeans
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
-from vqnp.quantize.straight_through import straight_through_backward
-from vqnp.validation import Array, Tokens, as_points, require_integer, require_weight
+from vqnp.quantize.quantizer import Cache, Gradients, Quantizer, placed
+from vqnp.validation import Array, Tokens, as_points, require_one_of
 
 Map = Float[np.ndarray, "D D"]
 Offset = Float[np.ndarray, "D"]
@@ -59,19 +58,17 @@ def mapped_tokens_backward(dtokens: Tokens, cloud: Tokens) -> tuple[Map, Offset]
 
 
 @dataclass(frozen=True)
-class SimVQ(Quantizer):
+class SimVQ(LearntTokens, Quantizer):
     """Nearest of the tokens C W + b, where only W and b are learnt.
 
     Parameters
     ----------
-    n_tokens : int
-        K, the size of the codebook.
-    beta : float
-        The weight of the commitment loss.
     cloud : {"normal", "k-means"}
         C. The published one is Gaussian with deviation 1/√D, and W is drawn too. After ``k-means``
         C holds the k-means tokens of the embeddings and W is the identity, so that quantization
         begins as with any other codebook; this start is ours.
+    n_tokens, beta
+        As for :class:`~vqnp.quantize.GradientCodebook`.
 
     Raises
     ------
@@ -87,15 +84,12 @@ class SimVQ(Quantizer):
     ([[0.5], [10.0]], [[1.0]])
     """
 
-    n_tokens: int = 512
     beta: float = 0.25
     cloud: Cloud = "normal"
 
     def __post_init__(self) -> None:
-        require_integer(self.n_tokens, "n_tokens", least=1)
-        require_weight(self.beta, "beta")
-        if self.cloud not in get_args(Cloud):
-            raise ValueError(f"cloud must be one of normal, k-means, got {self.cloud!r}")
+        super().__post_init__()
+        require_one_of(self.cloud, Cloud, "cloud")
 
     @property
     def tokens(self) -> Array:
@@ -117,15 +111,9 @@ class SimVQ(Quantizer):
         self.buffers["cloud"] = cloud.astype(z.dtype)
         self.params.update(weight=weight.astype(z.dtype), bias=bias.astype(z.dtype))
 
-    def forward(
-        self, z: Array, *, training: bool = False, rng: Any = None
-    ) -> tuple[Quantized, Cache]:
-        """Return the nearest tokens, their codes and the two losses; changes nothing."""
-        return codebook_loss_forward(z, self.tokens)
-
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
         """Return the gradients of ``z``, of the map and of the offset."""
-        dcommitment, dtokens = codebook_loss_backward(cache, self.n_tokens)  # dtokens is G
-        dz = straight_through_backward(dvectors) + self.beta * dcommitment
-        dweight, dbias = mapped_tokens_backward(dtokens, self.buffers["cloud"])
+        dz, gradients = super().backward(dvectors, cache)
+        g = gradients["tokens"]
+        dweight, dbias = mapped_tokens_backward(g, self.buffers["cloud"])
         return dz, {"weight": dweight, "bias": dbias}

@@ -42,7 +42,6 @@ from vqnp.validation import (
     Codes,
     Points,
     Tokens,
-    require_codes,
     require_integer,
     require_positive,
     require_weight,
@@ -190,7 +189,3 @@ class SoftConvex(Quantizer):
         pass_on = hull_backward if self.exact else soft_convex_backward
         dz, dtokens = pass_on(dvectors - self.beta * dpull, mixture)
         return dz + self.beta * dpull, {"tokens": dtokens}
-
-    def decode(self, codes: Array) -> Array:
-        """Return the tokens of ``codes``: the vectors of an evaluation if ``hard``."""
-        return self.tokens.take(require_codes(codes, "codes", self.n_tokens), axis=0)

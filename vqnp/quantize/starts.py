@@ -14,7 +14,7 @@ tokens are nearest to all of them, and the others begin dead.
 Shapes: embeddings ``(N, D)``, tokens ``(K, D)``, hits ``(K,)``.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -44,9 +44,3 @@ def first_tokens(
     drawn = rng.standard_normal(shape) if start == "normal" else rng.uniform(-width, width, shape)
     tokens = drawn.astype(z.dtype)
     return tokens, np.bincount(nearest(z, tokens)[0], minlength=n_tokens)
-
-
-def require_token_start(start: str) -> None:
-    """Raise ``ValueError`` unless ``start`` names one."""
-    if start not in get_args(TokenStart):
-        raise ValueError(f"start must be one of {', '.join(get_args(TokenStart))}, got {start!r}")

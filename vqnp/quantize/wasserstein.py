@@ -23,11 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from vqnp.quantize.gradient_codebook import codebook_loss_backward, codebook_loss_forward
+from vqnp.quantize.gradient_codebook import LearntTokens
 from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
-from vqnp.quantize.starts import TokenStart, first_tokens, require_token_start
-from vqnp.quantize.straight_through import straight_through_backward
-from vqnp.validation import Array, Points, Tokens, require_integer, require_weight
+from vqnp.quantize.starts import TokenStart
+from vqnp.validation import Array, Points, Tokens, require_weight
 
 FLAT = 1e-12  # of the greatest eigenvalue; a direction with less is one that nothing is spread in
 
@@ -93,19 +92,15 @@ def _power(matrix: Array, exponent: float) -> Array:
 
 
 @dataclass(frozen=True)
-class WassersteinVQ(Quantizer):
+class WassersteinVQ(LearntTokens, Quantizer):
     """A codebook learnt by gradient whose spread is matched to that of the embeddings.
 
     Parameters
     ----------
-    n_tokens : int
-        K, the size of the codebook.
     weight : float
         The weight of the distance, per coordinate.
-    beta : float
-        The weight of the commitment loss. The codebook loss has weight 1.
-    start : {"k-means", "normal", "uniform"}
-        Where the first tokens come from; see ``starts.py``.
+    n_tokens, beta, start
+        As for :class:`~vqnp.quantize.GradientCodebook`.
 
     Raises
     ------
@@ -115,43 +110,31 @@ class WassersteinVQ(Quantizer):
     Example
     -------
     >>> import numpy as np
-    >>> quantizer = WassersteinVQ(n_tokens=2)
-    >>> z = np.array([[0.0], [1.0], [10.0]])
-    >>> quantizer.initialize(z, batch=3)
-    >>> list(quantizer.forward(z)[0].losses)
-    ['codebook', 'commitment', 'wasserstein']
+    >>> quantizer, z = WassersteinVQ(n_tokens=2), np.array([[0.0], [9.0]])
+    >>> quantizer.initialize(z, batch=2)
+    >>> quantizer.forward(z)[0].losses["wasserstein"]  # the tokens are the embeddings
+    0.0
     """
 
-    n_tokens: int = 512
     weight: float = 0.1
     beta: float = 0.25
     start: TokenStart = "k-means"
 
     def __post_init__(self) -> None:
-        require_integer(self.n_tokens, "n_tokens", least=1)
+        super().__post_init__()
         require_weight(self.weight, "weight")
-        require_weight(self.beta, "beta")
-        require_token_start(self.start)
-
-    def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
-        """Place the tokens on embeddings ``z`` ``(N, D)``, or at random."""
-        rng = np.random.default_rng(rng)
-        self.params["tokens"], _ = first_tokens(z, self.n_tokens, self.start, rng)
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
-        """Return the nearest tokens, their codes and the three losses; changes nothing."""
-        quantized, codebook_cache = codebook_loss_forward(z, self.tokens)
-        quantized.losses["wasserstein"], cache = wasserstein_forward(z, self.tokens)
-        return quantized, (codebook_cache, cache)
+        quantized, cache = super().forward(z)
+        quantized.losses["wasserstein"], matching = wasserstein_forward(z, self.tokens)
+        return quantized, (cache, matching)
 
     def backward(self, dvectors: Array, cache: Cache) -> tuple[Array, Gradients]:
-        """Return the gradients of ``z`` and of the tokens."""
-        codebook_cache, matching = cache
-        dcommitment, dtokens = codebook_loss_backward(codebook_cache, self.n_tokens)
-        dz = straight_through_backward(dvectors) + self.beta * dcommitment
+        nearest, matching = cache
+        dz, gradients = super().backward(dvectors, nearest)
         if self.weight > 0:
             moved, pulled = wasserstein_backward(self.weight, matching)
-            dz, dtokens = dz + moved, dtokens + pulled
-        return dz, {"tokens": dtokens}
+            dz, gradients["tokens"] = dz + moved, gradients["tokens"] + pulled
+        return dz, gradients

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from vqnp.validation import Array, as_array
+from vqnp.validation import Array, as_array, require_one_of
 
 Function = Callable[..., Any]
 Functions = tuple[Function, ...]
@@ -41,11 +41,8 @@ class Adapter:
                 'arrays must be "numpy", "torch", "jax" or a function of a NumPy array, '
                 f"got {self.arrays!r}"
             )
-        for name, kinds in ("dtype", Precision), ("layout", Layout):
-            if getattr(self, name) not in get_args(kinds):
-                raise ValueError(
-                    f"{name} must be {' or '.join(get_args(kinds))}, got {getattr(self, name)!r}"
-                )
+        require_one_of(self.dtype, Precision, "dtype")
+        require_one_of(self.layout, Layout, "layout")
 
     def give(self, value: Any, axes: Axes | None = None) -> Any:
         """Return a copy of ``value`` with its arrays converted, in dictionaries too.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from inspect import Parameter, Signature, cleandoc, signature
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +25,19 @@ from vqnp.testing.result import (
     Tolerance,
     compare,
 )
+from vqnp.validation import require_one_of
 
 # What a contract needs, under one roof; what draws its cases is in ``golden``.
-__all__ = ["Adapter", "Answers", "Function", "KnownMistake", "Tolerance", "check", "named"]
+__all__ = [
+    "Adapter",
+    "Answers",
+    "Function",
+    "KnownMistake",
+    "Tolerance",
+    "check",
+    "forward_and_vjp",
+    "named",
+]
 
 EXACT_MISTAKES_ROUND = 8  # roundings allowed to the answer of a mistake
 FRESH = 1000  # seeds below drew the stored cases
@@ -171,9 +181,7 @@ def choice_of(entry: Check, given: dict[str, Any]) -> str | None:
     if entry.choice is None:
         return None
     value = given.get(entry.choice.name, entry.choice.default)
-    known = get_args(entry.choice.annotation)
-    if value not in known:
-        raise ValueError(f"{entry.choice.name} must be one of {', '.join(known)}, got {value!r}")
+    require_one_of(value, entry.choice.annotation, entry.choice.name)
     return str(value)
 
 
@@ -278,3 +286,32 @@ def named(value: Any, names: str) -> Answers:
         got = f"{len(value)} values" if isinstance(value, tuple | list) else type(value).__name__
         raise TypeError(f"the checked function must return ({names}), got {got}")
     return dict(zip(keys, value, strict=True))
+
+
+def forward_and_vjp(
+    case: Case,
+    adapter: Adapter,
+    functions: Functions,
+    returns: str,
+    gradients: str,
+    settings: tuple[Any, ...] = (),
+) -> Answers:
+    """Return, by name, what ``forward`` and ``vjp`` of a quantizer return.
+
+    Both are given the inputs of the case and ``settings``, ``vjp`` also the last input, dvectors.
+    A gradient that is None is zero. What is alone need not be in a tuple.
+    """
+
+    def of(value: Any, names: str) -> Answers:
+        alone = "," not in names and not isinstance(value, tuple)
+        return named((value,) if alone else value, names)
+
+    forward, vjp = functions
+    *inputs, _ = adapter.give(case.inputs).values()
+    answers = of(forward(*inputs, *settings), returns)
+    *inputs, dvectors = adapter.give(case.inputs).values()
+    answers |= of(vjp(*inputs, *settings, dvectors), gradients)
+    return {
+        name: np.zeros(case.inputs[name.removeprefix("d")].shape) if answer is None else answer
+        for name, answer in answers.items()
+    }

@@ -7,7 +7,7 @@ there gives the bits of one that was never stopped.
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,13 @@ from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.models import VQVAE
 from vqnp.optim import Adam, AdamW
 from vqnp.training.schedule import Phase
-from vqnp.validation import Array, require_flag, require_integer, require_positive
+from vqnp.validation import (
+    Array,
+    require_flag,
+    require_integer,
+    require_one_of,
+    require_positive,
+)
 
 Optimizer = Literal["adam", "amsgrad", "adamw"]
 
@@ -55,8 +61,7 @@ class TrainSettings:
         require_integer(self.batch_size, "batch_size", least=1)
         require_positive(self.learning_rate, "learning_rate")
         require_flag(self.carry_optimizer, "carry_optimizer")
-        if self.optimizer not in get_args(Optimizer):
-            raise ValueError(f"optimizer must be adam, amsgrad or adamw, got {self.optimizer!r}")
+        require_one_of(self.optimizer, Optimizer, "optimizer")
 
     def make_optimizer(self, params: dict[str, Array]) -> Adam:
         """Return a fresh optimizer over ``params``; those of a quantizer do not decay."""
