@@ -130,7 +130,7 @@ def codes(good: Any) -> dict[str, Any]:
     del of_array["one number"], of_array["no number"]  # also codes
     return of_array | {
         "floats": good.astype(float), "bools": good.astype(bool), "NaN": np.where(last, np.nan, 0),
-        "negative": np.where(last, -1, good), "too large": np.where(last, 10**9, good),
+        "negative": np.where(last, -2, good), "too large": np.where(last, 10**9, good),
         "beyond 64 bits": [10**30] * len(good),
     }  # fmt: skip
 

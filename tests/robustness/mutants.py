@@ -23,7 +23,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +36,6 @@ PLACES = (
 )  # fmt: skip
 NOT_HERE = re.compile(r"benchmarks|experiments|house|lessons|plots|robustness|notebooks|readme")
 ALWAYS = ("testing/test_golden.py", "test_known_bugs.py", "test_tiny.py")
-SECONDS = 150  # of the processor, for one mutant and one stage
 WARM = "matplotlib.pyplot numba pytest scipy.stats scipy.spatial sklearn.cluster torch"
 PASSED, NO_TESTS = 0, 5  # what pytest returns
 
@@ -206,12 +205,14 @@ def stages(path: str) -> Iterator[tuple[str, list[str], bool]]:
 # One mutant in one process
 
 
-def run_tests(mutant: Mutant | None, tests: Sequence[str], compiled: bool, answer: Path) -> None:
+def run_tests(
+    mutant: Mutant | None, tests: Sequence[str], compiled: bool, seconds: int, answer: Path
+) -> None:
     """Run the tests on the mutant, in a fork that has not imported the package yet."""
     import numba
     import pytest
 
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     numba.config.DISABLE_JIT = not compiled
     os.environ["NUMBA_DISABLE_JIT"] = "01"[not compiled]
     numba.config.CACHE_DIR = str(answer.parent)  # never beside the package
@@ -235,19 +236,21 @@ def run_tests(mutant: Mutant | None, tests: Sequence[str], compiled: bool, answe
 
 
 @cache
-def passes(tests: tuple[str, ...], compiled: bool) -> bool:
+def passes(tests: tuple[str, ...], compiled: bool, seconds: int) -> bool:
     """Tell whether the tests pass, in time, where there is no mistake."""
-    return in_a_fork(None, tests, compiled)[0] == PASSED
+    return in_a_fork(None, tests, compiled, seconds)[0] == PASSED
 
 
-def in_a_fork(mutant: Mutant | None, tests: Sequence[str], compiled: bool) -> tuple[int, str]:
-    """Return what pytest returned, and the test that failed."""
+def in_a_fork(
+    mutant: Mutant | None, tests: Sequence[str], compiled: bool, seconds: int
+) -> tuple[int, str]:
+    """Return what pytest returned, or the signal that ended it, and the test that failed."""
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        fork = multiprocessing.get_context("fork")
-        process = fork.Process(target=run_tests, args=(mutant, tests, compiled, answer))
+        arguments = mutant, tests, compiled, seconds, answer
+        process = multiprocessing.get_context("fork").Process(target=run_tests, args=arguments)
         process.start()
-        process.join(20 * SECONDS)  # one that waits for ever uses no processor
+        process.join(20 * seconds)  # one that waits for ever uses no processor
         process.kill()
         process.join()
         if answer.exists():
@@ -256,14 +259,21 @@ def in_a_fork(mutant: Mutant | None, tests: Sequence[str], compiled: bool) -> tu
         return -process.exitcode, ""
 
 
-def tried(mutant: Mutant) -> dict[str, str]:
-    """Return the fate of one mutant. A test, or a stage, that fails without it shows nothing."""
+def tried(mutant: Mutant, seconds: int) -> dict[str, Any]:
+    """Return the fate of one mutant, and the stages that end too late even without a mistake.
+
+    A test that fails without a mistake shows nothing.
+    """
+    late = []
     for stage, tests, compiled in stages(mutant.path):
-        code, test = in_a_fork(mutant, tests, compiled) if tests else (NO_TESTS, "")
-        if code not in (PASSED, NO_TESTS) and passes((test,) if test else tuple(tests), compiled):
-            said = test or f"signal {code}"
-            return {"mutant": mutant.name, "fate": "killed", "stage": stage, "by": said}
-    return {"mutant": mutant.name, "fate": "survived"}
+        code, test = in_a_fork(mutant, tests, compiled, seconds) if tests else (NO_TESTS, "")
+        if code in (PASSED, NO_TESTS):
+            continue
+        if passes((test,) if test else tuple(tests), compiled, seconds):
+            by = test or f"signal {code}"
+            return {"mutant": mutant.name, "fate": "killed", "stage": stage, "by": by}
+        late.append(test or stage)
+    return {"mutant": mutant.name, "fate": "survived", "late": late}
 
 
 def equivalent() -> set[str]:
@@ -290,6 +300,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="part of a mutant's name")
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
+    parser.add_argument("--seconds", type=int, default=600, help="of the processor, for a stage")
     parser.add_argument("--results", type=Path, default=Path("mutants.jsonl"))
     given = parser.parse_args()
     os.chdir(ROOT)
@@ -304,7 +315,7 @@ def main() -> None:
     fates = {result["mutant"]: result for result in map(json.loads, known)}
     waiting = [mutant for mutant in chosen if mutant.name not in fates]
     with ThreadPoolExecutor(given.jobs) as pool, given.results.open("a") as file:
-        for result in pool.map(tried, waiting):
+        for result in pool.map(partial(tried, seconds=given.seconds), waiting):
             fates[result["mutant"]] = result
             print(json.dumps(result), file=file, flush=True)
     results = [fates[mutant.name] for mutant in chosen]
