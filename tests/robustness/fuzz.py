@@ -1,6 +1,6 @@
 """Every loader, given damaged files: it reads them, or names them in a documented error.
 
-``python tests/robustness/fuzz.py --inputs 1000000`` mutates valid files and reads them. A file may
+``python tests/robustness/fuzz.py --inputs 72000`` mutates valid files and reads them. A file may
 be refused with ``ValueError``, ``TypeError`` or ``OSError`` that name it. Any other exception, a
 read of more than 5 seconds and memory above 1 GB count as failures, and are shown with the number
 of the input: ``--only LOADER --first NUMBER --inputs 1`` repeats it.
@@ -47,8 +47,8 @@ from vqnp.files import load_arrays, load_with_meta, save_arrays, save_with_meta
 from vqnp.training import checkpoints
 from vqnp.training.state import TrainState
 
-SLOW_SECONDS = 5
-HANG_SECONDS = 60  # the process ends then, and says where it was
+SLOW_SECONDS = 5  # of the processor
+HANG_SECONDS = 600  # on the wall; the process ends then, and says where it was
 MOST_MEGABYTES = 1024
 IMAGES = 3  # in a file of the small CIFAR-10
 
@@ -403,7 +403,7 @@ def small_cifar(batch: bytes, names: bytes) -> bytes:
 
 def outcome(loader: Loader, path: Path) -> str:
     """Read the file and return ``accepted``, ``clean``, or what went wrong."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     try:
         loader.read(path)
         found = "accepted"
@@ -411,7 +411,7 @@ def outcome(loader: Loader, path: Path) -> str:
         found = "clean" if str(path) in str(error) else f"unnamed: {type(error).__name__}: {error}"
     except Exception as error:
         found = f"other: {type(error).__name__}: {error}"
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     return found if seconds < SLOW_SECONDS else f"slow: {seconds:.1f} s, {found}"
 
 
