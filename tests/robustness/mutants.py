@@ -273,7 +273,7 @@ def tried(mutant: Mutant, seconds: int) -> dict[str, Any]:
             by = test or f"signal {code}"
             return {"mutant": mutant.name, "fate": "killed", "stage": stage, "by": by}
         late.append(test or stage)
-    return {"mutant": mutant.name, "fate": "survived", "late": late}
+    return {"mutant": mutant.name, "fate": "undecided" if late else "survived", "late": late}
 
 
 def equivalent() -> set[str]:
@@ -282,15 +282,18 @@ def equivalent() -> set[str]:
     return {line for line in lines if line.startswith("vqnp/")}
 
 
-def summary(results: list[dict[str, str]]) -> str:
-    """Return the count of each fate, and the survivors."""
+def summary(results: list[dict[str, Any]]) -> str:
+    """Return the count of each fate, and the survivors without an excuse."""
     excused = equivalent()
-    alive = [r["mutant"] for r in results if r["fate"] == "survived"]
-    open_ = [name for name in alive if name not in excused]
-    killed = len(results) - len(alive)
-    share = killed / max(1, killed + len(open_))
-    said = f"{len(results)} mutants: {killed} killed, {len(alive) - len(open_)} equivalent"
-    return "\n".join([*open_, f"{said}, {len(open_)} survived; {share:.1%} killed"])
+    fates: dict[str, list[str]] = collections.defaultdict(list)
+    for result in results:
+        alive = result["fate"] != "killed"
+        fate = "equivalent" if alive and result["mutant"] in excused else result["fate"]
+        fates[fate].append(result["mutant"])
+    killed, survived = len(fates["killed"]), len(fates["survived"])
+    counts = ", ".join(f"{len(names)} {fate}" for fate, names in fates.items())
+    share = f"{killed / max(1, killed + survived):.1%} of the decided killed"
+    return "\n".join([*fates["survived"], f"{len(results)} mutants: {counts}; {share}"])
 
 
 def main() -> None:
@@ -320,7 +323,7 @@ def main() -> None:
             print(json.dumps(result), file=file, flush=True)
     results = [fates[mutant.name] for mutant in chosen]
     print(summary(results))
-    sys.exit(any(r["fate"] == "survived" for r in results if r["mutant"] not in equivalent()))
+    sys.exit(any(r["fate"] == "survived" and r["mutant"] not in equivalent() for r in results))
 
 
 if __name__ == "__main__":
