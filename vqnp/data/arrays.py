@@ -22,7 +22,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from vqnp.data.npy import load_array
-from vqnp.validation import AnyArray, Array
+from vqnp.validation import AnyArray, Array, require_instance
 
 WHOLE_BYTES = 4 << 30  # of an array that must be read whole, because it is compressed or bfloat16
 TEXT_BYTES = 100 << 20  # of the names and shapes: the limit of safetensors' own format
@@ -83,6 +83,8 @@ def load_any(path: str | PathLike[str]) -> AnyArray:
     ValueError
         For a file of another kind, a damaged or hostile one, and a key that is not in it. The
         message names the file.
+    TypeError
+        For anything that is no path.
 
     Examples
     --------
@@ -90,6 +92,7 @@ def load_any(path: str | PathLike[str]) -> AnyArray:
     >>> load_any("arrays.npz:second").tolist()
     [3.0]
     """
+    require_instance(path, str | PathLike, "path")
     file, key = split_key(str(path))
     readers = {".npz": in_npz, ".safetensors": in_safetensors}
     readers |= dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), in_torch)
