@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from vqnp import diagnostics, layers
+from vqnp import diagnostics, layers, validation
 from vqnp.validation import NotFiniteError, as_array, as_floats, as_labels, as_points
 
 POINTS = np.arange(24.0).reshape(2, 3, 4)  # two pictures' rows of three latents, D = 4
@@ -371,3 +371,13 @@ def test_no_function_of_the_layers_takes_masked_arrays_or_integers(name):
                 spoiled[i] = spoil(value)
                 with pytest.raises(TypeError, match=f"{argument} must (be|have) {given}"):
                     function(*spoiled)
+
+
+@pytest.mark.parametrize("shape", [(3_000_001, 1), (5, 700_000), (3, 5_000_000), (7, 0), (0, 3)])
+def test_blocks_of_rows_cover_all_and_are_no_larger_than_said(shape):
+    array = np.broadcast_to(np.float32(0), shape)
+    blocks = list(validation.row_blocks(array))
+    covered = [row for rows in blocks for row in (rows.start, rows.stop)]
+    assert covered[::2] == [0, *covered[1:-1:2]][: len(blocks)]
+    assert (covered or [0])[-1] == len(array)
+    assert all(len(array[rows]) == 1 or array[rows].size <= 2**20 for rows in blocks)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from gradients import assert_gradient
 
-from vqnp import EMA, Identity, MLPSettings, mlp_vqvae
+from vqnp import EMA, VQVAE, Identity, MLPSettings, mlp_vqvae
 from vqnp.data import clusters
 from vqnp.optim import AdamW
 from vqnp.quantize import nearest
@@ -219,3 +219,12 @@ def test_data_of_another_width_are_refused(model):
         ValueError, match=r"a linear layer of 3 inputs takes x of shape \(N, 3\), got \(9, 2\)"
     ):
         model.reconstruct(np.zeros((9, 2)))
+
+
+def test_the_variance_divides_the_gradient_of_the_reconstruction(model, x):
+    scaled = VQVAE(model.encoder, model.quantizer, model.decoder, variance=0.25)
+    step, divided = (one.loss_and_gradients(x) for one in (model, scaled))
+    assert divided.losses == step.losses
+    for name, gradient in step.gradients.items():
+        if name.startswith("decoder"):
+            np.testing.assert_allclose(divided.gradients[name], gradient / 0.25, rtol=1e-12)

@@ -48,3 +48,9 @@ def test_bad_arrays_are_refused():
         quantization_error(EMBEDDINGS, TOKENS[:0])
     with pytest.raises(ValueError, match="embeddings holds NaN"):
         quantization_error(np.full((3, 3), np.nan), TOKENS)
+
+
+def test_distances_of_float32_are_summed_in_float64():
+    """Beside 1e8, float32 has no room for 1."""
+    embeddings = np.array([[1e4], [1], [1], [1]], np.float32)
+    assert assign(embeddings, np.zeros((1, 1), np.float32)).squared_error == (1e8 + 3) / 4

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vqnp.diagnostics import answer, diagnose, distances, readings, side_by_side
+from vqnp.diagnostics.reading import _table
 from vqnp.diagnostics.spread import expected_spread
 
 rng = np.random.default_rng(0)
@@ -356,3 +357,14 @@ def test_a_generator_draws_one_seed_for_all_samples():
 
     drawn = int(np.random.default_rng(5).integers(1 << 32))
     assert with_rng(np.random.default_rng(5)) == with_rng(drawn) != with_rng(drawn + 1)
+
+
+def test_bad_labels_are_refused_before_any_work(monkeypatch):
+    monkeypatch.setattr("vqnp.diagnostics.diagnosis.assign", None)
+    with pytest.raises(ValueError, match="labels must have shape"):
+        diagnose([[0.0], [1.0]], [[0.0]], labels=[0, 1, 2])
+
+
+def test_tables_show_numbers_as_they_were_formatted():
+    shown = _table([["a", "0.050"], ["b", "1e-05"]], ["", "x"], ["left", "right"], "plain")
+    assert shown.split() == ["x", "a", "0.050", "b", "1e-05"]

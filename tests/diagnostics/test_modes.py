@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from vqnp.diagnostics import count_modes
+from vqnp.diagnostics.modes import bandwidth, peaks_on_line
 
 SEEDS = range(5)
 
@@ -116,3 +117,15 @@ def test_bad_points_are_refused():
         count_modes(np.zeros(5))
     with pytest.raises(ValueError, match="NaN"):
         count_modes(np.full((5, 1), np.nan))
+
+
+def test_peaks_on_a_line_are_found_where_they_are():
+    humps = [place + np.random.default_rng(0).normal(size=2000) / 2 for place in (-3, 3)]
+    np.testing.assert_allclose(peaks_on_line(np.concatenate(humps)), [-3, 3], atol=0.3)
+
+
+@pytest.mark.parametrize(("values", "narrower"), [([-1, 1], 1), ([-9, -0.67, 0, 0.67, 9], 1)])
+def test_bandwidth_is_three_tenths_of_silvermans(values, narrower):
+    """His is 0.9 n^(-1/5) of the deviation or of the quartiles' distance, the narrower."""
+    n = 50 * len(values)
+    assert bandwidth(np.repeat(values, 50)) == pytest.approx(0.3 * 0.9 * narrower * n**-0.2)

@@ -132,3 +132,7 @@ def test_bad_shares_and_widths_are_refused():
         effective_dimension(CLOUD, 1.5)
     with pytest.raises(ValueError, match=r"tokens must have shape \(N, 4\)"):
         spread_ratio(SQUARE, CLOUD)
+
+
+def test_any_spread_beside_none_is_infinite():
+    assert spread_ratio(0.1 * CLOUD / CLOUD.std(), np.zeros((3, 4))) == math.inf

@@ -167,3 +167,10 @@ def test_where_everything_is_masked_nothing_moves(embeddings):
     np.testing.assert_array_equal(vq.codebook.tokens, before[0])
     np.testing.assert_array_equal(vq.codebook.counts, before[1])
     assert vq.codebook.steps == before[2]
+
+
+@pytest.mark.parametrize("dtypes", [("f4", "f8"), ("f8", "f4")])
+def test_two_precisions_do_not_meet(dtypes):
+    embeddings, tokens = (np.ones((2, 3), dtype) for dtype in dtypes)
+    with pytest.raises(TypeError, match="embeddings and tokens must have one dtype"):
+        straight_through_forward(embeddings, tokens)
