@@ -22,6 +22,7 @@ from vqnp.experiments.measure import (
 )
 from vqnp.experiments.patch_code import PatchCode, patch_error
 from vqnp.experiments.spec import RunSpec
+from vqnp.experiments.workers import in_processes
 from vqnp.files import load_with_meta, save_with_meta
 from vqnp.models import VQVAE
 from vqnp.training import EpochRecord, TrainState, encode_in_batches, train
@@ -237,15 +238,12 @@ def in_parallel(
     work: Callable[..., None], tasks: Sequence[tuple], jobs: int, *, progress: bool, label: str
 ) -> None:
     """Call ``work(*task)`` for each task in ``jobs`` processes of one thread each, with a bar."""
-    import joblib
     from tqdm import tqdm
 
-    if jobs == 1 or len(tasks) < 2:
-        for task in tqdm(tasks, desc=label, disable=not progress or not tasks):
+    with tqdm(total=len(tasks), desc=label, disable=not progress or not tasks) as bar:
+        if jobs > 1 and len(tasks) > 1:
+            in_processes(work, tasks, jobs, bar.update)
+            return
+        for task in tasks:
             work(*task)
-        return
-    with joblib.parallel_config("loky", inner_max_num_threads=1):
-        pool = joblib.Parallel(n_jobs=min(jobs, len(tasks)), return_as="generator_unordered")
-        done = pool(joblib.delayed(work)(*task) for task in tasks)
-        for _ in tqdm(done, total=len(tasks), desc=label, disable=not progress):
-            pass
+            bar.update()
