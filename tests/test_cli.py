@@ -27,7 +27,7 @@ def test_without_a_command_the_help_is_printed(capsys):
     assert main([]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("usage: vqnp")
-    meanings = "0 success, 1 bad input, 2 usage error, 3 --fail-on, 130 interrupted"
+    meanings = "0 success, 1 bad input, 2 usage error, 3 --fail-on, 130 Ctrl-C, 143 SIGTERM"
     assert meanings in " ".join(printed.split())
 
 

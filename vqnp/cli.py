@@ -76,7 +76,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="vqnp",
         description="Vector quantization and its representation collapses, in NumPy and Numba.",
-        epilog="Exit status: 0 success, 1 bad input, 2 usage error, 3 --fail-on, 130 Ctrl-C, 143 SIGTERM.",
+        epilog="Exit status: 0 success, 1 bad input, 2 usage error, 3 --fail-on, 130 Ctrl-C, "
+        "143 SIGTERM.",
     )
     top.add_argument("--version", action="version", version=version("vqnp"))
     top.set_defaults(run=lambda options: print(top.format_help(), end="") or 0)
@@ -217,7 +218,10 @@ def run_reproduce(options: argparse.Namespace) -> int:
     )
     print(claims_table(made.claims))
     held = sum(claim.holds for claim in made.claims)
-    print(f"\n{held} of {len(made.claims)} claims hold for every seed. The page: {made.report}")
+    kept = f" It keeps {', '.join(made.kept)} as before." if made.kept else ""
+    print(
+        f"\n{held} of {len(made.claims)} claims hold for every seed. The page: {made.report}{kept}"
+    )
     return 0
 
 
@@ -231,6 +235,10 @@ def own_points(options: argparse.Namespace, figures: Sequence[str]) -> Any:
         return None
     if "fig3" not in figures:
         raise ValueError("--data FILE.npy adds a row to Figure 3: name fig3 among the figures")
+    if not Path(options.data).is_file():
+        raise ValueError(
+            f"--data must be a file of points, or the word cifar10; there is no file {options.data}"
+        )
     return OwnPoints(options.data, options.labels)
 
 
@@ -243,6 +251,11 @@ def images_plan(options: argparse.Namespace, figures: Sequence[str], seeds: tupl
     if options.data != "cifar10":
         if options.data_dir or options.data_name:
             raise ValueError("--data-dir and --data-name describe CIFAR-10: give --data cifar10")
+        if options.scale != "quick":
+            raise ValueError(
+                f"--scale {options.scale} is for CIFAR-10: give --data cifar10, "
+                "after `vqnp data cifar10` has fetched it"
+            )
         return ImagesPlan.at_scale(options.scale, Patches(*sizes), seeds)
     if all(FIGURES[name].plan != "images" for name in figures if name in FIGURES):
         raise ValueError(f"--data cifar10 is for figures {on_images()}: name one of them")

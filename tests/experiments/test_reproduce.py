@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from vqnp.experiments import views
-from vqnp.experiments.machine import machine
 from vqnp.experiments.plans import PointsPlan
-from vqnp.experiments.reproduce import PACKAGES, reproduce
+from vqnp.experiments.reproduce import reproduce
 from vqnp.files import load_arrays
+from vqnp.machine import PACKAGES, machine
 
 
 def outcome(directory):
