@@ -26,7 +26,7 @@ class OwnPoints(Source):
         """
         data = load_points(self.points, self.labels)
         if (data.points == data.points[0]).all():
-            raise ValueError(f"{self.points} holds one point {len(data.points)} times: give others")
+            raise ValueError(f"{self.points} must hold at least two different points")
         return data
 
 

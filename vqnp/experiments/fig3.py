@@ -14,7 +14,6 @@ from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.tables import Row, Table, column, median, select
 from vqnp.experiments.views import ArmView, CaseView, view
 from vqnp.plots import cloud, style
-from vqnp.validation import Array
 
 TITLE = "Tokens collapse without pretraining, and spread with it"
 ABOUT = """
@@ -243,7 +242,7 @@ def usage(arm: str, rows: Table) -> str:
 def draw_reconstruction(figure: Any, axes: Any, seen: CaseView, arm: ArmView) -> Any:
     """Draw the data and, over it, the reconstructions; returns the axes drawn on."""
     if seen.data.shape[1] == 1:
-        draw_on_line(axes, seen.data, arm)
+        draw_on_line(axes, seen, arm)
         return axes
     solid = seen.data.shape[1] == 3
     if solid:
@@ -264,11 +263,11 @@ def draw_reconstruction(figure: Any, axes: Any, seen: CaseView, arm: ArmView) ->
     return axes
 
 
-def draw_on_line(axes: Any, data: Array, arm: ArmView) -> None:
-    """Draw the density of ``data`` ``(N, 1)`` and the share of each distinct reconstruction."""
-    low, high = style.span(data, arm.reconstruction)
+def draw_on_line(axes: Any, seen: CaseView, arm: ArmView) -> None:
+    """Draw the density of one-dimensional data, and the share of each distinct reconstruction."""
+    low, high = style.span(seen.data, *(each.reconstruction for each in seen.arms))
     grid = np.linspace(low, high, 800)
-    heights = style.density(data[:, 0], grid, (high - low) / 150)
+    heights = style.density(seen.data[:, 0], grid, (high - low) / 150)
     axes.fill_between(grid, heights, color=style.DATA, alpha=0.5, linewidth=0)
     shares = arm.reconstruction_share / arm.reconstruction_share.max() * heights.max()
     axes.vlines(arm.reconstruction[:, 0], 0, shares, color=style.RECONSTRUCTION, linewidth=1)

@@ -51,9 +51,10 @@ def in_processes(
         try:
             for _ in range(min(jobs, len(tasks))):
                 start(workers)
-            at_work = set(workers)
+            at_work = list(workers)
             while at_work:
-                for pipe in wait(at_work):
+                ready: list[Any] = wait(at_work)
+                for pipe in ready:
                     outcome = received(pipe)
                     if outcome is True:
                         done()
@@ -97,7 +98,7 @@ def blocked(*signals: int) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def received(pipe: Connection) -> bool | Exception:
+def received(pipe: Connection) -> Any:
     """Return what a process says: False when it is ready, True after a task, or an error."""
     try:
         return pipe.recv()
