@@ -37,14 +37,13 @@ PixelFloats = Float[np.ndarray, "N H W 3"]
 
 Rng = int | np.random.Generator  # a seed, or a generator that goes on
 
-FLOATS = frozenset(map(np.dtype, (np.float32, np.float64)))
 VALUES_A_BLOCK = 1 << 20  # looked at together, so that an array may be larger than memory
 # For float32 and float64: the largest number may lie between these.
 SQUARABLE = {
     info.dtype.char: (math.sqrt(info.max) / 2, math.sqrt(info.tiny / info.eps))
     for info in (np.finfo(np.float32), np.finfo(np.float64))
 }
-FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}  # of the machine's own order of bytes
+FLOATS = frozenset(map(np.dtype, (np.float32, np.float64)))  # of the machine's own order of bytes
 KINDS = {"integers": "iu", "bool": "b"}  # as NumPy's dtypes name them
 
 
