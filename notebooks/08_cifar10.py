@@ -60,6 +60,12 @@ from vqnp.plots.images import cut, draw_images
 #
 # `run.json` says how the results came about, and each figure has a file of numbers. Every sentence
 # below that depends on them is computed from these files.
+#
+# A run of your own may give other numbers, with the same seed. Convolutions multiply with a library
+# that has a kernel for each kind of processor. Each kernel adds in another order and rounds
+# otherwise, and thousands of steps carry the difference far. So the same seed gives the same bits
+# on one kind of processor. Runs on points, as in lessons 4 to 6, add in one order everywhere: their
+# bits are the same on every processor.
 
 
 # %%

@@ -43,7 +43,7 @@ def needs_peers():
 @pytest.mark.jit
 def test_every_group_runs_and_its_contestants_agree(tmp_path):
     needs_peers()
-    groups = ["nearest", "ema", "kmeans", "conv", "step", "synthetic"]
+    groups = ["nearest", "ema", "kmeans", "conv", "step", "synthetic", "quantizers"]
     script = ROOT / "tests" / "benchmarks" / "run.py"
     command = [
         sys.executable,
@@ -131,6 +131,13 @@ def test_ratios_are_of_medians_and_of_the_best_peer():
     assert re.search(r"2\.00 +fast +30 +0\.30", report.table([line]))
 
 
+def test_our_plain_quantizer_is_no_peer():
+    line = row(vqnp=[0.3], **{report.PLAIN: [0.2], "peer": [0.6]})
+    assert report.best_peer(line) == "peer"
+    assert re.search(r"2\.00 +peer .* 1\.50 ", report.table([line]))
+    assert report.best_peer(row(vqnp=[0.3], **{report.PLAIN: [0.2]})) is None
+
+
 def test_new_rows_replace_those_of_their_case_and_no_others(tmp_path):
     report.save(
         tmp_path,
@@ -199,7 +206,7 @@ def test_what_the_log_says_of_the_bounds_was_measured_too():
         ]
         for who in (report.OURS, "PyTorch")
     )
-    assert f"A step takes {min(ours):.2f} to {max(ours):.2f} ms" in LOG
+    assert f"A step takes {min(ours):.2f} to {max(ours):.2f} ms in the kept table" in LOG
     assert f"would mean {min(theirs) / 8:.2f} to {max(theirs) / 8:.2f} ms" in LOG
 
 

@@ -10,7 +10,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = house.Package(ROOT / "vqnp")
 PAGES = [
-    ROOT / page for page in ("README.md", "tests/benchmarks/LOG.md", "tests/testing/PUBLISHED.md")
+    ROOT / page
+    for page in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "tests/benchmarks/LOG.md",
+        "tests/testing/PUBLISHED.md",
+    )
 ]
 STATEMENTS = 9_050  # the rebuilt house had 5,720; bits, quantizers and diagnosis came after
 README_WORDS = 1_500

@@ -4,13 +4,18 @@ Each command imports its modules when it runs, so that ``vqnp --help`` answers a
 """
 
 import argparse
+import io
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from vqnp.experiments import FIGURES
+from vqnp.experiments.workers import ENDINGS, as_ctrl_c
 
 Options = dict[str, dict[str, Any]]  # the name of an option, and its settings in argparse
 
@@ -18,20 +23,52 @@ Options = dict[str, dict[str, Any]]  # the name of an option, and its settings i
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    0 is success, 1 bad input, 2 a usage error, 3 a verdict that --fail-on names, 130 Ctrl-C.
+    0 is success, 1 bad input, 2 a usage error, 3 a verdict that --fail-on names, 130 Ctrl-C, 143
+    SIGTERM.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every encoding has → or ✓
     options = parser().parse_args(arguments)
+    received: list[int] = []
     try:
-        return int(options.run(options))
+        with endings_as_ctrl_c(received):
+            return int(options.run(options))
     except KeyboardInterrupt:
-        print(
-            "\nStopped. Finished runs are kept: give the same command with --resume.",
-            file=sys.stderr,
-        )
-        return 130
-    except (ValueError, TypeError, OSError) as error:
+        kept = " Finished runs are kept: give the same command with --resume."
+        print(f"\nStopped.{kept if 'resume' in options else ''}", file=sys.stderr)
+        return 128 + (received or [signal.SIGINT])[0]
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
         print(f"vqnp: {error}", file=sys.stderr)
         return 1
+
+
+@contextmanager
+def endings_as_ctrl_c(received: list[int]) -> Iterator[None]:
+    """Take SIGTERM and a closed terminal for Ctrl-C, and add to ``received`` which it was.
+
+    After any of them nothing more is heard, so that the message is the last word. Outside the main
+    thread nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def take(number: int, _: Any) -> None:
+        received.append(number)
+        as_ctrl_c()
+
+    heard = [one for one in ENDINGS if signal.getsignal(one) is signal.SIG_DFL]  # nohup ignores one
+    for ending in heard:
+        signal.signal(ending, take)
+    try:
+        yield
+    except KeyboardInterrupt:
+        for ending in (signal.SIGINT, *ENDINGS):
+            signal.signal(ending, signal.SIG_IGN)
+        raise
+    for ending in heard:
+        signal.signal(ending, signal.SIG_DFL)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,7 +76,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="vqnp",
         description="Vector quantization and its representation collapses, in NumPy and Numba.",
-        epilog="Exit status: 0 success, 1 bad input, 2 usage error, 3 --fail-on, 130 interrupted.",
+        epilog="Exit status: 0 success, 1 bad input, 2 usage error, 3 --fail-on, 130 Ctrl-C, "
+        "143 SIGTERM.",
     )
     top.add_argument("--version", action="version", version=version("vqnp"))
     top.set_defaults(run=lambda options: print(top.format_help(), end="") or 0)
@@ -180,7 +218,10 @@ def run_reproduce(options: argparse.Namespace) -> int:
     )
     print(claims_table(made.claims))
     held = sum(claim.holds for claim in made.claims)
-    print(f"\n{held} of {len(made.claims)} claims hold for every seed. The page: {made.report}")
+    kept = f" It keeps {', '.join(made.kept)} as before." if made.kept else ""
+    print(
+        f"\n{held} of {len(made.claims)} claims hold for every seed. The page: {made.report}{kept}"
+    )
     return 0
 
 
@@ -194,6 +235,10 @@ def own_points(options: argparse.Namespace, figures: Sequence[str]) -> Any:
         return None
     if "fig3" not in figures:
         raise ValueError("--data FILE.npy adds a row to Figure 3: name fig3 among the figures")
+    if not Path(options.data).is_file():
+        raise ValueError(
+            f"--data must be a file of points, or the word cifar10; there is no file {options.data}"
+        )
     return OwnPoints(options.data, options.labels)
 
 
@@ -206,6 +251,11 @@ def images_plan(options: argparse.Namespace, figures: Sequence[str], seeds: tupl
     if options.data != "cifar10":
         if options.data_dir or options.data_name:
             raise ValueError("--data-dir and --data-name describe CIFAR-10: give --data cifar10")
+        if options.scale != "quick":
+            raise ValueError(
+                f"--scale {options.scale} is for CIFAR-10: give --data cifar10, "
+                "after `vqnp data cifar10` has fetched it"
+            )
         return ImagesPlan.at_scale(options.scale, Patches(*sizes), seeds)
     if all(FIGURES[name].plan != "images" for name in figures if name in FIGURES):
         raise ValueError(f"--data cifar10 is for figures {on_images()}: name one of them")

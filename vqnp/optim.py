@@ -172,22 +172,22 @@ class Adam:
         self.steps += 1
         factors = self._factors()
         for name, parameter in self.params.items():
-            gradient = gradients[name]
-            require_plain(gradient, f"gradient of {name}")
+            gradient, held = gradients[name], self.state[name]
+            require_plain(gradient, name)
             if gradient.shape != parameter.shape:
                 raise ValueError(
                     f"the gradient of {name} must have shape {parameter.shape}, "
                     f"got {gradient.shape}"
                 )
-            m, v = self.state[name]["m"], self.state[name]["v"]
-            u = self.state[name]["largest"] if self.amsgrad else v
+            m, v = held["m"], held["v"]
+            u = held["largest"] if self.amsgrad else v
             if not m.size == v.size == u.size == parameter.size:  # the kernel does not look
                 raise ValueError(f"the averages of {name} must have {parameter.size} numbers each")
-            flat, now = parameter.reshape(-1), factors[parameter.dtype.char]
-            if name.startswith(self.spared):
+            now = factors[parameter.dtype.char]
+            if self.spared and name.startswith(self.spared):
                 now = now.copy()
                 now[SHRINK] = 1
-            adam_update(flat, gradient.ravel(), m, v, u, self.amsgrad, now)
+            adam_update(parameter.reshape(-1), gradient.ravel(), m, v, u, self.amsgrad, now)
 
     def _factors(self) -> dict[Any, Array]:
         (beta1, beta2), rate = self.betas, self.learning_rate

@@ -37,6 +37,7 @@ PixelFloats = Float[np.ndarray, "N H W 3"]
 
 Rng = int | np.random.Generator  # a seed, or a generator that goes on
 
+FLOATS = frozenset(map(np.dtype, (np.float32, np.float64)))
 VALUES_A_BLOCK = 1 << 20  # looked at together, so that an array may be larger than memory
 # For float32 and float64: the largest number may lie between these.
 SQUARABLE = {
@@ -221,12 +222,14 @@ def as_labels(labels: Any, name: str, count: int) -> Array:
 def require_float(array: Array, name: str) -> None:
     """Raise ``TypeError`` unless ``array`` is a float32 or float64 NumPy array."""
     require_plain(array, name)
-    if array.dtype not in (np.float32, np.float64):
+    if array.dtype not in FLOATS:
         raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
 
 
 def require_plain(array: Array, name: str) -> None:
     """Raise ``TypeError`` unless ``array`` is NumPy's, without a mask: kernels do not see masks."""
+    if type(array) is np.ndarray:
+        return  # the usual case, asked some forty times a training step
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{name} must be a NumPy array without a mask, got {type(array).__name__}")
 

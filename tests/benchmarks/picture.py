@@ -17,6 +17,7 @@ GRIDS = {"nearest": "Nearest token", "ema": "One EMA update"}
 BARS = {
     "Convolutions, batch 256": ("conv",),
     "K-means, training and its memory": ("kmeans", "step", "synthetic", "memory"),
+    "A step of each quantizer": ("quantizers",),
 }
 CELL = re.compile(r"N = ([\d,]+), K = ([\d,]+), D = (\d+)")
 

@@ -19,6 +19,7 @@ from typing import Any
 from tabulate import tabulate
 
 OURS = "vqnp"
+PLAIN = "vqnp, plain EMA"  # ours as well: what another of our quantizers is compared with
 RESULTS = Path(__file__).parent / "results"
 Row = dict[str, Any]
 NAMES = {
@@ -28,6 +29,7 @@ NAMES = {
     "conv": "convolutions",
     "step": "training step",
     "synthetic": "synthetic training",
+    "quantizers": "quantizer",
     "memory": "memory (times less)",
 }
 
@@ -40,7 +42,8 @@ def median(values: Sequence[float]) -> float:
 
 def best_peer(row: Row) -> str | None:
     """Return the name of the peer with the least median, if there is a peer."""
-    peers = {name: median(values) for name, values in row["values"].items() if name != OURS}
+    peers = {name: median(values) for name, values in row["values"].items()}
+    peers = {name: seconds for name, seconds in peers.items() if not name.startswith(OURS)}
     return min(peers, key=lambda name: peers[name]) if peers else None
 
 
@@ -48,6 +51,11 @@ def ratio(row: Row) -> float | None:
     """Return the best peer's median over ours: above 1 we need less."""
     peer = best_peer(row)
     return median(row["values"][peer]) / median(row["values"][OURS]) if peer else None
+
+
+def _times_plain(row: Row) -> float:
+    """Return our median over that of the plain EMA: above 1 the method costs more."""
+    return median(row["values"][OURS]) / median(row["values"][PLAIN])
 
 
 def rate(row: Row) -> float | None:
@@ -68,6 +76,8 @@ def table(rows: list[Row]) -> str:
             "GFLOP/s": reached and f"{reached:.0f}",
             "of sgemm": reached and f"{reached / row['sgemm']:.2f}",
         }
+        if PLAIN in row["values"]:
+            line["times plain EMA"] = f"{_times_plain(row):.2f}"
         unit = "MB" if row["unit"] == "MB" else "ms"
         medians = (f"{name} {scale * median(values):.4g}" for name, values in row["values"].items())
         lines.append(line | {"medians": f"{', '.join(medians)} {unit}"})

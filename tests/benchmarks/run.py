@@ -25,6 +25,7 @@ from benchmarks import (
     memory,
     nearest,
     picture,
+    quantizers,
     report,
     start,
     step,
@@ -39,6 +40,7 @@ TIMED = {
     "conv": conv,
     "step": step,
     "synthetic": synthetic,
+    "quantizers": quantizers,
 }
 PROCESSES = {"memory": memory, "start": start}  # what is measured from outside
 GROUPS = [*TIMED, *PROCESSES]

@@ -48,7 +48,7 @@ def pools(contestant: str, number: int) -> Iterator[None]:
 
     Numba's alone are ours; BLAS's and OpenMP's are the others'.
     """
-    if contestant == OURS:
+    if contestant.startswith(OURS):
         with threads.limit(number):
             yield
         return
@@ -78,11 +78,14 @@ def alternate(case: Case, number: int, repeats: int) -> dict[str, list[float]]:
     round_took = time.perf_counter() - begun
     if round_took > LONG_SECONDS:
         return seconds
-    best = min(taken[0] for name, taken in seconds.items() if name != OURS)
+    best = min(
+        (taken[0] for name, taken in seconds.items() if not name.startswith(OURS)),
+        default=math.inf,
+    )
     staying = [
         name
         for name, taken in seconds.items()
-        if name == OURS or round_took < BUDGET_SECONDS or taken[0] < 2 * best
+        if name.startswith(OURS) or round_took < BUDGET_SECONDS or taken[0] < 2 * best
     ]
     for repeat in range(1, repeats):
         if repeat >= FEWEST_ROUNDS and time.perf_counter() - begun > BUDGET_SECONDS:

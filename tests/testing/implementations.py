@@ -12,13 +12,23 @@ from vqnp.layers.conv_transpose import conv_transpose2d_backward, conv_transpose
 from vqnp.losses import commitment
 from vqnp.optim import Adam
 from vqnp.quantize import (
+    EMA,
+    FSQ,
+    LFQ,
     Codebook,
+    Cosine,
+    Product,
+    Residual,
+    SimVQ,
     ema_update,
     nearest,
     straight_through_backward,
     straight_through_forward,
 )
+from vqnp.quantize.fsq import fsq_backward, fsq_forward
+from vqnp.quantize.lfq import bits_entropy_backward, bits_entropy_forward
 from vqnp.quantize.lloyd import lloyd
+from vqnp.quantize.rotation import rotation_backward
 from vqnp.testing.training import trained
 
 NAMES = ("tokens", "counts", "sums")
@@ -132,6 +142,90 @@ def optimizer_step(parameter, gradient, state, settings, *, kind):
     return state.params["p"].copy(), state
 
 
+def quantizer_pair(make):
+    """Return forward and vjp of a quantizer that ``make(*codebook, beta)`` makes."""
+
+    def forward(z, *given):
+        quantized, _ = make(*given).forward(z)
+        *_, beta = given
+        weights = {"commitment": beta, "codebook": 1}
+        loss = sum(weights[name] * value for name, value in quantized.losses.items())
+        return quantized.vectors, quantized.codes, loss
+
+    def vjp(z, *given):
+        *given, dvectors = given
+        made = make(*given)
+        dz, gradients = made.backward(dvectors, made.forward(z)[1])
+        return dz, None, *gradients.values()
+
+    return forward, vjp
+
+
+def books_of(state):
+    """Name the arrays of several codebooks as the quantizers that hold them do."""
+    return {
+        f"{book}.{name}": array.copy() for name, arrays in state.items()
+        for book, array in enumerate(arrays)
+    }  # fmt: skip
+
+
+def averages(tokens):
+    counts = np.ones(tokens.shape[:-1], tokens.dtype)
+    steps = np.zeros(len(tokens), np.int64)
+    return {"tokens": tokens, "counts": counts, "sums": tokens.copy(), "steps": steps}
+
+
+def residual(tokens, beta):
+    made = Residual(EMA(tokens.shape[1], beta=beta), stages=len(tokens))
+    made.buffers.update(books_of(averages(tokens)))
+    return made
+
+
+def residual_update(state, z, decay):
+    made = Residual(EMA(state["tokens"].shape[1], decay=decay), stages=len(state["tokens"]))
+    made.buffers.update(books_of(averages(state["tokens"]) | state))
+    made.update(z, made.forward(z)[0])
+    return {n: np.stack([made.buffers[f"{t}.{n}"] for t in range(made.stages)]) for n in NAMES}
+
+
+def product(tokens, beta):
+    made = Product(EMA(tokens.shape[1], beta=beta), heads=len(tokens))
+    made.buffers.update(books_of(averages(tokens)))
+    return made
+
+
+def cosine(tokens, beta):
+    made = Cosine(EMA(len(tokens), beta=beta))
+    units = tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
+    state = {name: array[0] for name, array in averages(units[None]).items()}
+    made.buffers.update({f"sphere.{name}": array for name, array in state.items()})
+    return made
+
+
+def simvq(cloud, weight, bias, beta=0.25):
+    made = SimVQ(len(cloud), beta=beta)
+    made.buffers["cloud"] = cloud
+    made.params.update(weight=weight, bias=bias)
+    return made
+
+
+def fsq_vjp(z, levels, dvectors):
+    return fsq_backward(dvectors, fsq_forward(z, levels)[2])
+
+
+def fsq_decode(codes, levels):
+    return FSQ(levels).decode(codes, dtype=np.float64)
+
+
+def entropy(z, sharpness, diversity):
+    gap, cache = bits_entropy_forward(z, 1.0, sharpness, diversity, z.shape[1])
+    return gap, bits_entropy_backward(1.0, cache)
+
+
+def rotation_vjp(z, tokens, dvectors):
+    return rotation_backward(dvectors, z, tokens), None
+
+
 OURS = {
     "nearest": search,
     "tie_break": search,
@@ -151,6 +245,17 @@ OURS = {
     "conv_transpose2d": layer(conv_transpose2d_forward, conv_transpose2d_backward),
     "residual_blocks": (residual_forward, residual_vjp),
     **{kind: partial(optimizer_step, kind=kind) for kind in ("adam", "amsgrad", "adamw")},
+    "fsq": (lambda z, levels: FSQ(levels).forward(z)[0][:2], fsq_vjp, fsq_decode),
+    "lfq": (
+        lambda z: LFQ(2 ** z.shape[1]).forward(z)[0][:2],
+        lambda z, dvectors: straight_through_backward(dvectors),
+        entropy,
+    ),
+    "residual": (*quantizer_pair(residual), residual_update),
+    "product": quantizer_pair(product),
+    "cosine": quantizer_pair(cosine),
+    "rotation": (lambda z, tokens: tokens, rotation_vjp),
+    "simvq": (*quantizer_pair(simvq), lambda codes, *book: simvq(*book).decode(codes)),
     "training_mlp": trained,
     "training_conv": trained,
 }

@@ -23,7 +23,8 @@ SEEDS = {
     "nearest": 1, "ema": 2, "ema_start": 5, "ema_mask": 3, "ema_unused": 4, "revival": 6,
     "quantizer_step": 7, "quantizer_step_faint": 18, "kmeans": 8, "straight_through": 11,
     "commitment": 10, "conv2d": 12, "conv_transpose2d": 13, "residual": 14, "optimizer": 15,
-    "perplexity": 9, "training": 16,
+    "perplexity": 9, "training": 16, "fsq": 19, "lfq": 20, "residual_quantizer": 21, "product": 22,
+    "cosine": 23, "rotation": 24, "simvq": 25,
 }  # fmt: skip
 # The same float64 formulas on another machine: its exp, its BLAS and its sums in another order,
 # through ten steps of training.

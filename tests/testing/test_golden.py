@@ -16,7 +16,7 @@ MARGIN = 1e-6
 
 def test_made_anew_they_are_what_is_stored(capsys):
     assert main(["--check"]) == 0
-    assert "all cases of 17 groups" in capsys.readouterr().out
+    assert "all cases of 24 groups" in capsys.readouterr().out
 
 
 def test_a_changed_case_is_noticed(monkeypatch):
@@ -105,6 +105,20 @@ def test_no_code_hangs_on_a_rounding():
         for case in cases(group):
             tokens = case.inputs["tokens"]
             pairs.append((case.inputs["embeddings"].reshape(-1, tokens.shape[1]), tokens))
+    for case in cases("simvq"):
+        z, cloud, weight, bias, _ = case.inputs.values()
+        pairs.append((z, cloud @ weight + bias))
+    for case in cases("cosine")[:1]:  # where an embedding is at the origin, all are equally near
+        pairs.append([rows / np.linalg.norm(rows, axis=1)[:, None]
+                      for rows in (case.inputs["z"], case.inputs["tokens"])])  # fmt: skip
+    for case in cases("product"):
+        slices = case.inputs["z"].reshape(len(case.inputs["z"]), 3, 2).swapaxes(0, 1)
+        pairs += zip(slices, case.inputs["tokens"], strict=True)
+    for case in cases("residual_quantizer"):
+        rest, tokens = case.inputs["z"], case.inputs["tokens"]
+        for stage in tokens:
+            pairs.append((rest, stage))
+            rest = rest - stage[np.square(rest[:, None] - stage).sum(axis=2).argmin(axis=1)]
     for case in cases("kmeans")[
         :-1
     ]:  # the last has more tokens than points: equal tokens are what it is about
@@ -115,6 +129,14 @@ def test_no_code_hangs_on_a_rounding():
     for points, tokens in pairs:
         best, second = second_best(points, tokens)
         assert (second > best * (1 + MARGIN)).all()
+
+
+def test_no_level_hangs_on_a_rounding():
+    for case in cases("fsq"):
+        levels = np.array(case.settings["levels"])
+        h, o = (levels - 1) * 0.999 / 2, (levels % 2 == 0) / 2
+        b = h * np.tanh(case.inputs["z"] + np.arctanh(o / h)) - o
+        assert (np.abs(b - np.floor(b) - 0.5) > 1e-5).all()
 
 
 def test_idle_codes_are_among_the_moving_averages():

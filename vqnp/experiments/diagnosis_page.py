@@ -26,6 +26,7 @@ from vqnp.diagnostics.reference import SEED
 from vqnp.diagnostics.verdict import LIMITS
 from vqnp.experiments.report import embedded, render
 from vqnp.files import save_text, writable_directory
+from vqnp.machine import environment
 from vqnp.plots import codebook, style
 from vqnp.validation import Array, as_labels, as_points
 
@@ -133,6 +134,7 @@ def write_cases(cases: Sequence[Case], directory: Path) -> Path:
         address=address,
         limits=LIMITS,
         seed=SEED,
+        made=environment(),
         compared=compared(cases)._repr_html_() if len(cases) > 1 else "",
     )
     save_text(report, text)

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from vqnp.experiments.measure import (
 )
 from vqnp.experiments.patch_code import PatchCode, patch_error
 from vqnp.experiments.spec import RunSpec
+from vqnp.experiments.workers import in_processes
 from vqnp.files import load_with_meta, save_with_meta
+from vqnp.machine import in_words, machine
 from vqnp.models import VQVAE
-from vqnp.training import EpochRecord, TrainState, encode_in_batches, train
+from vqnp.training import EpochRecord, TrainState, checkpoints, encode_in_batches, train
 from vqnp.validation import Array
 
 FORMAT = 1  # of results; before, they had none, and no sha256
@@ -61,12 +64,7 @@ class Result:
 def run_all(
     specs: Sequence[Spec], directory: Path, *, jobs: int, resume: bool, progress: bool
 ) -> dict[Spec, Result]:
-    """Run ``specs`` in ``jobs`` processes, shared pretrainings first, and return their results.
-
-    Data that cannot be loaded are refused before the first run.
-    """
-    for data, seed in {spec.data: spec.seed for spec in specs}.items():
-        data.load(seed)
+    """Run ``specs`` in ``jobs`` processes, shared pretrainings first, and return their results."""
     runs = [spec for spec in specs if isinstance(spec, RunSpec)]
     runs.sort(key=lambda spec: -spec.quantizer.n_tokens * spec.finetune)  # longest first
     shared = dict.fromkeys(spec.pretraining for spec in runs if spec.pretraining is not None)
@@ -79,6 +77,25 @@ def run_all(
         tasks = [(spec, directory, resume) for spec in todo]
         in_parallel(work, tasks, jobs, progress=progress, label=label)
     return {spec: load_result(spec, directory) for spec in specs}
+
+
+def require_data(specs: Sequence[Spec]) -> None:
+    """Load all data once, so that what cannot be loaded is refused before the first run."""
+    for data, seed in {spec.data: spec.seed for spec in specs}.items():
+        data.load(seed)
+
+
+def made_elsewhere(specs: Sequence[Spec], directory: Path) -> list[str]:
+    """Name the other machines that finished runs and checkpoints on images were made on."""
+    here, found = machine(), set()
+    of_pretraining = [spec.pretraining for spec in specs if isinstance(spec, RunSpec)]
+    for spec in dict.fromkeys([*specs, *filter(None, of_pretraining)]):
+        finished, begun = directory / f"{spec.slug}.npz", checkpoint_of(spec, directory)
+        for path, format in ((finished, FORMAT), (begun, checkpoints.FORMAT)):
+            with suppress(FileNotFoundError, ValueError):  # such a run is made anew
+                made_on = load_with_meta(path, format)[1].get("machine", here)
+                found.add(in_words(made_on))
+    return sorted(found - {in_words(here)})
 
 
 def pretrain(spec: RunSpec, directory: Path, resume: bool = False) -> None:
@@ -213,6 +230,8 @@ def save_finished(
         "history": [asdict(record) | {"epoch": i + 1} for i, record in enumerate(history)],
         "course": list(course),
     }
+    if isinstance(data, Images):  # points have the same bits everywhere
+        info["machine"] = machine()
     save_with_meta(directory / f"{spec.slug}.npz", arrays, info | {"format": FORMAT})
     checkpoint_of(spec, directory).unlink(missing_ok=True)
 
@@ -237,15 +256,12 @@ def in_parallel(
     work: Callable[..., None], tasks: Sequence[tuple], jobs: int, *, progress: bool, label: str
 ) -> None:
     """Call ``work(*task)`` for each task in ``jobs`` processes of one thread each, with a bar."""
-    import joblib
     from tqdm import tqdm
 
-    if jobs == 1 or len(tasks) < 2:
-        for task in tqdm(tasks, desc=label, disable=not progress or not tasks):
+    with tqdm(total=len(tasks), desc=label, disable=not progress or not tasks) as bar:
+        if jobs > 1 and len(tasks) > 1:
+            in_processes(work, tasks, jobs, bar.update)
+            return
+        for task in tasks:
             work(*task)
-        return
-    with joblib.parallel_config("loky", inner_max_num_threads=1):
-        pool = joblib.Parallel(n_jobs=min(jobs, len(tasks)), return_as="generator_unordered")
-        done = pool(joblib.delayed(work)(*task) for task in tasks)
-        for _ in tqdm(done, total=len(tasks), desc=label, disable=not progress):
-            pass
+            bar.update()

@@ -5,10 +5,12 @@ is one sum, added up in the order of the loops in ``layers/linear.py``::
 
     affine          out[i, o] = b[o] + x[i, 0] W[0, o] + x[i, 1] W[1, o] + …      over the inputs
     outer_products  dW[k, o]  = x[0, k] dout[0, o] + x[1, k] dout[1, o] + …       over the rows
+    gradients       both: dx = dout Wᵀ like the first, without a bias, and dW
 
-Vector instructions work along the outputs of ``affine`` where there are many, and along its rows
-where there are few. Either way each sum is added up alone. No multiplication contracts with the
-addition after it, because such a step rounds once instead of twice.
+Both are ``_add_products``, once seen from the rows and once from the inputs. Its vector is a row of
+the result. Where rows would be short, the result is made transposed. Either way each sum is added
+up alone. No multiplication contracts with the addition after it, because such a step rounds
+once instead of twice.
 
 Shapes: x ``(N, I)``, W ``(I, O)``, b ``(O,)``, dout ``(N, O)``.
 """
@@ -36,67 +38,41 @@ def affine(x: Array, weight: Array, bias: Array) -> Array:
 def _affine_tasks(x: Array, weight: Array, bias: Array, out: Array) -> None:
     for task in prange(-(-len(x) // ROWS_A_TASK)):
         rows = slice(task * ROWS_A_TASK, (task + 1) * ROWS_A_TASK)
-        if weight.shape[1] < NARROW_BELOW:
-            _narrow(x[rows], weight, bias, out[rows])
-        else:
-            _wide(x[rows], weight, bias, out[rows])
+        _affine(x[rows], weight, bias, out[rows])
 
 
 @kernel
-def _wide(x: Array, weight: Array, bias: Array, out: Array) -> None:
-    """Four rows share each row of the weight; the loop over the outputs is the vector."""
-    inputs, outputs = weight.shape
-    fours = len(x) - len(x) % 4
-    for i in range(0, fours, 4):
-        a, b, c, d = out[i], out[i + 1], out[i + 2], out[i + 3]
-        for j in range(outputs):
-            a[j] = b[j] = c[j] = d[j] = bias[j]
-        for k in range(inputs):
-            w, p, q, r, s = weight[k], x[i, k], x[i + 1, k], x[i + 2, k], x[i + 3, k]
-            for j in range(outputs):
-                a[j] += p * w[j]
-                b[j] += q * w[j]
-                c[j] += r * w[j]
-                d[j] += s * w[j]
-    for i in range(fours, len(x)):
-        out[i] = bias
-        for k in range(inputs):
-            for j in range(outputs):
-                out[i, j] += x[i, k] * weight[k, j]
+def _affine(x: Array, weight: Array, bias: Array, out: Array) -> None:
+    if len(bias) < NARROW_BELOW:
+        _narrow(x, weight, bias, out)
+    else:
+        for i in range(len(x)):
+            for j in range(len(bias)):
+                out[i, j] = bias[j]
+        _add_products(x.T, weight, out)
 
 
 @kernel
 def _narrow(x: Array, weight: Array, bias: Array, out: Array) -> None:
     """The rows are the vector, so their inputs are laid side by side first."""
     rows, inputs = x.shape
-    side_by_side, sums = np.empty((inputs, rows), x.dtype), np.empty(rows, x.dtype)
-    for i in range(rows):
-        for k in range(inputs):
+    side_by_side, turned = np.empty((inputs, rows), x.dtype), np.empty(out.shape[::-1], x.dtype)
+    for k in range(inputs):
+        for i in range(rows):
             side_by_side[k, i] = x[i, k]
-    for j in range(weight.shape[1]):
-        sums[:] = bias[j]
-        for k in range(inputs):
-            column, w = side_by_side[k], weight[k, j]
-            for i in range(rows):
-                sums[i] += w * column[i]
-        out[:, j] = sums
+    for j in range(len(bias)):
+        turned[j] = bias[j]
+    _add_products(weight, side_by_side, turned)
+    for j in range(len(bias)):
+        for i in range(rows):
+            out[i, j] = turned[j, i]
 
 
 def outer_products(x: Array, dout: Array) -> Array:
     """Return ``x.T @ dout``: the sum over the rows, a partial sum for each ``ROWS_A_SUM`` rows."""
-    if dout.shape[1] < x.shape[1]:  # the wider side is the vector; the sums are the same
-        return np.ascontiguousarray(outer_products_wide(dout, x).T)
-    return outer_products_wide(x, dout)
-
-
-def outer_products_wide(x: Array, dout: Array) -> Array:
-    """Return ``x.T @ dout`` with vectors along the columns of ``dout``."""
     sums = np.zeros((-(-len(x) // ROWS_A_SUM), x.shape[1], dout.shape[1]), x.dtype)
     _outer_blocks.sized(x.size * dout.shape[1], PARALLEL_PRODUCTS)(x, dout, sums)
-    total = np.zeros_like(sums, shape=sums.shape[1:])
-    for partial in sums:
-        total += partial
-    return total
+    return added(sums)
 
 
 @both
@@ -108,16 +84,73 @@ def _outer_blocks(x: Array, dout: Array, sums: Array) -> None:
 
 @kernel
 def _outer(x: Array, dout: Array, total: Array) -> None:
-    """Four rows at a time pass over the sums, one after the other."""
-    columns = dout.shape[1]
-    fours = len(x) - len(x) % 4
-    for i in range(0, fours, 4):
-        a, b, c, d = dout[i], dout[i + 1], dout[i + 2], dout[i + 3]
-        for k in range(x.shape[1]):
-            w, p, q, r, s = total[k], x[i, k], x[i + 1, k], x[i + 2, k], x[i + 3, k]
+    """The wider side is the vector; the sums are the same."""
+    inputs, outputs = total.shape
+    if outputs >= inputs:
+        _add_products(x, dout, total)
+    else:
+        turned = np.zeros((outputs, inputs), x.dtype)
+        _add_products(dout, x, turned)
+        total[:] = turned.T
+
+
+def added(sums: Array) -> Array:
+    """Return the sum of partial sums, one after the other."""
+    if len(sums) == 1:
+        return sums[0]
+    total = np.zeros(sums.shape[1:], sums.dtype)
+    for partial in sums:  # NumPy's own sum may have another order on another processor
+        total += partial
+    return total
+
+
+def gradients(x: Array, weight: Array, dout: Array) -> tuple[Array, Array, Array]:
+    """Return ``dout @ weight.T``, ``x.T @ dout`` and the sum of the rows of ``dout``.
+
+    One pass over the rows makes all three. The last is accumulated in float64.
+    """
+    blocks, (inputs, outputs) = -(-len(x) // ROWS_A_SUM), weight.shape
+    dx, dweight = np.empty_like(x), np.zeros((blocks, inputs, outputs), x.dtype)
+    dbias = np.zeros((blocks, outputs))
+    pass_over = _gradient_blocks.sized(len(x) * weight.size, PARALLEL_PRODUCTS)
+    pass_over(x, np.ascontiguousarray(weight.T), dout, dx, dweight, dbias)
+    return dx, added(dweight), added(dbias).astype(x.dtype)
+
+
+@both
+def _gradient_blocks(
+    x: Array, turned: Array, dout: Array, dx: Array, dweight: Array, dbias: Array
+) -> None:
+    no_bias = np.zeros(x.shape[1], x.dtype)
+    for block in prange(len(dbias)):
+        start, stop = block * ROWS_A_SUM, min((block + 1) * ROWS_A_SUM, len(x))
+        for first in range(start, stop, ROWS_A_TASK):
+            task = slice(first, min(first + ROWS_A_TASK, stop))
+            _affine(dout[task], turned, no_bias, dx[task])
+        _outer(x[start:stop], dout[start:stop], dweight[block])
+        for i in range(start, stop):
+            for j in range(dout.shape[1]):
+                dbias[block, j] += dout[i, j]
+
+
+@kernel
+def _add_products(left: Array, right: Array, total: Array) -> None:
+    """Add ``left[s, i] right[s, j]`` to ``total[i, j]``, for one s after the other.
+
+    Eight terms are added for each load and store of a sum.
+    """
+    terms, columns = right.shape
+    eights = terms - terms % 8
+    for s in range(0, eights, 8):
+        a, b, c, d = right[s], right[s + 1], right[s + 2], right[s + 3]
+        e, f, g, h = right[s + 4], right[s + 5], right[s + 6], right[s + 7]
+        for i in range(len(total)):
+            sums, m, n, o, p = total[i], left[s, i], left[s + 1, i], left[s + 2, i], left[s + 3, i]
+            q, r, t, u = left[s + 4, i], left[s + 5, i], left[s + 6, i], left[s + 7, i]
             for j in range(columns):
-                w[j] = (((w[j] + p * a[j]) + q * b[j]) + r * c[j]) + s * d[j]
-    for i in range(fours, len(x)):
-        for k in range(x.shape[1]):
+                half = (((sums[j] + m * a[j]) + n * b[j]) + o * c[j]) + p * d[j]
+                sums[j] = (((half + q * e[j]) + r * f[j]) + t * g[j]) + u * h[j]
+    for s in range(eights, terms):
+        for i in range(len(total)):
             for j in range(columns):
-                total[k, j] += x[i, k] * dout[i, j]
+                total[i, j] += left[s, i] * right[s, j]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from vqnp.fast.products import ROWS_A_SUM
+from vqnp.fast.products import ROWS_A_SUM, added
 from vqnp.jit import both
 from vqnp.validation import Array, as_floats, as_rng, require_float_dtype, require_instance
 
@@ -155,10 +155,7 @@ def sum_rows(dout: Array) -> Array:
     """Return the sum ``(O,)`` of the rows of ``dout`` ``(N, O)``, accumulated in float64."""
     sums = np.zeros((-(-len(dout) // ROWS_A_SUM), dout.shape[1]))
     _sum_blocks.sized(dout.size, PARALLEL_NUMBERS)(dout, sums)
-    total = np.zeros(dout.shape[1])
-    for of_block in sums:  # NumPy's own sum may have another order on another processor
-        total += of_block
-    return total.astype(dout.dtype)
+    return added(sums).astype(dout.dtype)
 
 
 @both

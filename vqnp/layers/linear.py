@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vqnp import threads
-from vqnp.fast.products import ROWS_A_SUM, affine, outer_products
+from vqnp.fast.products import ROWS_A_SUM, affine, gradients
 from vqnp.layers.layer import (
     Array,
     Cache,
@@ -182,9 +182,7 @@ def linear_backward(dout: OutputsLike, cache: Cache) -> tuple[Rows, Weight, Bias
     fits = dout.shape == (len(x), weight.shape[1])
     require_product(dout, weight, "dout (N, O)", "weight (I, O)", fits)
     if weight.size <= BLAS_FROM_WEIGHTS:
-        no_bias = np.zeros(len(weight), dout.dtype)
-        dx = affine(dout, np.ascontiguousarray(weight.T), no_bias)
-        return dx, outer_products(x, dout), sum_rows(dout)
+        return gradients(x, weight, dout)
     with threads.limit():
         return np.dot(dout, weight.T), np.dot(x.T, dout), sum_rows(dout)
 

@@ -16,7 +16,9 @@ check_nearest: all 3 comparisons pass
 from vqnp.testing.adapter import jax_vjp, to_numpy, torch_module, torch_vjp
 from vqnp.testing.backward import check_commitment, check_straight_through
 from vqnp.testing.catalog import mistakes, parametrize_checks, stub
+from vqnp.testing.codebooks import check_product, check_residual
 from vqnp.testing.conv import check_conv2d, check_conv_transpose2d
+from vqnp.testing.directions import check_cosine, check_rotation
 from vqnp.testing.ema import check_ema, which_dialect
 from vqnp.testing.ema_edges import check_ema_mask, check_ema_start, check_ema_unused, check_revival
 from vqnp.testing.golden import Case, cases
@@ -27,6 +29,8 @@ from vqnp.testing.optimizer import check_optimizer
 from vqnp.testing.perplexity import check_perplexity
 from vqnp.testing.residual import check_residual_blocks
 from vqnp.testing.result import CheckFailed, Comparison, KnownMistake, Result, Tolerance
+from vqnp.testing.rounding import check_fsq, check_lfq
+from vqnp.testing.simvq import check_simvq
 from vqnp.testing.step_order import check_evaluation, check_quantizer_step
 from vqnp.testing.training import check_training
 
@@ -41,20 +45,27 @@ __all__ = [
     "check_commitment",
     "check_conv2d",
     "check_conv_transpose2d",
+    "check_cosine",
     "check_ema",
     "check_ema_mask",
     "check_ema_start",
     "check_ema_unused",
     "check_evaluation",
+    "check_fsq",
     "check_grads",
     "check_kmeans_empty",
     "check_kmeans_init",
+    "check_lfq",
     "check_nearest",
     "check_optimizer",
     "check_perplexity",
+    "check_product",
     "check_quantizer_step",
+    "check_residual",
     "check_residual_blocks",
     "check_revival",
+    "check_rotation",
+    "check_simvq",
     "check_straight_through",
     "check_tie_break",
     "check_training",

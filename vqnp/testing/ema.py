@@ -47,7 +47,7 @@ def case_of(name: str, state: State, inputs: dict[str, Array], **settings: Any) 
 
 def weighted(tokens: Array, counts: Array) -> State:
     """Return the state in which M = L · token."""
-    return {"tokens": tokens, "counts": counts, "sums": counts[:, None] * tokens}
+    return {"tokens": tokens, "counts": counts, "sums": counts[..., None] * tokens}
 
 
 def begin(dialect: Any, tokens: Array, counts: Array, rng: np.random.Generator) -> State:
