@@ -44,7 +44,6 @@ SQUARABLE = {
     info.dtype.char: (math.sqrt(info.max) / 2, math.sqrt(info.tiny / info.eps))
     for info in (np.finfo(np.float32), np.finfo(np.float64))
 }
-FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}  # of the machine's own order of bytes
 KINDS = {"integers": "iu", "bool": "b"}  # as NumPy's dtypes name them
 
 
