@@ -62,7 +62,7 @@ def test_the_examples_of_the_docstrings_print_what_they_say(monkeypatch, tmp_pat
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     for module in PACKAGE.modules.values():
         for owner, line, text in house.docstrings(module):
-            if ">>> " not in text:
+            if ">>> " not in text or house.needs_what_is_absent(text):
                 continue
             names = dict(vars(importlib.import_module(f"vqnp.{module.name}".rstrip("."))))
             example = doctest.DocTestParser().get_doctest(

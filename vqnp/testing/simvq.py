@@ -8,17 +8,10 @@ import numpy as np
 
 from vqnp.quantize.rotation import rotation_backward_loop
 from vqnp.testing.adapter import Functions
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Function,
-    KnownMistake,
-    Tolerance,
-    check,
-    forward_and_vjp,
-)
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check
 from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 from vqnp.testing.nearest import search
+from vqnp.testing.passes import forward_and_vjp
 
 
 @from_seed
@@ -144,14 +137,10 @@ MISTAKES = (
         simvq(through=rotated),
     ),
 )
+SUMS = Tolerance(64, "products of three numbers, and sums of some ten embeddings")
 
 
-@check(
-    {"simvq": draw_cases},
-    Tolerance(64, "products of three numbers, and sums of some ten embeddings"),
-    MISTAKES,
-    right=simvq(),
-)
+@check({"simvq": draw_cases}, SUMS, MISTAKES, right=simvq())
 def check_simvq(
     case: Case, adapter: Adapter, forward: Function, vjp: Function, decode: Function
 ) -> Answers:
