@@ -148,8 +148,8 @@ def to_reproduce() -> Options:
         "--scale": {
             "choices": ["quick", "laptop", "paper"],
             "default": "quick",
-            "help": "the work on images: minutes, hours or days; figures on points always have the "
-            "paper's settings",
+            "help": "the work on images: minutes, or with --data cifar10 a day or weeks; figures on "
+            "points always have the paper's settings",
         },
         "--jobs": {
             "type": positive,
@@ -160,7 +160,7 @@ def to_reproduce() -> Options:
             "type": Path,
             "default": Path("reproduction"),
             "metavar": "DIR",
-            "help": "where to write (default: reproduction)",
+            "help": "where to write; figures that are there are kept (default: reproduction)",
         },
         "--resume": {
             "action": "store_true",
