@@ -313,9 +313,9 @@ if not FAST:
 # %% [markdown]
 # A small encoder has several solutions that a training can end in. In one of them more peaks have
 # merged than in the other, and its error is more than twice as large. Each is as good an answer as
-# the other to the question what this seed gives. After one epoch all errors agree in six digits. But
-# a ReLU is on or off, and a point has one token or another. Where two runs decide differently once,
-# they go apart from there on. The last digit of one weight has chosen.
+# the other to the question what this seed gives. After one epoch all errors agree in six digits.
+# But a ReLU is on or off, and a point has one token or another. Where two runs decide differently
+# once, they go apart from there on. The last digit of one weight has chosen.
 #
 # Nothing in it is random: run the cell again, here or on any other processor, and you get the same
 # bits, because this package adds in one order everywhere. A library that adds in another order

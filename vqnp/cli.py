@@ -61,14 +61,15 @@ def endings_as_ctrl_c(received: list[int]) -> Iterator[None]:
     heard = [one for one in ENDINGS if signal.getsignal(one) is signal.SIG_DFL]  # nohup ignores one
     for ending in heard:
         signal.signal(ending, take)
+    afterwards = signal.SIG_DFL
     try:
         yield
     except KeyboardInterrupt:
-        for ending in (signal.SIGINT, *ENDINGS):
-            signal.signal(ending, signal.SIG_IGN)
+        heard, afterwards = [signal.SIGINT, *heard], signal.SIG_IGN
         raise
-    for ending in heard:
-        signal.signal(ending, signal.SIG_DFL)
+    finally:
+        for ending in heard:
+            signal.signal(ending, afterwards)
 
 
 def parser() -> argparse.ArgumentParser:
