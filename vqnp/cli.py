@@ -149,8 +149,8 @@ def to_reproduce() -> Options:
         "--scale": {
             "choices": ["quick", "laptop", "paper"],
             "default": "quick",
-            "help": "the work on images: minutes, or with --data cifar10 a day or weeks; figures on "
-            "points always have the paper's settings",
+            "help": "the work on images: minutes; with --data cifar10 also a day or weeks; figures "
+            "on points always have the paper's settings",
         },
         "--jobs": {
             "type": positive,
