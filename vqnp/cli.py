@@ -61,14 +61,15 @@ def endings_as_ctrl_c(received: list[int]) -> Iterator[None]:
     heard = [one for one in ENDINGS if signal.getsignal(one) is signal.SIG_DFL]  # nohup ignores one
     for ending in heard:
         signal.signal(ending, take)
+    afterwards = signal.SIG_DFL
     try:
         yield
     except KeyboardInterrupt:
-        for ending in (signal.SIGINT, *ENDINGS):
-            signal.signal(ending, signal.SIG_IGN)
+        heard, afterwards = [signal.SIGINT, *heard], signal.SIG_IGN
         raise
-    for ending in heard:
-        signal.signal(ending, signal.SIG_DFL)
+    finally:
+        for ending in heard:
+            signal.signal(ending, afterwards)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -148,8 +149,8 @@ def to_reproduce() -> Options:
         "--scale": {
             "choices": ["quick", "laptop", "paper"],
             "default": "quick",
-            "help": "the work on images: minutes, hours or days; figures on points always have the "
-            "paper's settings",
+            "help": "the work on images: minutes; with --data cifar10 also a day or weeks; figures "
+            "on points always have the paper's settings",
         },
         "--jobs": {
             "type": positive,
@@ -160,7 +161,7 @@ def to_reproduce() -> Options:
             "type": Path,
             "default": Path("reproduction"),
             "metavar": "DIR",
-            "help": "where to write (default: reproduction)",
+            "help": "where to write; figures that are there are kept (default: reproduction)",
         },
         "--resume": {
             "action": "store_true",

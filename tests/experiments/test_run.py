@@ -277,16 +277,17 @@ def test_the_number_of_jobs_changes_nothing(uninterrupted, plan, image_plan, tmp
 
 @pytest.mark.jit
 @pytest.mark.parametrize(
-    ("pattern", "how"),
+    ("pattern", "how", "jobs"),
     [
-        ("*-autoencoder-*.checkpoint.npz", signal.SIGKILL),
-        ("*-tokens*.checkpoint.npz", signal.SIGKILL),
-        ("*-tokens*.checkpoint.npz", signal.SIGINT),
-        ("*-tokens*-????????.npz", signal.SIGKILL),
+        ("*-autoencoder-*.checkpoint.npz", signal.SIGKILL, 1),
+        ("*-tokens*.checkpoint.npz", signal.SIGKILL, 1),
+        ("*-tokens*.checkpoint.npz", signal.SIGINT, 1),
+        ("*-tokens*-????????.npz", signal.SIGKILL, 1),
+        ("*-????????.npz", signal.SIGINT, 2),
     ],
 )
 def test_interrupted_and_resumed_gives_the_same_bits(
-    uninterrupted, plan, image_plan, tmp_path, pattern, how
+    uninterrupted, plan, image_plan, tmp_path, pattern, how, jobs
 ):
     """Killed, or Ctrl-C, as soon as there is such a file; every step writes a checkpoint."""
     script = f"""
@@ -298,7 +299,7 @@ def test_interrupted_and_resumed_gives_the_same_bits(
         from vqnp.experiments.plans import ImagesPlan
         from vqnp.experiments.reproduce import reproduce
         run.train = functools.partial(training.train, checkpoint_seconds=0)
-        reproduce({FIGURES!r}, Path({str(tmp_path)!r}), images={image_plan!r})
+        reproduce({FIGURES!r}, Path({str(tmp_path)!r}), images={image_plan!r}, jobs={jobs})
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE
@@ -309,6 +310,7 @@ def test_interrupted_and_resumed_gives_the_same_bits(
     errors = process.communicate()[1]
     assert process.returncode == -how, errors.decode()
     assert not (tmp_path / "report.html").exists()
+    assert how == signal.SIGKILL or not list(tmp_path.rglob(".*.part"))
     reproduce(FIGURES, tmp_path, points=plan, images=image_plan, resume=True)
     assert outcome(tmp_path) == outcome(uninterrupted)
 
