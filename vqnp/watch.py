@@ -25,7 +25,7 @@ from vqnp.validation import (
     CodesLike,
     PointsLike,
     as_array,
-    as_points,
+    as_latents,
     require_integer,
     require_share,
 )
@@ -119,7 +119,7 @@ class Watch:
         hits, moved = counts_of(codes, self.n_tokens), (np.nan, np.nan)
         if embeddings is not None:
             dim = self._codebook.tokens.shape[1] if self._codebook else None
-            z = as_points(embeddings, "embeddings", dim=dim)
+            z = as_latents(embeddings, "embeddings", dim=dim)
             if len(z) != len(codes):
                 raise ValueError(
                     f"embeddings must be {len(codes)} as the codes are, with D as their last axis, "
