@@ -46,10 +46,22 @@ def test_window_and_whole_are_those_of_the_codes():
 
 def test_spread_and_drift_by_hand():
     """The embeddings have variance 4 about 0, the tokens 1 about 3."""
-    z, tokens = np.array([[-2.0], [2.0]]), np.array([[2.0], [4.0]])
-    assert spread_and_drift(z, tokens) == (0.5, 1.5)
-    assert all(map(np.isnan, spread_and_drift(z[:1], tokens[:1])))
-    assert all(map(np.isnan, spread_and_drift(z[:0], tokens[:0])))
+    z, tokens = np.array([[-2.0], [2.0]]), np.array([[2.0], [99.0], [4.0]])
+    assert spread_and_drift(z, tokens, np.array([1, 0, 1])) == (0.5, 1.5)
+    assert all(map(np.isnan, spread_and_drift(z[:1], tokens, np.array([1, 0, 0]))))
+    assert all(map(np.isnan, spread_and_drift(z[:0], tokens, np.zeros(3, int))))
+
+
+def test_spread_and_drift_are_those_of_the_tokens_chosen():
+    z, tokens, codes = (
+        rng().normal(size=(50, 4)) + 3,
+        rng(1).normal(size=(7, 4)),
+        rng(2).integers(7, size=50),
+    )
+    theirs, variance = tokens[codes], z.var(axis=0).sum()
+    expected = theirs.var(axis=0).sum(), np.square((z - theirs).mean(axis=0)).sum()
+    found = spread_and_drift(z, tokens, np.bincount(codes, minlength=7))
+    assert found == pytest.approx(np.sqrt(np.divide(expected, variance)))
 
 
 def test_its_tokens_are_those_of_the_moving_averages():
@@ -64,7 +76,8 @@ def test_its_tokens_are_those_of_the_moving_averages():
     for batch in np.split(z, 10):
         codes = vqnp.nearest(batch, quantizer.tokens)[0]
         known = codebook.counts[codes] > 0
-        expected.append(spread_and_drift(batch[known], codebook.tokens[codes[known]]))
+        hits = np.bincount(codes[known], minlength=5)
+        expected.append(spread_and_drift(batch[known], codebook.tokens, hits))
         vqnp.ema_update(codebook, batch, codes, 0.8)
         watch.update(codes, batch)
     found = watch.summary()
