@@ -298,7 +298,7 @@ def test_the_page_says_how_it_came_about(files):
         "What to do next",
         "Beside 20 tokens of k-means (seed 0) on 500 of the embeddings",
         "20 tokens, 19 of them dead",  # in the words of the picture
-        "prefers-color-scheme: dark",
+        "screen and (prefers-color-scheme: dark)",
         "@media print",
         "max-width: 700px",
     ):
