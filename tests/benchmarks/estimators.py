@@ -1,6 +1,6 @@
 """``VectorQuantizer`` beside scikit-learn's ``KMeans`` and ``MiniBatchKMeans``.
 
-    cd tests && python -m benchmarks.estimators [--repeats N] [--tiny]
+    cd tests && python -m benchmarks.estimators [--repeats N] [--tokens K ...] [--tiny]
 
 They fit patches of two photographs and take turns, each with one start. Beside ``KMeans``, both
 take 30 steps, and then as many as each thinks fit. Beside ``MiniBatchKMeans``, ours stops after the
@@ -32,6 +32,7 @@ def main() -> None:
     """Measure each case and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--tokens", type=int, nargs="+", default=[512, 1024, 2048], metavar="K")
     parser.add_argument("--tiny", action="store_true", help="sizes that measure nothing")
     options = parser.parse_args()
     points = patches(500 if options.tiny else 50_000)
@@ -39,7 +40,7 @@ def main() -> None:
         f"{processor()}, {joblib.cpu_count(only_physical_cores=True)} cores, all of them used; "
         f"{len(points):,} points of {points.shape[1]} dimensions, {options.repeats} seeds"
     )
-    for k in (8,) if options.tiny else (512, 1024, 2048):
+    for k in (8,) if options.tiny else options.tokens:
         one = partial(VectorQuantizer, k, n_init=1)
         for name, ours, theirs in (
             ("KMeans, both 30 steps", partial(one, max_iter=30), {"max_iter": 30, "tol": 0}),
