@@ -402,7 +402,7 @@ def test_the_page_says_how_it_came_about(files):
         f"Numba's threads by {thread_layer()}",
         f"numpy {version('numpy')}",
         "20 tokens, 19 of them dead",  # in the words of the picture
-        "prefers-color-scheme: dark",
+        "screen and (prefers-color-scheme: dark)",
         "@media print",
         "max-width: 700px",
     ):

@@ -28,7 +28,7 @@ from vqnp.experiments.report import embedded, render
 from vqnp.files import save_text, writable_directory
 from vqnp.machine import environment
 from vqnp.plots import codebook, style
-from vqnp.validation import Array, as_labels, as_points
+from vqnp.validation import Array, as_labels, as_latents
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def of_files(
     cloud, book = load_any(embeddings), load_any(tokens)
     if book.ndim == 3:
         return Case(name, files, diagnose_levels(cloud, book, metric=metric))
-    book = as_points(book, "tokens")
-    cloud = as_points(cloud, "embeddings", dim=book.shape[1])
+    book = as_latents(book, "tokens")
+    cloud = as_latents(cloud, "embeddings", dim=book.shape[1])
     classes = None if labels is None else as_labels(load_any(labels), "labels", len(cloud))
     if metric == "cosine":
         cloud, book = with_length_one(cloud), with_length_one(book)
