@@ -66,6 +66,20 @@ def test_one_token_thrown_far_out_does_not_matter():
     assert_same(points, tokens)
 
 
+@pytest.mark.parametrize(
+    ("far", "near"), [(1e-3, 1e-9), (1e-3, 1e-10), (1e-2, 1e-9), (1e-2, 1e-8)]
+)
+@pytest.mark.parametrize("dims", [4, 32])
+def test_points_nearer_than_one_to_tokens_nearer_still(dims, far, near):
+    """A bound from squares of norms, instead of norms, is too small there."""
+    rng = np.random.default_rng(0)
+    tokens, points = (
+        scale * rng.normal(size=(count, dims)).astype(np.float32)
+        for scale, count in ((near, 200), (far, 70))
+    )
+    assert_same(points, tokens)
+
+
 @pytest.mark.parametrize("n", [1, POINTS_A_BLOCK - 1, POINTS_A_BLOCK, POINTS_A_BLOCK + 1])
 @pytest.mark.parametrize("k", [1, CHUNK, POINTS_A_BLOCK - 1, POINTS_A_BLOCK + 1])
 def test_blocks_that_are_not_full(n, k):

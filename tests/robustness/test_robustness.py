@@ -1,5 +1,6 @@
-"""The three drivers beside this file, small. ``README.md`` says how to run them whole."""
+"""The drivers beside this file, small. ``README.md`` says how to run them whole."""
 
+import ast
 import collections
 import inspect
 import sys
@@ -11,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bad_calls
 import fuzz
 import kills
+import mutants
 
 from vqnp import testing
 
@@ -32,6 +34,21 @@ def test_a_killed_training_resumes_to_the_same_bits():
 
 def test_every_public_function_has_a_call_to_spoil():
     assert not bad_calls.uncovered()
+
+
+def test_every_mistake_has_a_name_and_those_excused_can_still_be_made():
+    names = [mutant.name for mutant in mutants.every_mutant()]
+    assert len(set(names)) == len(names) > 5000
+    assert mutants.equivalent() <= set(names)
+
+
+def test_a_mistake_is_one_change_of_the_file():
+    path = "vqnp/losses.py"
+    source = ast.unparse(mutants.mutations(path)[0])
+    for number in range(len(mutants.mutations(path)[1])):
+        tree, found = mutants.mutations(path)
+        found[number][1]()
+        assert ast.unparse(tree) != source
 
 
 @pytest.fixture(scope="module")

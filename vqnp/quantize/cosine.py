@@ -29,7 +29,7 @@ from vqnp.jit import kernel
 from vqnp.quantize.ema import EMA
 from vqnp.quantize.normalize import normalize_backward, normalize_forward
 from vqnp.quantize.parts import Wrapper, place, require_codebook, under
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, at_start
 from vqnp.validation import Array, as_points, require_flag
 
 
@@ -96,9 +96,10 @@ class Cosine(Wrapper, Quantizer):
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the tokens on the directions of embeddings ``z`` ``(N, D)``, or at random."""
+        z, rng = at_start(z, batch, rng)
         if z.shape[1] == 1:
             raise ValueError("cosine codes need two dimensions: on a line are two directions")
-        units, _ = normalize_forward(as_points(z, "z"))
+        units, _ = normalize_forward(z)
         made = place(self.quantizer, self, self.INNER, units, batch=batch, rng=rng)
         axis = np.zeros_like(made.tokens)
         axis[:, 0] = 1  # any direction will do
@@ -137,4 +138,4 @@ class Cosine(Wrapper, Quantizer):
 
     def view(self, z: Array) -> View:
         """Return the directions of ``z``: lengths have no part in the codes."""
-        return View(normalize_forward(z)[0], self.tokens, self.forward(z)[0].codes)
+        return View(normalize_forward(as_points(z, "z"))[0], self.tokens, self.forward(z)[0].codes)

@@ -32,7 +32,7 @@ import numpy as np
 from vqnp.quantize.joint import JointCodes, require_joint_codes
 from vqnp.quantize.lloyd import batch_statistics
 from vqnp.quantize.product import join, split
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, at_start, placed
 from vqnp.quantize.softmax import row_blocks, softmax, softmax_backward
 from vqnp.quantize.starts import TokenStart, first_tokens
 from vqnp.validation import (
@@ -168,8 +168,8 @@ class DPQ(JointCodes, Quantizer):
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the keys and values of each head for its slices of ``z`` ``(N, D)``."""
-        rng = np.random.default_rng(rng)
-        for h, slices in enumerate(split(as_points(z, "z"), self.heads)):
+        z, rng = at_start(z, batch, rng)
+        for h, slices in enumerate(split(z, self.heads)):
             first, _ = first_tokens(slices, self.n_keys, self.start, rng)
             self.params.update({f"{h}.keys": first, f"{h}.values": first.copy()})
 

@@ -47,6 +47,7 @@ from vqnp.quantize.quantizer import (
     Quantized,
     Quantizer,
     View,
+    at_start,
     count_hits,
     placed,
 )
@@ -170,8 +171,8 @@ class RelaxedChoice:
 
     def initialize(self: Any, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Draw the tokens from N(0, 1), in the dtype of ``z`` ``(N, K)``; start the schedules."""
-        z = as_points(z, "z", dim=self.n_tokens)
-        drawn = np.random.default_rng(rng).normal(size=(self.n_tokens, self.token_dim))
+        z, rng = at_start(z, batch, rng, dim=self.n_tokens)
+        drawn = rng.normal(size=(self.n_tokens, self.token_dim))
         self.params["tokens"] = drawn.astype(z.dtype)
         self.buffers["steps"] = np.zeros((), np.int64)
 
@@ -268,6 +269,7 @@ class DVAE(RelaxedChoice, Quantizer):
 
     def view(self, z: Array) -> View:
         """Return the expected tokens p T in place of embeddings, the tokens and the codes."""
+        z = as_points(z, "z", dim=self.n_tokens)
         return View(softmax(z) @ self.tokens, self.tokens, self.forward(z)[0].codes)
 
 
@@ -315,6 +317,6 @@ class EdVAE(RelaxedChoice, Quantizer):
 
     def view(self, z: Array) -> View:
         """Return the expected tokens in place of embeddings, the tokens and the codes."""
-        alpha, _ = evidence(z)
+        alpha, _ = evidence(as_points(z, "z", dim=self.n_tokens))
         expected = alpha / alpha.sum(axis=1, keepdims=True) @ self.tokens
         return View(expected, self.tokens, self.forward(z)[0].codes)

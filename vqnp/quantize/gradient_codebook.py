@@ -22,12 +22,10 @@ Shapes: embeddings, vectors ``(N, D)``, codes ``(N,)``, tokens ``(K, D)``.
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from vqnp.losses import mse
 from vqnp.quantize.lloyd import batch_statistics
 from vqnp.quantize.orthogonal import orthogonal_backward, orthogonal_forward
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, at_start
 from vqnp.quantize.rotation import Estimator, estimate
 from vqnp.quantize.starts import TokenStart, first_tokens
 from vqnp.quantize.straight_through import straight_through_forward
@@ -85,7 +83,7 @@ class LearntTokens:
 
     def initialize(self: Any, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the tokens on embeddings ``z`` ``(N, D)``, or at random."""
-        rng = np.random.default_rng(rng)
+        z, rng = at_start(z, batch, rng)
         self.params["tokens"], _ = first_tokens(z, self.n_tokens, self.start, rng)
 
     def forward(

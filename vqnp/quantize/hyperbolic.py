@@ -37,7 +37,7 @@ from jaxtyping import Float
 
 from vqnp.quantize.lloyd import batch_statistics, kmeans
 from vqnp.quantize.normalize import normalize_backward, normalize_forward
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, at_start, placed
 from vqnp.quantize.softmax import row_blocks, softmax, softmax_backward
 from vqnp.validation import (
     Array,
@@ -176,6 +176,7 @@ class HyperVQ(Quantizer):
 
         With all offsets 0, as in the logistic regression, all tokens would be one point.
         """
+        z, _ = at_start(z, batch, rng)
         tokens = kmeans(z, self.n_tokens, rng=rng).tokens
         norms = np.sqrt((tokens * tokens).sum(axis=1))
         tokens[norms == 0, 0] = 1  # any direction; the token stays at the origin

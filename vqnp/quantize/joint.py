@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from vqnp.quantize.quantizer import Quantized, View, count_hits
-from vqnp.validation import Array, require_codes
+from vqnp.validation import Array, as_array, require_codes, require_labels
 
 MOST_TOKENS = 1 << 16  # that are made into one array
 
@@ -85,7 +85,9 @@ def require_joint_codes(codes: Array, n_tokens: int, books: int, *, least: int =
 
     Raises ``TypeError`` or ``ValueError``.
     """
-    if not isinstance(codes, np.ndarray) or codes.ndim != 2 or codes.shape[1] != books:
-        raise ValueError(f"codes must have shape (N, {books}), got shape {np.shape(codes)}")
+    codes = as_array(codes, "codes")
+    if codes.ndim != 2 or codes.shape[1] != books:
+        raise ValueError(f"codes must have shape (N, {books}), got shape {codes.shape}")
+    require_labels(codes.ravel(), "codes", codes.size)
     require_codes(np.where(codes == least, 0, codes).ravel(), "codes", n_tokens)
     return codes

@@ -26,14 +26,16 @@ from jaxtyping import Float, Int64
 from vqnp.losses import commitment
 from vqnp.quantize.joint import parts_of, places
 from vqnp.quantize.lloyd import kmeans
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, at_start, placed
 from vqnp.quantize.search import search
 from vqnp.quantize.straight_through import straight_through_backward
 from vqnp.validation import (
     Array,
     Points,
+    as_array,
     as_points,
     require_codes,
+    require_instance,
     require_integer,
     require_one_of,
     require_weight,
@@ -127,7 +129,7 @@ class LatentQuantizer(Quantizer):
     start: Start = "line"
 
     def __post_init__(self) -> None:
-        if not self.levels:
+        if not require_instance(self.levels, tuple, "levels"):
             raise ValueError("levels must name at least one coordinate, got none")
         for count in self.levels:
             require_integer(count, "levels", least=1)
@@ -154,7 +156,7 @@ class LatentQuantizer(Quantizer):
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the values, on a line or on embeddings ``z`` ``(N, D)``; the dtype is theirs."""
-        z, rng = as_points(z, "z", dim=len(self.levels)), np.random.default_rng(rng)
+        z, rng = at_start(z, batch, rng, dim=len(self.levels))
         parts = [
             kmeans(z[:, j : j + 1], count, rng=rng).tokens[:, 0]
             if self.start == "k-means"
@@ -182,5 +184,5 @@ class LatentQuantizer(Quantizer):
 
     def decode(self, codes: Array) -> Array:
         """Return the vectors ``(N, D)`` of ``codes`` ``(N,)``."""
-        codes = require_codes(codes, "codes", self.n_tokens)
+        codes = require_codes(as_array(codes, "codes"), "codes", self.n_tokens)
         return self.values.take(_firsts(self.levels) + parts_of(codes, self.levels))

@@ -35,6 +35,7 @@ from vqnp.validation import (
     Codes,
     Points,
     Tokens,
+    as_array,
     as_points,
     require_codes,
     require_integer,
@@ -152,7 +153,7 @@ class Signs:
 
     def decode(self, codes: Array, *, dtype: Any = np.float32) -> Array:
         """Return the vectors ``(N, D)`` of ``codes`` ``(N,)``, as a forward pass in ``dtype``."""
-        codes = require_codes(codes, "codes", self.n_tokens)
+        codes = require_codes(as_array(codes, "codes"), "codes", self.n_tokens)
         return _vertices_of(codes, self.n_bits, self.scale, dtype)
 
     def forward(
@@ -180,6 +181,7 @@ class Signs:
 
     def view(self, z: Array) -> View:
         """Return ``z``, the vertices in its dtype, and its codes."""
+        z = as_points(z, "z", dim=self.n_bits)
         return View(z, self.tokens.astype(z.dtype), self.forward(z)[0].codes)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from vqnp.quantize.dpq import joined_values, look_up, look_up_backward
 from vqnp.quantize.joint import JointCodes
 from vqnp.quantize.product import split
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, at_start, placed
 from vqnp.quantize.starts import TokenStart, first_tokens
 from vqnp.validation import Array, as_points, require_integers, require_one_of, require_rng
 
@@ -73,8 +73,8 @@ class Memcodes(JointCodes, Quantizer):
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the memories of each head for its slices of ``z`` ``(N, D)``."""
-        rng = np.random.default_rng(rng)
-        for h, slices in enumerate(split(as_points(z, "z"), self.heads)):
+        z, rng = at_start(z, batch, rng)
+        for h, slices in enumerate(split(z, self.heads)):
             first, _ = first_tokens(slices, self.n_memories, self.start, rng)
             identity = np.eye(slices.shape[1], dtype=z.dtype)
             self.params.update({

@@ -22,7 +22,7 @@ import numpy as np
 from vqnp.quantize.ema import EMA
 from vqnp.quantize.joint import JointCodes, require_joint_codes
 from vqnp.quantize.parts import borrow, place, require_codebook, under
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, at_start
 from vqnp.quantize.rotation import Estimator, estimate
 from vqnp.validation import (
     Array,
@@ -114,8 +114,8 @@ class Product(JointCodes, Quantizer):
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place each codebook on its slices of embeddings ``z`` ``(N, D)``, in order."""
-        rng = np.random.default_rng(rng)
-        for name, slices in self._by_book(split(as_points(z, "z"), self.heads)):
+        z, rng = at_start(z, batch, rng)
+        for name, slices in self._by_book(split(z, self.heads)):
             share = batch * len(slices) // len(z)
             place(self.quantizer, self, name, slices, batch=share, rng=rng)
 

@@ -26,7 +26,7 @@ import numpy as np
 from vqnp.quantize.cosine import Cosine
 from vqnp.quantize.ema import EMA
 from vqnp.quantize.parts import Wrapper, place, require_codebook, under
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, placed
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, View, at_start, placed
 from vqnp.validation import Array, Points, as_points, require_integer
 
 
@@ -87,7 +87,7 @@ class Projected(Wrapper, Quantizer):
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Begin with the principal directions of embeddings ``z`` ``(N, D)``, and place tokens."""
-        z = as_points(z, "z")
+        z, rng = at_start(z, batch, rng)
         if self.dim > z.shape[1]:
             raise ValueError(f"dim must be at most {z.shape[1]}, that of z, got {self.dim}")
         mean, directions = principal_directions(z, self.dim)
@@ -130,7 +130,7 @@ class Projected(Wrapper, Quantizer):
 
     def view(self, z: Array) -> View:
         """Return what the quantizer between the maps looks at."""
-        return self.inner.view(self._down(z))
+        return self.inner.view(self._down(as_points(z, "z")))
 
     def _down(self, z: Array) -> Array:
         return z @ placed(self.params, "down.weight") + self.params["down.bias"]

@@ -32,11 +32,12 @@ from vqnp.jit import kernel
 from vqnp.losses import commitment, mse
 from vqnp.quantize.joint import JointCodes, require_joint_codes
 from vqnp.quantize.lloyd import batch_statistics, kmeans
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, placed
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, at_start, placed
 from vqnp.quantize.search import nearest
 from vqnp.quantize.straight_through import straight_through_backward
 from vqnp.validation import (
     Array,
+    as_array,
     as_points,
     require_integer,
     require_integers,
@@ -176,7 +177,7 @@ class QINCo(JointCodes, Quantizer):
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place each stage by k-means of the residuals ``(N, D)`` of the stages before."""
-        z, rng = as_points(z, "z"), np.random.default_rng(rng)
+        z, rng = at_start(z, batch, rng)
         partial, tokens = np.zeros_like(z), []
         for _ in range(self.stages):
             clusters = kmeans(z - partial, self.stage_tokens, rng=rng)
@@ -237,7 +238,8 @@ class QINCo(JointCodes, Quantizer):
 
         A prefix ``(N, m)`` of the codes gives the partial sums x̂_{m-1}.
         """
-        given = np.shape(codes)
+        codes = as_array(codes, "codes")
+        given = codes.shape
         if len(given) != 2 or not 1 <= given[1] <= self.stages:
             raise ValueError(f"codes must have shape (N, 1) to (N, {self.stages}), got {given}")
         codes = require_joint_codes(codes, self.stage_tokens, given[1])

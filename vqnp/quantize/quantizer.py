@@ -19,7 +19,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vqnp.files import as_json
-from vqnp.validation import Array, as_array, require_codes, require_instance, require_labels
+from vqnp.validation import (
+    Array,
+    as_array,
+    as_points,
+    as_rng,
+    require_codes,
+    require_instance,
+    require_integer,
+    require_labels,
+)
 
 Cache = Any
 Gradients = dict[str, Array]
@@ -205,6 +214,17 @@ class Identity(Quantizer):
     ) -> Array:
         """Return the hits of no tokens ``(0,)``."""
         return np.zeros(0)
+
+
+def at_start(
+    z: Array, batch: int, rng: Any, *, dim: int | None = None
+) -> tuple[Array, np.random.Generator]:
+    """Return the embeddings and the generator that ``initialize`` was given, once checked.
+
+    Raises ``TypeError`` or ``ValueError``.
+    """
+    require_integer(batch, "batch", least=1)
+    return as_points(z, "z", dim=dim), as_rng(rng)
 
 
 def quantizer_from_json(value: dict[str, Any]) -> Quantizer:

@@ -30,7 +30,7 @@ import numpy as np
 from vqnp.quantize.ema import EMA
 from vqnp.quantize.joint import JointCodes, require_joint_codes
 from vqnp.quantize.parts import borrow, place, require_codebook, under
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, at_start
 from vqnp.quantize.rotation import Estimator, estimate
 from vqnp.validation import (
     Array,
@@ -94,7 +94,8 @@ class Residual(JointCodes, Quantizer):
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the stages in order, each on what those before it leave of ``z`` ``(N, D)``."""
-        rng, rest = np.random.default_rng(rng), as_points(z, "z")
+        z, rng = at_start(z, batch, rng)
+        rest = z
         vectors = np.zeros_like(rest)
         for t in range(self.stages):
             made = place(self.quantizer, self, str(t), rest, batch=batch, rng=rng)

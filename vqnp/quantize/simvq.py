@@ -24,8 +24,8 @@ from jaxtyping import Float
 
 from vqnp.quantize.gradient_codebook import LearntTokens
 from vqnp.quantize.lloyd import kmeans
-from vqnp.quantize.quantizer import Cache, Gradients, Quantizer, placed
-from vqnp.validation import Array, Tokens, as_points, require_one_of
+from vqnp.quantize.quantizer import Cache, Gradients, Quantizer, at_start, placed
+from vqnp.validation import Array, Tokens, require_one_of
 
 Map = Float[np.ndarray, "D D"]
 Offset = Float[np.ndarray, "D"]
@@ -99,7 +99,7 @@ class SimVQ(LearntTokens, Quantizer):
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Draw the cloud, or place it on embeddings ``z`` ``(N, D)``, in their dtype."""
-        z, rng = as_points(z, "z"), np.random.default_rng(rng)
+        z, rng = at_start(z, batch, rng)
         dim = z.shape[1]
         if self.cloud == "k-means":
             cloud, weight = kmeans(z, self.n_tokens, rng=rng).tokens, np.eye(dim)

@@ -33,7 +33,7 @@ import numpy as np
 from vqnp.losses import mse
 from vqnp.quantize.hull import hull_backward, hull_codes, hull_forward
 from vqnp.quantize.lloyd import batch_statistics, kmeans
-from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer
+from vqnp.quantize.quantizer import Cache, Gradients, Quantized, Quantizer, at_start
 from vqnp.quantize.search import nearest
 from vqnp.quantize.simplex import simplex_backward, simplex_forward
 from vqnp.quantize.softmax import row_blocks
@@ -42,6 +42,8 @@ from vqnp.validation import (
     Codes,
     Points,
     Tokens,
+    as_points,
+    require_flag,
     require_integer,
     require_positive,
     require_weight,
@@ -159,6 +161,8 @@ class SoftConvex(Quantizer):
         require_integer(self.n_tokens, "n_tokens", least=1)
         require_positive(self.strength, "strength")
         require_weight(self.beta, "beta")
+        require_flag(self.exact, "exact")
+        require_flag(self.hard, "hard")
 
     @property
     def bits(self) -> float:
@@ -167,12 +171,14 @@ class SoftConvex(Quantizer):
 
     def initialize(self, z: Array, *, batch: int, rng: Any = 0) -> None:
         """Place the tokens on embeddings ``z`` ``(N, D)`` by k-means."""
+        z, _ = at_start(z, batch, rng)
         self.params["tokens"] = kmeans(z, self.n_tokens, rng=rng).tokens
 
     def forward(
         self, z: Array, *, training: bool = False, rng: Any = None
     ) -> tuple[Quantized, Cache]:
         """Return the mixtures, the codes of greatest weight and the loss; changes nothing."""
+        z = as_points(z, "z", dim=self.tokens.shape[1])
         if self.exact:
             vectors, cache = hull_forward(z, self.tokens)
             codes = hull_codes(cache)
