@@ -22,7 +22,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from vqnp.estimators import VectorQuantizer
-from vqnp.experiments.machine import processor
+from vqnp.machine import processor
 from vqnp.validation import Array
 
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # of ours beside MiniBatchKMeans

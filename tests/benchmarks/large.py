@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from vqnp.experiments.machine import processor
+from vqnp.machine import processor
 
 CLOUDS, BLOCK = 400, 1 << 16
 RUN = "import sys; from vqnp.cli import main; sys.exit(main(sys.argv[1:]))"

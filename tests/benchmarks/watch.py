@@ -18,7 +18,7 @@ import joblib
 
 import vqnp
 from benchmarks.our_step import BATCH, PAPER, our_step, problem
-from vqnp.experiments.machine import processor
+from vqnp.machine import processor
 from vqnp.validation import Array
 
 

@@ -66,9 +66,7 @@ def test_one_token_thrown_far_out_does_not_matter():
     assert_same(points, tokens)
 
 
-@pytest.mark.parametrize(
-    ("far", "near"), [(1e-3, 1e-9), (1e-3, 1e-10), (1e-2, 1e-9), (1e-2, 1e-8)]
-)
+@pytest.mark.parametrize(("far", "near"), [(1e-3, 1e-9), (1e-3, 1e-10), (1e-2, 1e-9), (1e-2, 1e-8)])
 @pytest.mark.parametrize("dims", [4, 32])
 def test_points_nearer_than_one_to_tokens_nearer_still(dims, far, near):
     """A bound from squares of norms, instead of norms, is too small there."""
