@@ -5,6 +5,7 @@ quantizer's own ``view`` gives, with the codes that the quantizer chose.
 """
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from vqnp.diagnostics.diagnosis import Diagnosis
 from vqnp.experiments.measure import IMAGES_A_BATCH, POINTS_A_BATCH, seen_by
 from vqnp.experiments.spec import RunSpec
 from vqnp.models import VQVAE, as_rows, like_rows
+from vqnp.quantize import DVAE, EdVAE, LatentKMeans, SoftConvex
 from vqnp.quantize.quantizer import View
 from vqnp.quantize.search import nearest
 from vqnp.training import FineTune, Pretrain, as_floats, train
@@ -24,16 +26,17 @@ from vqnp.validation import Array
 STEPS_TIMED = 12
 KEPT = ("perplexity", "codes_used", "quantization_error", "spread_ratio", "token_rank",
         "embedding_rank", "class_divergence")  # fmt: skip
+SOFT = (SoftConvex, DVAE, EdVAE, LatentKMeans)  # whose decoder is not trained on tokens
 STORED = ("tokens", "cloud")  # buffers that a decoder needs; others are the state of training
 
 
 def evaluate_method(model: VQVAE, data: Dataset | Images) -> dict[str, Any]:
     """Return the numbers of a trained model on all points, or on the test images.
 
-    ``mse`` is the error of the reconstructions from codes. ``mse_undecoded`` is the error with the
-    vectors that training decodes, where these are mixtures. ``bits`` name a code, and
-    ``entropy_bits`` are its entropy over the whole set. ``kmeans_spread`` is the spread ratio over
-    that of k-means on the same embeddings. ``disagreement`` is the share of embeddings whose code
+    ``mse`` is the error of the reconstructions from codes. ``mse_soft`` is the error with the
+    vectors that training decodes without noise, where these are no tokens. ``bits`` name a code,
+    and ``entropy_bits`` are its entropy over the whole set. ``kmeans_spread`` is the spread ratio
+    over that of k-means on the same embeddings. ``disagreement`` is the share of embeddings whose code
     is not that of the nearest token.
     """
     points, labels = isinstance(data, Dataset), None
@@ -49,11 +52,12 @@ def evaluate_method(model: VQVAE, data: Dataset | Images) -> dict[str, Any]:
         quantized = model.quantizer.forward(rows)[0]
         vectors = model.quantizer.decode(quantized.codes)
         squared[0] += squared_error(model, vectors, z, x)
-        mixed = not np.array_equal(vectors, quantized.vectors)
-        squared[1] += squared_error(model, quantized.vectors, z, x) if mixed else np.nan
+        if isinstance(model.quantizer, SOFT):
+            trained = model.quantizer.forward(rows, training=True)[0].vectors
+            squared[1] += squared_error(model, trained, z, x)
         views.append(seen_by(model.quantizer, rows, quantized))
         embeddings_an_example = len(rows) // len(x)
-    mse, mixed_mse = squared / examples.size
+    mse, soft = squared / examples.size
     seen = View(
         np.concatenate([view.embeddings for view in views]),
         views[0].tokens,
@@ -63,7 +67,7 @@ def evaluate_method(model: VQVAE, data: Dataset | Images) -> dict[str, Any]:
     bits = float(np.log2(model.quantizer.n_tokens))
     return {
         "mse": float(mse),
-        "mse_undecoded": None if np.isnan(mixed_mse) else float(mixed_mse),
+        "mse_soft": float(soft) if isinstance(model.quantizer, SOFT) else None,
         "tokens": model.quantizer.n_tokens,
         "token_dim": vectors.shape[1],
         "bits": bits,
@@ -98,8 +102,7 @@ def beside_kmeans(found: Diagnosis, name: str, value: float | None) -> float | N
 
 
 def disagreement(seen: View) -> float:
-    """Return the share of embeddings whose token is another than the nearest; equals count as one.
-    """
+    """Return the share of embeddings whose token is not the nearest; equals count as one."""
     dtype = np.result_type(seen.embeddings, seen.tokens)
     codes, _ = nearest(seen.embeddings.astype(dtype), seen.tokens.astype(dtype))
     return float((seen.tokens[codes] != seen.tokens[seen.codes]).any(axis=1).mean())
@@ -117,7 +120,7 @@ def seconds_a_step(model: VQVAE, examples: Array, spec: RunSpec) -> float:
     stamps: list[float] = []
     phase = FineTune(1) if spec.finetune else Pretrain(1)
     few = examples[: STEPS_TIMED * spec.train.batch_size]
-    try:
+    with suppress(FloatingPointError):  # a fresh optimizer takes longer steps than the run did
         train(
             model,
             few,
@@ -126,6 +129,4 @@ def seconds_a_step(model: VQVAE, examples: Array, spec: RunSpec) -> float:
             rng=spec.seed,
             on_step=lambda _: stamps.append(time.perf_counter()),
         )
-    except FloatingPointError:  # a fresh optimizer takes longer steps than the run did
-        pass
     return float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0

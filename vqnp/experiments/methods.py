@@ -103,6 +103,13 @@ class Method:
     large: bool = False
     after_pretraining: bool = False
 
+    @property
+    def arms(self) -> tuple[bool, ...]:
+        """Whether the row is pretrained, in each of its runs."""
+        if self.after_pretraining:
+            return (True,)
+        return (False, True) if self.start else (False,)
+
     def exists(self, size: Size) -> bool:
         """Tell whether there is such a row at this size."""
         return size.dim >= self.least_dim

@@ -1,7 +1,7 @@
 """Self-contained pages: Jinja fills in templates and embeds pictures. A page fetches nothing."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,16 @@ from vqnp.experiments.claims import Claim
 
 
 def page(
-    directory: Path, figures: Sequence[str], claims: Sequence[Claim], record: dict[str, Any]
+    directory: Path,
+    figures: Sequence[str],
+    claims: Sequence[Claim],
+    record: dict[str, Any],
+    sections: Mapping[str, str],
 ) -> str:
-    """Return the report: each figure of ``directory`` with its claims, and the ``record``."""
+    """Return the report: each figure of ``directory`` with its claims, and the ``record``.
+
+    ``sections`` are more HTML of some figures.
+    """
     shown = [
         {
             "name": name,
@@ -21,6 +28,7 @@ def page(
             "note": record["notes"].get(name),
             "picture": embedded(directory / f"{name}.png"),
             "claims": [claim for claim in claims if claim.figure == name],
+            "section": sections.get(name, ""),
         }
         for name in figures
     ]

@@ -18,6 +18,7 @@ from vqnp.experiments.machine import machine
 from vqnp.experiments.plans import ImagesPlan, PointsPlan
 from vqnp.experiments.report import page
 from vqnp.experiments.run import Result, Spec, run_all
+from vqnp.experiments.table_plan import TablePlan
 from vqnp.files import as_json, save_json, save_text, writable_directory
 from vqnp.plots import style
 
@@ -38,6 +39,7 @@ def reproduce(
     *,
     points: PointsPlan | None = None,
     images: ImagesPlan | None = None,
+    table: TablePlan | None = None,
     scale: str = "quick",
     jobs: int = 1,
     resume: bool = False,
@@ -54,18 +56,22 @@ def reproduce(
         if name not in FIGURES:
             raise ValueError(f"figures must be among {', '.join(FIGURES)}; got {name!r}")
     begun = time.perf_counter()
-    plans: dict[str, Any] = {"points": points or PointsPlan(), "images": images or ImagesPlan()}
+    points, images = points or PointsPlan(), images or ImagesPlan()
+    table = table or TablePlan(points, images)
+    plans: dict[str, Any] = {"points": points, "images": images, "table": table}
     made = {name: (figure_module(name), plans[FIGURES[name].plan]) for name in figures}
     runs = writable_directory(writable_directory(directory) / "runs")
     specs = dict.fromkeys(spec for module, plan in made.values() for spec in needed(module, plan))
     results = run_all(list(specs), runs, jobs=jobs, resume=resume, progress=progress)
-    claims = []
+    claims, sections = [], {}
     for name, (module, plan) in made.items():
         measured = getattr(module, "measured", lambda spec, results: results[spec].numbers)
-        table = [facts | measured(spec, results) for facts, spec in module.arms(plan)]
-        save_json(directory / f"{name}.json", {"title": module.TITLE, "numbers": table})
-        style.save(module.draw(plan, results, table), directory / name)
-        claims += module.claims(plan, table)
+        rows = [facts | measured(spec, results) for facts, spec in module.arms(plan)]
+        save_json(directory / f"{name}.json", {"title": module.TITLE, "numbers": rows})
+        style.save(module.draw(plan, results, rows), directory / name)
+        claims += module.claims(plan, rows)
+        if hasattr(module, "section"):
+            sections[name] = module.section(plan, rows)
     save_json(directory / "claims.json", [claim.to_json() for claim in claims])
     record = {
         "figures": list(figures),
@@ -76,7 +82,7 @@ def reproduce(
     }
     save_json(directory / "run.json", record)
     report = directory / "report.html"
-    save_text(report, page(directory, figures, claims, record))
+    save_text(report, page(directory, figures, claims, record, sections))
     return Reproduction(claims, report)
 
 
@@ -95,13 +101,13 @@ def provenance(
     """Return the settings, seeds, versions, threads and the identity of all data."""
     import numba
 
-    on_images = [name for name in figures if FIGURES[name].plan == "images"]
+    on_images = [name for name in figures if FIGURES[name].plan != "points"]
     used = {spec: result.info["data"] for spec, result in results.items()}
     shown = [name for spec, name in used.items() if spec.data == plans["images"].data]
     return {
         "points": as_json(plans["points"]),
         "images": as_json(plans["images"]) if on_images else None,
-        "notes": {name: plans["images"].describe(shown[0]) for name in on_images},
+        "notes": {name: plans[FIGURES[name].plan].describe(shown[0]) for name in on_images},
         "seeds": list(plans["points"].seeds),
         "threads": {"blas": 1, "numba": 1 if jobs > 1 else numba.get_num_threads()},
         "machine": machine(),
