@@ -36,13 +36,13 @@ def evaluate_method(model: VQVAE, data: Dataset | Images) -> dict[str, Any]:
     ``mse`` is the error of the reconstructions from codes. ``mse_soft`` is the error with the
     vectors that training decodes without noise, where these are no tokens. ``bits`` name a code,
     and ``entropy_bits`` are its entropy over the whole set. ``kmeans_spread`` is the spread ratio
-    over that of k-means on the same embeddings. ``disagreement`` is the share of embeddings whose code
-    is not that of the nearest token.
+    over that of k-means on the same embeddings. ``disagreement`` is the share of embeddings whose
+    code is not that of the nearest token.
     """
-    points, labels = isinstance(data, Dataset), None
-    examples, size = (data.points, POINTS_A_BATCH) if points else (data.test, IMAGES_A_BATCH)
-    if points:
-        labels = data.labels
+    if isinstance(data, Dataset):
+        examples, labels, size = data.points, data.labels, POINTS_A_BATCH
+    else:
+        examples, labels, size = data.test, None, IMAGES_A_BATCH
     squared = np.zeros(2)
     views, embeddings_an_example = [], 0
     for start in range(0, len(examples), size):

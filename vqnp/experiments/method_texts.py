@@ -113,8 +113,8 @@ ABOUT = {
     "soft": Paragraph(
         "Soft convex quantization (Gautam et al., 2023)",
         "The decoder is given a convex combination of tokens: the nearest point of their hull, "
-        "or a relaxation of it. Such weights are no code. The errors of the table take the token of "
-        "greatest weight in its place, and the soft error stands beside them.",
+        "or a relaxation of it. Such weights are no code. The errors of the table take the token "
+        "of greatest weight in its place, and the soft error stands beside them.",
         "Reconstruction and use of the codebook improve by an order of magnitude. Nobody has "
         "published the error of the hardened code.",
     ),

@@ -84,7 +84,7 @@ def patch_numbers(
     squared, counts = 0.0, np.zeros(n_tokens, np.int64)
 
     def kept(patches: Array) -> Array:
-        return patches if components is None else np.float32((patches - mean) @ directions)
+        return patches if components is None else ((patches - mean) @ directions).astype(np.float32)
 
     # k-means++ passes through the sample for each of 65,536 tokens; Lloyd's steps are fewer.
     inside = kept(sample)

@@ -139,13 +139,13 @@ def execute(spec: RunSpec, directory: Path, resume: bool = False) -> None:
             first_phase=2,
         )
         if of_table:
-            evaluated = evaluate_method(model, data), {}
-            evaluated[0]["seconds_a_step"] = seconds_a_step(model, examples, spec)
-        elif points:
-            evaluated = evaluate_points(model, data)
+            numbers, arrays = evaluate_method(model, data), {}
+            numbers["seconds_a_step"] = seconds_a_step(model, examples, spec)
         else:
-            evaluated = evaluate_images(model, data.test)
-    numbers, arrays = evaluated
+            evaluated = (
+                evaluate_points(model, data) if points else evaluate_images(model, data.test)
+            )
+            numbers, arrays = evaluated
     save_finished(spec, data, directory, begun, history, numbers, arrays | looks, course)
 
 

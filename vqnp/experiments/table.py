@@ -6,12 +6,14 @@ and ``table_claims.py`` what their sources claim. ``table_page.py`` makes the ta
 
 import math
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from vqnp.experiments.fig4 import plain_numbers
 from vqnp.experiments.patch_code import PatchCode, PrincipalPatchCode
+from vqnp.experiments.plans import EMBEDDINGS_AN_IMAGE
 from vqnp.experiments.run import Result, Spec
 from vqnp.experiments.spec import RunSpec
 from vqnp.experiments.table_claims import claims
@@ -35,6 +37,7 @@ PATCHES = (
     ("patches", "k-means, raw patches", PatchCode),
     ("components", "k-means, PCA of patches", PrincipalPatchCode),
 )
+CODECS = tuple(key for key, _, _ in PATCHES)  # what is trained by no gradient
 PATCH_NUMBERS = 48  # of a patch of 4 × 4 pixels
 
 
@@ -80,7 +83,11 @@ def sizes(plan: TablePlan, case: Case) -> list[tuple[int, int]]:
 def references(plan: TablePlan) -> list[PatchCode]:
     """Return a code of raw patches for every size on images, and those of the curve."""
     data = plan.images.data
-    sized = [spec.quantizer.n_tokens for _, spec in arms(plan) if on_images(spec)]
+    sized = [
+        spec.quantizer.n_tokens
+        for facts, spec in arms(plan)
+        if isinstance(spec, RunSpec) and facts["case"] == "images"
+    ]
     return [PatchCode(data, n) for n in sorted({*sized, *(1 << bits for bits in plan.curve)})]
 
 
@@ -119,7 +126,7 @@ def patch_facts(spec: PatchCode, numbers: Row) -> Row:
         "token_dim": dim,
         "bits": math.log2(spec.n_tokens),
         "entropy_bits": math.log2(numbers["perplexity"]),
-        "embeddings_an_example": 64,
+        "embeddings_an_example": EMBEDDINGS_AN_IMAGE,
         "perplexity_share": numbers["perplexity"] / spec.n_tokens,
         "parameters": spec.n_tokens * dim + basis,
     }
@@ -152,7 +159,7 @@ def picture(plan: TablePlan, table: Table, curve: list[tuple[int, Row]]) -> Any:
     every = [row for row in summary(table) if row["case"] == "images" and row["mse"] is not None]
     for axes, bits, title in zip(
         top.subplots(1, 2, sharey=True),
-        ("bits", "entropy_bits"),
+        ("bits_an_image", "entropy_an_image"),
         ("bits of the codes, all tokens alike", "entropy of the codes"),
         strict=True,
     ):
@@ -173,20 +180,21 @@ def picture(plan: TablePlan, table: Table, curve: list[tuple[int, Row]]) -> Any:
     return figure
 
 
-def draw_rates(axes: Any, rows: list[Row], curve: list[tuple[int, Row]], bits: str) -> None:
+def draw_rates(axes: Any, rows: list[Row], curve: list[tuple[int, Row]], rate: str) -> None:
     """Draw the error of every row against its bits an image, and the curve of raw patches."""
-    places = rows[0]["embeddings_an_example"] if rows else 1
-    rates = [places * math.log2(n if bits == "bits" else code["perplexity"]) for n, code in curve]
-    errors = [code["mse"] for _, code in curve]
-    axes.plot(rates, errors, "s-", color=style.DATA, markersize=3, label="k-means, raw patches")
-    for pretrained, color, label in style.ARMS:
-        own = [row for row in select(rows, pretrained=pretrained) if row["method"] != "patches"]
-        x, y = ([row[name] for row in own] for name in (bits, "mse"))
-        axes.plot(np.multiply(x, places), y, "o", color=color, alpha=0.6, markersize=4, label=label)
-    if bits == "entropy_bits":
-        for row in extremes(rows):
-            at = row[bits] * places, row["mse"]
-            axes.annotate(row["name"], at, fontsize=6.5, xytext=(3, 3), textcoords="offset points")
+    fixed = rate == "bits_an_image"
+    bits = [math.log2(n if fixed else code["perplexity"]) for n, code in curve]
+    rates, errors = EMBEDDINGS_AN_IMAGE * np.array(bits), [code["mse"] for _, code in curve]
+    axes.plot(rates, errors, "s-", color=style.DATA, markersize=3, label=PATCHES[0][1])
+    trained = [row for row in rows if row["method"] not in CODECS]
+    groups = [(select(trained, pretrained=arm), color, label) for arm, color, label in style.ARMS]
+    components = (select(rows, method="components"), style.TOKEN, PATCHES[1][1])
+    for own, color, label in [*groups, components]:
+        x, y = ([row[name] for row in own] for name in (rate, "mse"))
+        axes.plot(x, y, "o", color=color, alpha=0.6, markersize=4, label=label)
+    for row in extremes(trained) if not fixed else []:
+        at = row[rate], row["mse"]
+        axes.annotate(row["name"], at, fontsize=6.5, xytext=(3, 3), textcoords="offset points")
     axes.set_yscale("log")
     plain_numbers(axes.yaxis)
     axes.legend(fontsize=7)
@@ -194,18 +202,24 @@ def draw_rates(axes: Any, rows: list[Row], curve: list[tuple[int, Row]], bits: s
 
 def extremes(rows: list[Row]) -> list[Row]:
     """Return the rows that a reader looks for: least and greatest of error and of entropy."""
-    found = [end(rows, key=lambda row, by=by: row[by]) for by in ("mse", "entropy_bits")
-             for end in (min, max)] if rows else []  # fmt: skip
+    found = [
+        end(rows, key=itemgetter(by))
+        for by in ("mse", "entropy_bits")
+        for end in (min, max)
+        if rows
+    ]
     return list({row["name"]: row for row in found}.values())
 
 
 def draw_rows(axes: Any, rows: list[Row], names: list[str], quantity: str) -> None:
     """Draw a dot for each arm of each of ``names``, with a line over its seeds."""
-    for pretrained, color, label in style.ARMS:
-        own = [row for row in select(rows, pretrained=pretrained) if row[quantity] is not None]
+    arms = [(select(rows, pretrained=arm), color, label) for arm, color, label in style.ARMS]
+    codecs = [row for row in rows if row["method"] in CODECS]
+    for some, color, label in [*arms, (codecs, style.DATA, "")]:  # gray ones lie on top
+        own = [row for row in some if row[quantity] is not None]
         places = [names.index(row["name"]) for row in own]
         axes.plot([row[quantity] for row in own], places, "o", color=color, markersize=4.5,
-                  label=label)  # fmt: skip
+                  label=label or None)  # fmt: skip
         lows, highs = ([row["ranges"][quantity][end] for row in own] for end in (0, 1))
         axes.hlines(places, lows, highs, color=color, linewidth=1)
     axes.grid(axis="y", linewidth=0.3)
@@ -213,13 +227,10 @@ def draw_rows(axes: Any, rows: list[Row], names: list[str], quantity: str) -> No
 
 def headline(rows: list[Row]) -> str:
     """Say how many rows beat raw k-means, and how far apart their perplexities are."""
-    own = [row for row in select(rows, case="images") if row["method"] not in dict(NAMED)]
+    own = [row for row in select(rows, case="images") if row["method"] not in CODECS]
     beat = sum(row["mse_over_patches"] < 1 for row in own)
     shares = [row["perplexity_share"] for row in own] or [0.0]
     return (
         f"{beat} of {len(own)} rows beat k-means on raw patches; their perplexity is from "
         f"{min(shares):.0%} to {max(shares):.0%} of the tokens"
     )
-
-
-NAMED = [(key, name) for key, name, _ in PATCHES]

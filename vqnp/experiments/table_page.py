@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vqnp.experiments.method_texts import ABOUT
-from vqnp.experiments.methods import Size
+from vqnp.experiments.methods import NAMES, Size
 from vqnp.experiments.report import render
 from vqnp.experiments.table_plan import TablePlan
 from vqnp.experiments.tables import Row, Table, select
@@ -123,7 +123,8 @@ def cell(row: Row, column: Column) -> dict[str, Any]:
     """Return what a cell shows, and the number that it is sorted by."""
     value = row.get(column.name)
     if value is None:
-        never = column.name == "epochs_to_beat" and row.get("mse") and row["case"] == "images"
+        trained = row["case"] == "images" and row["method"] in NAMES and row.get("mse")
+        never = column.name == "epochs_to_beat" and trained
         return {"text": "never" if never else "—", "value": "", "title": ""}
     low, high = row["ranges"][column.name]
     ends = f"{column.format.format(low)} to {column.format.format(high)}" if low < high else ""
