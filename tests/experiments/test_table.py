@@ -54,7 +54,7 @@ def small(plan, image_plan):
 @pytest.mark.parametrize("bits", LEVELS)
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.key)
 def test_every_row_has_the_bits_that_it_is_given(method, bits):
-    for dim in (1, 4, 32):
+    for dim in (1, 4, 32) if bits <= 9 else (4, 32):  # one channel has 1,000 levels at most
         size = Size(bits, dim, 1000, 0.9)
         if not method.exists(size):
             continue
@@ -128,7 +128,7 @@ def test_errors_are_those_of_the_codes_alone(small, key):
     model, data = trained(small, "images", key)
     numbers = evaluate_method(model, data)
     x = pixels_to_float(data.test)
-    z = model.encode(x).reshape(-1, numbers["token_dim"] if key[-4:] != "dvae" else 16)
+    z = model.encode(x)
     codes = model.quantizer.forward(z.reshape(5 * 64, -1))[0].codes
     vectors = model.quantizer.decode(codes).reshape(5, 8, 8, -1)
     expected = np.square(model.decode(vectors) - x, dtype=np.float64).mean()
