@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from math import log2
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +65,11 @@ def test_every_row_has_the_bits_that_it_is_given(method, bits):
         assert log2(quantizer.n_tokens) == pytest.approx(bits, abs=0 if exact else 0.9)
         assert method.dim(size) >= 1
     assert method.about in ABOUT
+
+
+def test_the_readme_counts_the_rows():
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    assert f"compares [{len(METHODS)} quantizers]" in readme
 
 
 def test_schedules_end_with_the_run():

@@ -141,15 +141,18 @@ def remedy_claim(case: str, name: str, seeds: tuple[int, ...], table: Table) -> 
         row["method"] for row in own if not row["pretrained"]
     }
 
-    def gain(method: str, seed: int) -> float | None:
+    def ratio(method: str, seed: int) -> float | None:
         """How often the perplexity with pretraining holds that without."""
         with_, without = (
             number(own, method, "perplexity", seed, pretrained) for pretrained in (True, False)
         )
         return with_ / without if with_ and without else None
 
-    gains = [[gain(method, seed) for method in both] for seed in seeds]
-    least = [None if None in each or not each else min(map(float, each)) for each in gains]  # type: ignore[arg-type]
+    gains = [[ratio(method, seed) for method in both] for seed in seeds]
+    least = [
+        None if None in each else min((gain for gain in each if gain is not None), default=None)
+        for each in gains
+    ]
     return claim_of(
         f"pretraining-{case}", f"Pretraining raises the perplexity of every row, {name}.", OURS,
         f"the least perplexity with / without pretraining, {len(both)} rows", least, (">", 1),
