@@ -236,7 +236,8 @@ def test_claims_hold_for_numbers_as_claimed_and_only_then():
     of |= {("edvae-plain", "perplexity"): 1, ("qinco", "quantization_error"): 0.1}
     of |= {("soft", "mse"): 1, ("ema", "mse_over_patches"): 0.1}
     good = {claim.id: claim for claim in table.claims(plan, made_up(plan, of=of, pretrained=1.1))}
-    assert len(good) == len(EXPECTED) + 4
+    missing = 1  # clusters have no row of few dimensions
+    assert len(good) == 2 * len(EXPECTED) + 4 - missing
     assert [name for name, claim in good.items() if not claim.holds] == []
     bad = {name: 1 / value if value != 1 else 1.2 for name, value in of.items()}
     fallen = table.claims(plan, made_up(plan, of=bad, pretrained=0.9))

@@ -139,13 +139,13 @@ def execute(spec: RunSpec, directory: Path, resume: bool = False) -> None:
             first_phase=2,
         )
         if of_table:
-            numbers, arrays = evaluate_method(model, data), {}
+            numbers = evaluate_method(model, data)
             numbers["seconds_a_step"] = seconds_a_step(model, examples, spec)
+            arrays: dict[str, Array] = {}
+        elif points:
+            numbers, arrays = evaluate_points(model, data)
         else:
-            evaluated = (
-                evaluate_points(model, data) if points else evaluate_images(model, data.test)
-            )
-            numbers, arrays = evaluated
+            numbers, arrays = evaluate_images(model, data.test)
     save_finished(spec, data, directory, begun, history, numbers, arrays | looks, course)
 
 
