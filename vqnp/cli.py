@@ -113,7 +113,7 @@ def named(beyond_paper: bool) -> list[str]:
 def on_images() -> str:
     """Return the numbers of the figures on images, as a sentence has them."""
     *most, last = [
-        name.removeprefix("fig") for name, figure in FIGURES.items() if figure.plan == "images"
+        name.removeprefix("fig") for name, figure in FIGURES.items() if figure.plan != "points"
     ]
     return f"{', '.join(most)} and {last}"
 
@@ -124,6 +124,11 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """Read names that stand between commas."""
+    return tuple(name.strip() for name in text.split(","))
 
 
 def file_name(text: str) -> str:
@@ -191,6 +196,12 @@ def to_reproduce() -> Options:
             "metavar": "D",
             "help": "dimensions of a token for your own points",
         },
+        "--methods": {
+            "type": comma_separated,
+            "default": (),
+            "metavar": "NAME,...",
+            "help": "rows of the table, such as ema,fsq,simvq (default: all)",
+        },
     }
 
 
@@ -200,18 +211,22 @@ def run_reproduce(options: argparse.Namespace) -> int:
 
     from vqnp.experiments.plans import PointsPlan
     from vqnp.experiments.reproduce import reproduce
+    from vqnp.experiments.table_plan import TablePlan
 
     figures = list(dict.fromkeys(options.figures)) or named(beyond_paper=False)
     seeds = tuple(range(options.seeds))
+    points = PointsPlan(
+        seeds, user_points=own_points(options, figures), user_token_dim=options.token_size
+    )
+    images = images_plan(options, figures, seeds)
+    if options.methods and "table" not in figures:
+        raise ValueError("--methods are rows of the table: name table among the figures")
     made = reproduce(
         figures,
         options.out,
-        points=PointsPlan(
-            seeds,
-            user_points=own_points(options, figures),
-            user_token_dim=options.token_size,
-        ),
-        images=images_plan(options, figures, seeds),
+        points=points,
+        images=images,
+        table=TablePlan.at_scale(options.scale, points, images, options.methods),
         scale=options.scale,
         jobs=options.jobs or joblib.cpu_count(),
         resume=options.resume,
@@ -258,7 +273,7 @@ def images_plan(options: argparse.Namespace, figures: Sequence[str], seeds: tupl
                 "after `vqnp data cifar10` has fetched it"
             )
         return ImagesPlan.at_scale(options.scale, Patches(*sizes), seeds)
-    if all(FIGURES[name].plan != "images" for name in figures if name in FIGURES):
+    if all(FIGURES[name].plan == "points" for name in figures if name in FIGURES):
         raise ValueError(f"--data cifar10 is for figures {on_images()}: name one of them")
     return ImagesPlan.at_scale(
         options.scale, Cifar10(*sizes, options.data_name, options.data_dir), seeds

@@ -10,7 +10,10 @@ from vqnp.experiments.claims import Claim
 
 
 def page(directory: Path, claims: Sequence[Claim], records: Sequence[dict[str, Any]]) -> str:
-    """Return the report: each figure of ``directory`` with its claims, and the ``records``."""
+    """Return the report: each figure of ``directory`` with its claims, and the ``records``.
+
+    ``DIR/NAME.html``, where there is one, stands below the claims of its figure.
+    """
     record_of = {name: record for record in records for name in record["figures"]}
     shown = [
         {
@@ -21,9 +24,11 @@ def page(directory: Path, claims: Sequence[Claim], records: Sequence[dict[str, A
             "note": record_of[name].get("notes", {}).get(name),
             "picture": embedded(directory / f"{name}.png"),
             "claims": [claim for claim in claims if claim.figure == name],
+            "section": beside.read_text("utf-8") if beside.exists() else "",
         }
         for name in FIGURES
         if name in record_of
+        for beside in [directory / f"{name}.html"]
     ]
     return render(
         "report.html",

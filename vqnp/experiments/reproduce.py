@@ -21,6 +21,7 @@ from vqnp.experiments.claims import Claim
 from vqnp.experiments.plans import ImagesPlan, PointsPlan
 from vqnp.experiments.report import page
 from vqnp.experiments.run import Result, Spec, made_elsewhere, require_data, run_all
+from vqnp.experiments.table_plan import TablePlan
 from vqnp.files import as_json, named, save_json, save_text, writable_directory
 from vqnp.machine import environment, in_words, machine
 from vqnp.plots import style
@@ -41,6 +42,7 @@ def reproduce(
     *,
     points: PointsPlan | None = None,
     images: ImagesPlan | None = None,
+    table: TablePlan | None = None,
     scale: str = "quick",
     jobs: int = 1,
     resume: bool = False,
@@ -57,14 +59,16 @@ def reproduce(
         if name not in FIGURES:
             raise ValueError(f"figures must be among {', '.join(FIGURES)}; got {name!r}")
     begun = time.perf_counter()
-    plans: dict[str, Any] = {"points": points or PointsPlan(), "images": images or ImagesPlan()}
+    points, images = points or PointsPlan(), images or ImagesPlan()
+    table = table or TablePlan(points, images)
+    plans: dict[str, Any] = {"points": points, "images": images, "table": table}
     made = {name: (figure_module(name), plans[FIGURES[name].plan]) for name in figures}
     specs = {name: needed(module, plan) for name, (module, plan) in made.items()}
     every = list(dict.fromkeys(spec for name in figures for spec in specs[name]))
     require_data(every)
     runs = writable_directory(writable_directory(directory) / "runs")
     made_before(directory, figures)  # what cannot be kept is refused now
-    on_images = [s for name in figures if FIGURES[name].plan == "images" for s in specs[name]]
+    on_images = [s for name in figures if FIGURES[name].plan != "points" for s in specs[name]]
     elsewhere = made_elsewhere(on_images, runs) if resume else []
     if elsewhere and progress:
         print(said_of(elsewhere), file=sys.stderr)
@@ -72,10 +76,12 @@ def reproduce(
     claims = []
     for name, (module, plan) in made.items():
         measured = getattr(module, "measured", lambda spec, results: results[spec].numbers)
-        table = [facts | measured(spec, results) for facts, spec in module.arms(plan)]
-        save_json(directory / f"{name}.json", {"title": module.TITLE, "numbers": table})
-        style.save(module.draw(plan, results, table), directory / name)
-        claims += module.claims(plan, table)
+        rows = [facts | measured(spec, results) for facts, spec in module.arms(plan)]
+        save_json(directory / f"{name}.json", {"title": module.TITLE, "numbers": rows})
+        style.save(module.draw(plan, results, rows), directory / name)
+        claims += module.claims(plan, rows)
+        if hasattr(module, "section"):
+            save_text(directory / f"{name}.html", module.section(plan, rows))
     record = {
         "figures": list(figures),
         "scale": scale,
@@ -143,13 +149,13 @@ def provenance(
     """Return the settings, seeds, versions, threads and the identity of all data."""
     import numba
 
-    on_images = [name for name in figures if FIGURES[name].plan == "images"]
+    on_images = [name for name in figures if FIGURES[name].plan != "points"]
     used = {spec: result.info["data"] for spec, result in results.items()}
     shown = [name for spec, name in used.items() if spec.data == plans["images"].data]
     return {
         "points": as_json(plans["points"]),
         "images": as_json(plans["images"]) if on_images else None,
-        "notes": {name: plans["images"].describe(shown[0]) for name in on_images},
+        "notes": {name: plans[FIGURES[name].plan].describe(shown[0]) for name in on_images},
         "seeds": list(plans["points"].seeds),
         "threads": {"blas": 1, "numba": 1 if jobs > 1 else numba.get_num_threads()},
         **environment(),

@@ -21,8 +21,9 @@ from vqnp.experiments.measure import (
     evaluate_images,
     evaluate_points,
 )
-from vqnp.experiments.patch_code import PatchCode, patch_error
-from vqnp.experiments.spec import RunSpec
+from vqnp.experiments.method_numbers import evaluate_method, seconds_a_step
+from vqnp.experiments.patch_code import PatchCode
+from vqnp.experiments.spec import MethodRun, RunSpec
 from vqnp.experiments.workers import in_processes
 from vqnp.files import load_with_meta, save_with_meta
 from vqnp.machine import in_words, machine
@@ -70,7 +71,7 @@ def run_all(
     shared = dict.fromkeys(spec.pretraining for spec in runs if spec.pretraining is not None)
     stages: tuple[tuple[Callable[..., None], Iterable[Spec], str], ...] = (
         (pretrain, shared, "pretraining"),
-        (execute, runs, "runs"),
+        (attempt, runs, "runs"),
         (fit_patches, [spec for spec in specs if isinstance(spec, PatchCode)], "k-means"),
     )
     for work, todo, label in stages:
@@ -130,14 +131,15 @@ def execute(spec: RunSpec, directory: Path, resume: bool = False) -> None:
         return
     examples, variance = training_examples(data)
     model, looks, points = spec.build(variance), {}, isinstance(data, Dataset)
+    of_table = isinstance(spec, MethodRun)
     begun = time.perf_counter()
     with threads.limit():
-        if points:
+        if points and not of_table:
             looks["untrained"] = encode_in_batches(model, examples, POINTS_A_BATCH)
         history = take_pretrained(model, spec, directory)
         # Initializing takes no epochs. It is done again on resuming, with the same bits.
         train(model, examples, spec.schedule[:2], spec.train, rng=spec.seed, first_phase=1)
-        if points:
+        if points and not of_table:
             looks["at_start"] = encode_in_batches(model, examples, POINTS_A_BATCH)
             looks["tokens_at_start"] = model.tokens.copy()
         course: list[dict[str, Any]] = []
@@ -153,9 +155,27 @@ def execute(spec: RunSpec, directory: Path, resume: bool = False) -> None:
             resume=resume,
             first_phase=2,
         )
-        evaluated = evaluate_points(model, data) if points else evaluate_images(model, data.test)
-    numbers, arrays = evaluated
+        if of_table:
+            numbers = evaluate_method(model, data)
+            numbers["seconds_a_step"] = seconds_a_step(model, examples, spec)
+            arrays: dict[str, Array] = {}
+        elif points:
+            numbers, arrays = evaluate_points(model, data)
+        else:
+            numbers, arrays = evaluate_images(model, data.test)
     save_finished(spec, data, directory, begun, history, numbers, arrays | looks, course)
+
+
+def attempt(spec: RunSpec, directory: Path, resume: bool = False) -> None:
+    """Execute ``spec``; a row of the table that diverges is a result, and no end of the others."""
+    try:
+        execute(spec, directory, resume)
+    except FloatingPointError as error:
+        if not isinstance(spec, MethodRun):
+            raise
+        data = spec.data.load(spec.seed)
+        numbers = {"diverged": str(error)}
+        save_finished(spec, data, directory, time.perf_counter(), [], numbers, {})
 
 
 def fit_patches(spec: PatchCode, directory: Path, resume: bool = False) -> None:
@@ -164,8 +184,7 @@ def fit_patches(spec: PatchCode, directory: Path, resume: bool = False) -> None:
     if resume and is_finished(spec, data, directory):
         return
     begun = time.perf_counter()
-    numbers = {"mse": patch_error(data, spec.n_tokens, rng=spec.seed)}
-    save_finished(spec, data, directory, begun, [], numbers, {})
+    save_finished(spec, data, directory, begun, [], spec.measure(data), {})
 
 
 def training_examples(data: Dataset | Images) -> tuple[Array, float]:
