@@ -12,7 +12,7 @@ from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.layers import Layer, ReLU, ResidualBlock, Sequential
 from vqnp.models import VQVAE, as_rows, like_rows
 from vqnp.quantize import Quantized, Quantizer
-from vqnp.quantize.parts import joint_codes
+from vqnp.quantize.joint import joint_codes
 from vqnp.quantize.quantizer import View
 from vqnp.training import encode_in_batches
 from vqnp.validation import Array

@@ -137,10 +137,14 @@ MISTAKES = (
         simvq(through=rotated),
     ),
 )
-SUMS = Tolerance(64, "products of three numbers, and sums of some ten embeddings")
 
 
-@check({"simvq": draw_cases}, SUMS, MISTAKES, right=simvq())
+@check(
+    {"simvq": draw_cases},
+    Tolerance(64, "products of three numbers, and sums of some ten embeddings"),
+    MISTAKES,
+    right=simvq(),
+)
 def check_simvq(
     case: Case, adapter: Adapter, forward: Function, vjp: Function, decode: Function
 ) -> Answers:
