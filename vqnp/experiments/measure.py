@@ -12,7 +12,7 @@ from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.layers import Layer, ReLU, ResidualBlock, Sequential
 from vqnp.models import VQVAE, as_rows, like_rows
 from vqnp.quantize import Quantized, Quantizer
-from vqnp.quantize.joint import joint_codes
+from vqnp.quantize.joint import places
 from vqnp.quantize.quantizer import View
 from vqnp.training import encode_in_batches
 from vqnp.validation import Array
@@ -140,7 +140,7 @@ def single_codes(codes: Array, model: VQVAE) -> Array:
     """Return one number for each code: ``(N,)``, also of joint codes ``(N, H)``."""
     if codes.ndim == 1:
         return codes
-    return joint_codes(codes, round(model.quantizer.n_tokens ** (1 / codes.shape[1])))
+    return codes @ places(model.quantizer.levels)
 
 
 def as_pixels(images: Array) -> Array:
