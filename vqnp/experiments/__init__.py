@@ -10,7 +10,8 @@ A table has a row for each arm, a dictionary of its facts and its numbers. Witho
 these are the numbers at the end of the run. ``references(plan)`` are runs that the numbers compare
 with. ``section(plan, table)`` is more HTML for the page.
 
-Reading order: spec, plans, measure, run, claims, one figure, report, reproduce.
+Reading order: spec, plans, measure, run, claims, one figure, report, reproduce. The table of
+quantizers: methods, table_plan, method_numbers, table, table_claims, table_page.
 """
 
 from importlib import import_module

@@ -7,7 +7,6 @@ hide what the method cannot do. Where a method cannot exist at a width, it has n
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log2
 from typing import NamedTuple
 
 from vqnp.quantize import (
@@ -261,8 +260,3 @@ METHODS = [
            large=True),
 ]  # fmt: skip
 NAMES = {method.key: method for method in METHODS}
-
-
-def joint_bits(quantizer: Quantizer) -> float:
-    """Return the bits of a code of any quantizer, also of one whose vectors are mixtures."""
-    return log2(quantizer.n_tokens)

@@ -28,10 +28,10 @@ __all__ = ["ABOUT", "TITLE", "arms", "claims", "draw", "measured", "references",
 TITLE = "Quantizers side by side, at equal bits"
 ABOUT = """
 Beyond the paper. Every row has the same encoder, decoder, data, seeds, order of batches and steps
-as all others. A method with a latent width of its own is given it by the encoder's last layer. A
-row with a start on embeddings is run with and without pretraining. All errors are those of
-reconstructions from the codes alone. K-means on raw patches has the same bits an image, and needs
-no network. A row above it loses to it.
+as all others. A method with a latent width of its own is given it by the encoder's last layer,
+which in dVAE and EdVAE has a logit for every code. A row with a start on embeddings is run with and
+without pretraining. All errors are those of reconstructions from the codes alone. K-means on raw
+patches has the same bits an image, and needs no network. A row with a higher error loses to it.
 """
 PATCHES = (
     ("patches", "k-means, raw patches", PatchCode),
