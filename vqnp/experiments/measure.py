@@ -140,7 +140,8 @@ def single_codes(codes: Array, model: VQVAE) -> Array:
     """Return one number for each code: ``(N,)``, also of joint codes ``(N, H)``."""
     if codes.ndim == 1:
         return codes
-    return codes @ places(model.quantizer.levels)
+    quantizer: Any = model.quantizer  # of several parts
+    return codes @ places(quantizer.levels)
 
 
 def as_pixels(images: Array) -> Array:
