@@ -539,6 +539,11 @@ print(f"the same bits on 1 to {numba.config.NUMBA_NUM_THREADS} threads")
 # round differently for every block size, is never asked for more than its error bound can answer
 # for.
 #
+# The number of threads is one thing, the kind of processor another. The library's product has a
+# kernel for each kind, and each adds in its own order. A convolution uses this product, so a
+# training on images has the same bits on one kind of processor alone. The small products of a
+# training on points are loops like ours, and have the same bits on every processor.
+#
 # What to take away: write the loop first, and keep it; know the two numbers of your machine; move
 # less before you calculate faster; and let the fast version prove, bit by bit, that it is still the
 # loop.

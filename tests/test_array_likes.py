@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from vqnp import diagnostics, layers, validation
-from vqnp.validation import NotFiniteError, as_array, as_floats, as_labels, as_points
+from vqnp.validation import (
+    NotFiniteError,
+    as_array,
+    as_floats,
+    as_labels,
+    as_latents,
+    as_points,
+)
 
 POINTS = np.arange(24.0).reshape(2, 3, 4)  # two pictures' rows of three latents, D = 4
 FLAT = POINTS.reshape(6, 4)
@@ -16,6 +23,14 @@ def torch_tensor(array):
     return pytest.importorskip("torch", reason="takes PyTorch's tensors").from_numpy(
         np.array(array)
     )
+
+
+def bfloat16_tensor(array):
+    return torch_tensor(array).bfloat16()
+
+
+def jax_bfloat16(array):
+    return pytest.importorskip("jax.numpy").asarray(array, "bfloat16")
 
 
 def with_gradient(array):
@@ -74,6 +89,8 @@ FORMS = {
     "DLPack": (Capsule, np.float64),
     "tensor": (torch_tensor, np.float64),
     "float16 tensor": (lambda a: torch_tensor(a).half(), np.float32),
+    "bfloat16 tensor": (bfloat16_tensor, np.float32),
+    "bfloat16 tensor with gradient": (lambda a: bfloat16_tensor(a).requires_grad_(), np.float32),
     "strided tensor": (
         lambda a: torch_tensor(np.moveaxis(a, -1, 0).copy()).movedim(0, -1),
         np.float64,
@@ -81,6 +98,7 @@ FORMS = {
     "tensor with gradient": (with_gradient, np.float64),
     "computed tensor": (lambda a: with_gradient(a) * 1, np.float64),
     "JAX": (jax_array, np.float32),
+    "JAX, bfloat16": (jax_bfloat16, np.float32),
 }
 
 
@@ -147,6 +165,39 @@ def test_anything_else_is_refused(value, error, message):
         as_points(value, "z", dim=4)
 
 
+@pytest.mark.parametrize("dtype", ["i1", "u1", "<i2", ">i2", "u2"])
+def test_quantized_latents_are_points(dtype):
+    whole = FLAT.astype(dtype)
+    for given in (whole, whole.reshape(POINTS.shape)):
+        points = as_latents(given, "z", dim=4)
+        assert points.dtype == np.float32
+        np.testing.assert_array_equal(points, FLAT)
+    np.testing.assert_array_equal(as_latents(whole.tolist(), "z"), FLAT)
+    assert np.shares_memory(as_latents(FLAT, "z"), FLAT)
+
+
+def test_the_widest_latents_are_exact():
+    ends = np.array([[-(1 << 15), (1 << 15) - 1]], np.int16)
+    np.testing.assert_array_equal(as_latents(ends, "z"), ends)
+    np.testing.assert_array_equal(as_latents(ends.view(np.uint16), "z"), ends.view(np.uint16))
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        np.zeros((8, 4), np.int64),
+        np.zeros((8, 4), np.int32),
+        np.zeros(8, np.uint8),
+        np.zeros((2, 8, 8), np.uint8),
+    ],
+    ids=lambda codes: f"{codes.dtype} {codes.shape}",
+)
+@pytest.mark.parametrize("make", [np.array, torch_tensor])
+def test_codes_in_the_place_of_embeddings_are_told_where_to_go(codes, make):
+    with pytest.raises(TypeError, match=r"embeddings must be .* got .*: give codes to diagnose_us"):
+        diagnostics.diagnose(make(codes), FLAT)
+
+
 def test_the_search_for_nan_can_be_left_to_the_caller():
     assert np.isnan(as_points([[np.nan]], finite=False)).all()
 
@@ -154,9 +205,9 @@ def test_the_search_for_nan_can_be_left_to_the_caller():
 def test_tensors_that_numpy_does_not_know_are_refused_by_name():
     torch = pytest.importorskip("torch", reason="takes PyTorch's tensors")
     with pytest.raises(TypeError, match="z must be an array of real numbers, got Tensor"):
-        as_points(torch_tensor(FLAT).to(torch.bfloat16), "z")
-    with pytest.raises(TypeError, match="z must be an array of real numbers, got Tensor"):
         as_points(torch_tensor(FLAT).to_sparse(), "z")
+    with pytest.raises(TypeError, match="z must be an array of real numbers, got Tensor"):
+        as_points(torch_tensor(FLAT).to(torch.float8_e4m3fn), "z")
     with pytest.raises(TypeError, match="z must be float32 or float64, got int64"):
         as_points(torch_tensor(FLAT).long(), "z")
 
@@ -245,6 +296,18 @@ def test_every_measure_takes_points_of_every_precision(name, form):
         expected, measured = (list(one.numbers.values()) for one in (expected, measured))
     for a, b in zip(np.atleast_1d(measured), np.atleast_1d(expected), strict=True):
         assert a == b or a == pytest.approx(b, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["diagnose", "diagnose_levels"])
+def test_a_diagnosis_takes_quantized_latents(name):
+    """Eight times the embeddings are whole numbers, so that nothing is lost."""
+    embeddings, tokens = (8 * x for x in MEASURES[name][:2])
+    assert (embeddings % 1 == 0).all()
+    tokens = np.round(tokens)
+    found = getattr(diagnostics, name)(embeddings.astype(np.int8), tokens.astype(np.int16))
+    assert found == getattr(diagnostics, name)(
+        flat(embeddings).astype(np.float32), tokens.astype(np.float32)
+    )
 
 
 @pytest.mark.parametrize("name", MEASURES)

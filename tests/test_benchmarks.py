@@ -69,6 +69,21 @@ def test_every_group_runs_and_its_contestants_agree(tmp_path):
     assert (tmp_path / "benchmarks.png").stat().st_size > 0
 
 
+@pytest.mark.jit
+@pytest.mark.parametrize(
+    ("module", "arguments", "said"),
+    [
+        ("watch", "--tiny --repeats 1", "codes and embeddings: .* ms beside a step of"),
+        ("estimators", "--tiny --repeats 1", r"beside MiniBatchKMeans, ours \d+ steps .* inertia"),
+        ("large", "--embeddings 900 --tokens 8 --dimension 3", r"900 x 3 .* at most \d.* MB"),
+    ],
+)
+def test_the_tools_for_your_own_codebook_are_measured(module, arguments, said):
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments.split()]
+    run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT / "tests")
+    assert re.search(said, run.stdout)
+
+
 def test_an_answer_that_differs_stops_a_case():
     needs_peers()
     from benchmarks.nearest import require_as_near

@@ -1,8 +1,11 @@
 import functools
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import textwrap
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,8 +14,9 @@ import pytest
 
 from vqnp.cli import main
 from vqnp.data import Cifar10, Patches
-from vqnp.experiments import plans, reproduce, views
+from vqnp.experiments import fig3, plans, reproduce, views
 from vqnp.experiments.plans import ImagesPlan
+from vqnp.machine import machine, thread_layer
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def test_without_a_command_the_help_is_printed(capsys):
     assert main([]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("usage: vqnp")
-    meanings = "0 success, 1 bad input, 2 usage error, 3 --fail-on, 130 interrupted"
+    meanings = "0 success, 1 bad input, 2 usage error, 3 --fail-on, 130 Ctrl-C, 143 SIGTERM"
     assert meanings in " ".join(printed.split())
 
 
@@ -120,7 +124,11 @@ def test_reproduce_takes_a_users_own_points(tiny, tmp_path):
         (["fig4", "--data-name", "mine"], "give --data cifar10"),
         (["fig4", "--data", "cifar10", "--data-dir", "nowhere"], "no CIFAR-10 in nowhere"),
         (["fig4", "--data", "cifar10", "--token-size", "2"], "give --data FILE.npy"),
-        (["fig3", "--data", "nowhere.npy"], "nowhere.npy"),
+        (["fig4", "--data", "cifar10", "--data-dir", "nowhere"], "`vqnp data cifar10` fetches it"),
+        (["fig3", "--data", "nowhere.npy"], "there is no file nowhere.npy"),
+        (["fig3", "--data", "cifar100"], "or the word cifar10"),
+        (["--scale", "laptop"], "--scale laptop is for CIFAR-10: give --data cifar10"),
+        (["fig6", "--scale", "paper"], "`vqnp data cifar10`"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_exits_with_1(
@@ -131,7 +139,70 @@ def test_what_cannot_be_done_is_said_and_exits_with_1(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
-    assert not list(tmp_path.rglob("*.npz"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("points", "more", "message"),
+    [
+        (np.ones((300, 3)), [], "points.npy must hold at least two different points"),
+        (np.ones((1, 3)), [], "points.npy must hold at least two different points"),
+        (np.eye(4), ["--token-size", "9"], "may have at most their 4 dimensions, got 9"),
+        (np.eye(4), ["--labels", "floats.npy"], "floats.npy must be a NumPy array of integers"),
+        (np.eye(4), ["--labels", "few.npy"], "few.npy must have shape (4,), got (3,)"),
+        (np.ones(5), [], "must hold points of shape (N, D), got (5,)"),
+    ],
+)
+def test_own_data_that_cannot_be_used_are_refused_in_a_sentence_before_any_work(
+    tmp_path, monkeypatch, capsys, points, more, message
+):
+    monkeypatch.chdir(tmp_path)
+    np.save("points.npy", points)
+    np.save("floats.npy", np.zeros(4))
+    np.save("few.npy", np.zeros(3, np.int64))
+    assert main(["reproduce", "fig3", "--data", "points.npy", "--out", "out", *more]) == 1
+    assert message in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_one_dimensional_points_are_drawn(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("points.npy", np.random.default_rng(0).normal(size=(60, 1)))
+    every = fig3.cases
+    monkeypatch.setattr(fig3, "cases", lambda plan: every(plan)[-1:])  # they alone, to be quick
+    given = ["fig3", "--seeds", "1", "--jobs", "1", "--data", "points.npy", "--out", "out"]
+    assert main(["reproduce", *given]) == 0
+    assert "own data, 1 → 1 dimensions" in Path("out/report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_output_in_any_encoding_ends_no_run(encoding):
+    script = """
+        import sys
+        from vqnp import cli
+        def run(options):
+            print("clusters, 2 → 1 dimensions ✓", flush=True)
+            raise ValueError("8 → 4")
+        cli.run_reproduce = run
+        sys.exit(cli.main(["reproduce"]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+    )
+    assert done.returncode == 1
+    arrow = "→" if encoding == "utf-8" else "?"
+    assert f"2 {arrow} 1 dimensions" in done.stdout.decode(encoding)
+    assert done.stderr.decode(encoding).splitlines() == [f"vqnp: 8 {arrow} 4"]
+
+
+def test_bars_without_work_do_not_appear(tiny, tmp_path, capsys):
+    assert main(["reproduce", "fig2", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path)]) == 0
+    bars = capsys.readouterr().err
+    assert "runs" in bars
+    assert "k-means" not in bars
+    assert "0it" not in bars
 
 
 def test_bad_points_are_refused_before_the_first_run(tiny, tmp_path, capsys):
@@ -164,13 +235,42 @@ def test_what_cannot_be_understood_exits_with_2(arguments):
         main(["reproduce", *arguments])
 
 
-def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys, tmp_path):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
+@pytest.fixture
+def handlers():
+    """Give back what a stopped command mutes, because its process would be about to end."""
+    muted = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    before = [signal.getsignal(one) for one in muted]
+    yield
+    for one, handler in zip(muted, before, strict=True):
+        signal.signal(one, handler)
 
-    monkeypatch.setattr(reproduce, "reproduce", interrupted)
-    assert main(["reproduce", "--out", str(tmp_path)]) == 130
-    assert "--resume" in capsys.readouterr().err
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_command_says_how_to_go_on(handlers, monkeypatch, capsys, tmp_path, ending):
+    monkeypatch.setattr(reproduce, "reproduce", lambda *_, **__: signal.raise_signal(ending))
+    assert main(["reproduce", "--out", str(tmp_path)]) == 128 + ending
+    assert capsys.readouterr().err == (
+        "\nStopped. Finished runs are kept: give the same command with --resume.\n"
+    )
+    signal.raise_signal(signal.SIGINT)  # once more, while the process ends: nothing happens
+
+
+def test_a_command_without_resume_does_not_speak_of_it(handlers, monkeypatch, capsys):
+    monkeypatch.setattr("vqnp.data.fetch_cifar10", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert main(["data", "cifar10"]) == 130
+    assert capsys.readouterr().err == "\nStopped.\n"
+
+
+def test_a_command_that_was_not_stopped_leaves_signals_as_they_were(handlers, capsys):
+    assert main([]) == 0
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_second_command_keeps_the_figures_that_are_there(tiny, tmp_path, capsys):
+    given = ["--seeds", "1", "--jobs", "1", "--out", str(tmp_path)]
+    assert main(["reproduce", "fig5", *given]) == 0
+    assert main(["reproduce", "fig2", *given]) == 0
+    assert "It keeps fig5 as before." in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -297,8 +397,12 @@ def test_the_page_says_how_it_came_about(files):
         str(files / "T.npy"),
         "What to do next",
         "Beside 20 tokens of k-means (seed 0) on 500 of the embeddings",
+        machine()["processor"],
+        machine()["blas"],
+        f"Numba's threads by {thread_layer()}",
+        f"numpy {version('numpy')}",
         "20 tokens, 19 of them dead",  # in the words of the picture
-        "prefers-color-scheme: dark",
+        "screen and (prefers-color-scheme: dark)",
         "@media print",
         "max-width: 700px",
     ):

@@ -19,7 +19,7 @@ PAGES = [
         "tests/testing/PUBLISHED.md",
     )
 ]
-STATEMENTS = 9_050  # the rebuilt house had 5,720; bits, quantizers and diagnosis came after
+STATEMENTS = 10_150  # the rebuilt house had 5,720; bits, quantizers, checks and a table came after
 README_WORDS = 1_500
 
 
@@ -62,7 +62,7 @@ def test_the_examples_of_the_docstrings_print_what_they_say(monkeypatch, tmp_pat
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     for module in PACKAGE.modules.values():
         for owner, line, text in house.docstrings(module):
-            if ">>> " not in text:
+            if ">>> " not in text or house.needs_what_is_absent(text):
                 continue
             names = dict(vars(importlib.import_module(f"vqnp.{module.name}".rstrip("."))))
             example = doctest.DocTestParser().get_doctest(

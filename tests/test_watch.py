@@ -5,6 +5,7 @@ import itertools
 import re
 import textwrap
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -45,10 +46,22 @@ def test_window_and_whole_are_those_of_the_codes():
 
 def test_spread_and_drift_by_hand():
     """The embeddings have variance 4 about 0, the tokens 1 about 3."""
-    z, tokens = np.array([[-2.0], [2.0]]), np.array([[2.0], [4.0]])
-    assert spread_and_drift(z, tokens) == (0.5, 1.5)
-    assert all(map(np.isnan, spread_and_drift(z[:1], tokens[:1])))
-    assert all(map(np.isnan, spread_and_drift(z[:0], tokens[:0])))
+    z, tokens = np.array([[-2.0], [2.0]]), np.array([[2.0], [99.0], [4.0]])
+    assert spread_and_drift(z, tokens, np.array([1, 0, 1])) == (0.5, 1.5)
+    assert all(map(np.isnan, spread_and_drift(z[:1], tokens, np.array([1, 0, 0]))))
+    assert all(map(np.isnan, spread_and_drift(z[:0], tokens, np.zeros(3, int))))
+
+
+def test_spread_and_drift_are_those_of_the_tokens_chosen():
+    z, tokens, codes = (
+        rng().normal(size=(50, 4)) + 3,
+        rng(1).normal(size=(7, 4)),
+        rng(2).integers(7, size=50),
+    )
+    theirs, variance = tokens[codes], z.var(axis=0).sum()
+    expected = theirs.var(axis=0).sum(), np.square((z - theirs).mean(axis=0)).sum()
+    found = spread_and_drift(z, tokens, np.bincount(codes, minlength=7))
+    assert found == pytest.approx(np.sqrt(np.divide(expected, variance)))
 
 
 def test_its_tokens_are_those_of_the_moving_averages():
@@ -63,7 +76,8 @@ def test_its_tokens_are_those_of_the_moving_averages():
     for batch in np.split(z, 10):
         codes = vqnp.nearest(batch, quantizer.tokens)[0]
         known = codebook.counts[codes] > 0
-        expected.append(spread_and_drift(batch[known], codebook.tokens[codes[known]]))
+        hits = np.bincount(codes[known], minlength=5)
+        expected.append(spread_and_drift(batch[known], codebook.tokens, hits))
         vqnp.ema_update(codebook, batch, codes, 0.8)
         watch.update(codes, batch)
     found = watch.summary()
@@ -196,8 +210,42 @@ def test_the_callback_of_the_docstring_speaks_the_interface_of_lightning():
     try_callback(types.SimpleNamespace(Callback=type("Callback", (), {})))
 
 
-def test_the_callback_of_the_docstring_runs_in_lightning():
+def test_the_callback_of_the_docstring_runs_in_lightning(tmp_path):
+    """Its own trainer calls it after each of ten batches, and keeps what it logs."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     lightning = pytest.importorskip("lightning", reason="Lightning is not installed")
     try_callback(lightning)
-    given = inspect.signature(lightning.Callback.on_train_batch_end).parameters
-    assert [*given][1:2] + [*given][3:] == ["trainer", "outputs", "batch", "batch_idx"]
+    book = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+
+    class Model(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.encoder = torch.nn.Linear(5, 3)
+
+        def training_step(self, batch, batch_idx):
+            embeddings = self.encoder(batch)
+            codes = torch.cdist(embeddings, book).argmin(dim=-1)
+            loss = torch.nn.functional.mse_loss(embeddings, book[codes])
+            return {"loss": loss, "codes": codes, "embeddings": embeddings}
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.01)
+
+    names = {"lightning": lightning, "vqnp": vqnp}
+    exec(example(1), names)
+    callback = names["WatchCodebook"](4)
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+    trainer = lightning.Trainer(
+        default_root_dir=tmp_path, max_epochs=1, accelerator="cpu", callbacks=[callback],
+        enable_model_summary=False, **quiet,
+    )  # fmt: skip
+    batches = torch.utils.data.DataLoader(torch.randn(80, 5), batch_size=8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice on workers and on a run without a logger
+        trainer.fit(Model(), batches)
+    summary = callback.watch.summary()
+    assert summary["batches"] == 10
+    assert {"spread", "drift"} <= set(summary)
+    summary.pop("warning")
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    assert logged == pytest.approx(summary)

@@ -4,13 +4,18 @@ Each command imports its modules when it runs, so that ``vqnp --help`` answers a
 """
 
 import argparse
+import io
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from vqnp.experiments import FIGURES
+from vqnp.experiments.workers import ENDINGS, as_ctrl_c
 
 Options = dict[str, dict[str, Any]]  # the name of an option, and its settings in argparse
 
@@ -18,20 +23,53 @@ Options = dict[str, dict[str, Any]]  # the name of an option, and its settings i
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    0 is success, 1 bad input, 2 a usage error, 3 a verdict that --fail-on names, 130 Ctrl-C.
+    0 is success, 1 bad input, 2 a usage error, 3 a verdict that --fail-on names, 130 Ctrl-C, 143
+    SIGTERM.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every encoding has → or ✓
     options = parser().parse_args(arguments)
+    received: list[int] = []
     try:
-        return int(options.run(options))
+        with endings_as_ctrl_c(received):
+            return int(options.run(options))
     except KeyboardInterrupt:
-        print(
-            "\nStopped. Finished runs are kept: give the same command with --resume.",
-            file=sys.stderr,
-        )
-        return 130
-    except (ValueError, TypeError, OSError) as error:
+        kept = " Finished runs are kept: give the same command with --resume."
+        print(f"\nStopped.{kept if 'resume' in options else ''}", file=sys.stderr)
+        return 128 + (received or [signal.SIGINT])[0]
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
         print(f"vqnp: {error}", file=sys.stderr)
         return 1
+
+
+@contextmanager
+def endings_as_ctrl_c(received: list[int]) -> Iterator[None]:
+    """Take SIGTERM and a closed terminal for Ctrl-C, and add to ``received`` which it was.
+
+    After any of them nothing more is heard, so that the message is the last word. Outside the main
+    thread nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def take(number: int, _: Any) -> None:
+        received.append(number)
+        as_ctrl_c()
+
+    heard = [one for one in ENDINGS if signal.getsignal(one) is signal.SIG_DFL]  # nohup ignores one
+    for ending in heard:
+        signal.signal(ending, take)
+    afterwards = signal.SIG_DFL
+    try:
+        yield
+    except KeyboardInterrupt:
+        heard, afterwards = [signal.SIGINT, *heard], signal.SIG_IGN
+        raise
+    finally:
+        for ending in heard:
+            signal.signal(ending, afterwards)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,7 +77,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="vqnp",
         description="Vector quantization and its representation collapses, in NumPy and Numba.",
-        epilog="Exit status: 0 success, 1 bad input, 2 usage error, 3 --fail-on, 130 interrupted.",
+        epilog="Exit status: 0 success, 1 bad input, 2 usage error, 3 --fail-on, 130 Ctrl-C, "
+        "143 SIGTERM.",
     )
     top.add_argument("--version", action="version", version=version("vqnp"))
     top.set_defaults(run=lambda options: print(top.format_help(), end="") or 0)
@@ -74,7 +113,7 @@ def named(beyond_paper: bool) -> list[str]:
 def on_images() -> str:
     """Return the numbers of the figures on images, as a sentence has them."""
     *most, last = [
-        name.removeprefix("fig") for name, figure in FIGURES.items() if figure.plan == "images"
+        name.removeprefix("fig") for name, figure in FIGURES.items() if figure.plan != "points"
     ]
     return f"{', '.join(most)} and {last}"
 
@@ -85,6 +124,11 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """Read names that stand between commas."""
+    return tuple(name.strip() for name in text.split(","))
 
 
 def file_name(text: str) -> str:
@@ -110,8 +154,8 @@ def to_reproduce() -> Options:
         "--scale": {
             "choices": ["quick", "laptop", "paper"],
             "default": "quick",
-            "help": "the work on images: minutes, hours or days; figures on points always have the "
-            "paper's settings",
+            "help": "the work on images: minutes; with --data cifar10 also a day or weeks; figures "
+            "on points always have the paper's settings",
         },
         "--jobs": {
             "type": positive,
@@ -122,7 +166,7 @@ def to_reproduce() -> Options:
             "type": Path,
             "default": Path("reproduction"),
             "metavar": "DIR",
-            "help": "where to write (default: reproduction)",
+            "help": "where to write; figures that are there are kept (default: reproduction)",
         },
         "--resume": {
             "action": "store_true",
@@ -152,6 +196,12 @@ def to_reproduce() -> Options:
             "metavar": "D",
             "help": "dimensions of a token for your own points",
         },
+        "--methods": {
+            "type": comma_separated,
+            "default": (),
+            "metavar": "NAME,...",
+            "help": "rows of the table, such as ema,fsq,simvq (default: all)",
+        },
     }
 
 
@@ -161,18 +211,22 @@ def run_reproduce(options: argparse.Namespace) -> int:
 
     from vqnp.experiments.plans import PointsPlan
     from vqnp.experiments.reproduce import reproduce
+    from vqnp.experiments.table_plan import TablePlan
 
     figures = list(dict.fromkeys(options.figures)) or named(beyond_paper=False)
     seeds = tuple(range(options.seeds))
+    points = PointsPlan(
+        seeds, user_points=own_points(options, figures), user_token_dim=options.token_size
+    )
+    images = images_plan(options, figures, seeds)
+    if options.methods and "table" not in figures:
+        raise ValueError("--methods are rows of the table: name table among the figures")
     made = reproduce(
         figures,
         options.out,
-        points=PointsPlan(
-            seeds,
-            user_points=own_points(options, figures),
-            user_token_dim=options.token_size,
-        ),
-        images=images_plan(options, figures, seeds),
+        points=points,
+        images=images,
+        table=TablePlan.at_scale(options.scale, points, images, options.methods),
         scale=options.scale,
         jobs=options.jobs or joblib.cpu_count(),
         resume=options.resume,
@@ -180,7 +234,10 @@ def run_reproduce(options: argparse.Namespace) -> int:
     )
     print(claims_table(made.claims))
     held = sum(claim.holds for claim in made.claims)
-    print(f"\n{held} of {len(made.claims)} claims hold for every seed. The page: {made.report}")
+    kept = f" It keeps {', '.join(made.kept)} as before." if made.kept else ""
+    print(
+        f"\n{held} of {len(made.claims)} claims hold for every seed. The page: {made.report}{kept}"
+    )
     return 0
 
 
@@ -194,6 +251,10 @@ def own_points(options: argparse.Namespace, figures: Sequence[str]) -> Any:
         return None
     if "fig3" not in figures:
         raise ValueError("--data FILE.npy adds a row to Figure 3: name fig3 among the figures")
+    if not Path(options.data).is_file():
+        raise ValueError(
+            f"--data must be a file of points, or the word cifar10; there is no file {options.data}"
+        )
     return OwnPoints(options.data, options.labels)
 
 
@@ -206,8 +267,13 @@ def images_plan(options: argparse.Namespace, figures: Sequence[str], seeds: tupl
     if options.data != "cifar10":
         if options.data_dir or options.data_name:
             raise ValueError("--data-dir and --data-name describe CIFAR-10: give --data cifar10")
+        if options.scale != "quick":
+            raise ValueError(
+                f"--scale {options.scale} is for CIFAR-10: give --data cifar10, "
+                "after `vqnp data cifar10` has fetched it"
+            )
         return ImagesPlan.at_scale(options.scale, Patches(*sizes), seeds)
-    if all(FIGURES[name].plan != "images" for name in figures if name in FIGURES):
+    if all(FIGURES[name].plan == "points" for name in figures if name in FIGURES):
         raise ValueError(f"--data cifar10 is for figures {on_images()}: name one of them")
     return ImagesPlan.at_scale(
         options.scale, Cifar10(*sizes, options.data_name, options.data_dir), seeds

@@ -1,8 +1,8 @@
 """All thread counts are set here.
 
 BLAS always runs on one thread. The parallel work is in Numba's blocks. Their number and order do
-not depend on the number of threads. So the same seed gives the same bits on any machine, and one
-pool of threads never multiplies another. Several Python threads may work at once.
+not depend on the number of threads. So the same seed gives the same bits on any number of threads,
+and one pool of threads never multiplies another. Several Python threads may work at once.
 """
 
 import os

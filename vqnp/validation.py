@@ -37,14 +37,14 @@ PixelFloats = Float[np.ndarray, "N H W 3"]
 
 Rng = int | np.random.Generator  # a seed, or a generator that goes on
 
-FLOATS = frozenset(map(np.dtype, (np.float32, np.float64)))
+LATENT_BYTES = 2  # of an integer at most, where integers are taken for latents and not for codes
 VALUES_A_BLOCK = 1 << 20  # looked at together, so that an array may be larger than memory
 # For float32 and float64: the largest number may lie between these.
 SQUARABLE = {
     info.dtype.char: (math.sqrt(info.max) / 2, math.sqrt(info.tiny / info.eps))
     for info in (np.finfo(np.float32), np.finfo(np.float64))
 }
-FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}  # of the machine's own order of bytes
+FLOATS = frozenset(map(np.dtype, (np.float32, np.float64)))  # of the machine's own order of bytes
 KINDS = {"integers": "iu", "bool": "b"}  # as NumPy's dtypes name them
 
 
@@ -60,6 +60,7 @@ def as_array(value: Any, name: str = "value") -> Array:
     value : array-like
         Nested lists or tuples of numbers, a NumPy array, an object with ``__array__``, or a tensor
         that speaks DLPack (PyTorch, JAX). A tensor is detached from its graph and moved to the CPU.
+        Bfloat16 becomes float32, because NumPy has no such dtype.
     name : str
         The argument that an error names.
 
@@ -88,12 +89,16 @@ def as_array(value: Any, name: str = "value") -> Array:
     given = type(value).__name__
     for method in ("detach", "cpu"):  # PyTorch shares neither a graph's nor a GPU's tensors
         value = getattr(value, method)() if callable(getattr(value, method, None)) else value
+    if str(getattr(value, "dtype", "")) == "torch.bfloat16":
+        value = value.float()
     try:
         array = _through_dlpack(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a rectangular array, got {given}: {error}") from error
     except (TypeError, RuntimeError) as error:
         raise TypeError(f"{name} must be an array of real numbers, got {given}: {error}") from error
+    if array.dtype.name == "bfloat16":  # JAX's, of the package ml_dtypes
+        array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         given = given if array.dtype == object else str(array.dtype)
         raise TypeError(f"{name} must be an array of real numbers, got {given}")
@@ -208,6 +213,24 @@ def as_points(
     if finite:
         require_squares(array, name)
     return array
+
+
+def as_latents(x: Any, name: str, *, dim: int | None = None) -> Points:
+    """Return points as :func:`as_points` does, and take the integers of quantized latents, too.
+
+    Integers of 8 or 16 bits become float32, which holds each of them exactly. Raises ``TypeError``
+    for wider ones and for another shape, because such arrays are most often codes.
+    """
+    array = as_array(x, name)
+    if array.dtype.kind not in "iu" or isinstance(x, list | tuple):
+        return as_points(x, name, dim=dim)
+    if array.dtype.itemsize > LATENT_BYTES or array.ndim < 2 or dim not in (None, array.shape[-1]):
+        raise TypeError(
+            f"{name} must be floats, or integers of 8 or 16 bits, of shape (N, {dim or 'D'}), got "
+            f"{array.dtype} of shape {array.shape}: give codes to diagnose_usage (--codes), and "
+            "other integers as float32"
+        )
+    return as_points(array.astype(np.float32), name)
 
 
 def as_labels(labels: Any, name: str, count: int) -> Array:

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import struct
+import time
 import tracemalloc
 import zipfile
 
@@ -97,14 +98,15 @@ def test_a_payload_is_named_and_not_run(tmp_path):
 
 def torch_like(path, shape, strides, start=0, numbers=15):
     """A .pt file that declares whatever it likes."""
-    reader = "ctorch._utils\n_rebuild_tensor_v2\n"
-    storage = (
-        "(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu"
-    )
-    text = f"{reader}({storage}I{numbers}\ntQI{start}\n(" + "".join(f"I{n}\n" for n in shape)
-    text += "t(" + "".join(f"I{n}\n" for n in strides) + "tI00\nNtR."
+
+    def whole(*values):
+        return b"".join(b"\x8a\x08" + value.to_bytes(8, "little", signed=True) for value in values)
+
+    storage = b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpu" + whole(numbers) + b"tQ"
+    lies = whole(start) + b"(" + whole(*shape) + b"t(" + whole(*strides) + b"t"
+    made = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + lies + b"\x89NtR."
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("m/data.pkl", b"\x80\x02" + text.encode())
+        archive.writestr("m/data.pkl", b"\x80\x02" + made)
         archive.writestr("m/data/0", TOKENS.tobytes())
     return path
 
@@ -121,6 +123,64 @@ def test_a_tensor_must_lie_in_its_storage(tmp_path):
     ):
         with pytest.raises(ValueError, match=r"m\.pt cannot be read: .*too short for shape"):
             load_any(torch_like(file, shape, strides, start))
+
+
+def test_a_checkpoint_with_its_optimizer_is_read(tmp_path):
+    """Its parameter groups share a tuple, and its state has numbers as keys."""
+    torch = pytest.importorskip("torch", reason="writes .pt files")
+    parts = [torch.nn.Linear(3, 2), torch.nn.Linear(2, 3)]
+    optimizer = torch.optim.Adam([{"params": part.parameters()} for part in parts])
+    sum(part.weight.sum() for part in parts).backward()
+    optimizer.step()
+    model = torch.nn.Sequential(*parts).state_dict()
+    file, last = tmp_path / "last.ckpt", optimizer.state_dict()
+    torch.save({"loss": [0.5] * 5000, "model": model, "best": model, "optimizer": last}, file)
+    for key in ("model.0.weight", "best.0.weight"):
+        np.testing.assert_array_equal(load_any(f"{file}:{key}"), model["0.weight"])
+    moved = load_any(f"{file}:optimizer.state.0.exp_avg")
+    np.testing.assert_array_equal(moved, last["state"][0]["exp_avg"])
+
+
+# Sixty levels, each made of the one below, twice
+PAIRS = b")q\0" + b"".join(b"h%c\x86q%c" % (i, i + 1) for i in range(60))
+DICTS = b"}q\0" + b"".join(b"}q%c(U\1ah%cU\1bh%cu" % (i + 1, i, i) for i in range(60))
+FLOATS, MEMBER, FLAT = b"U\3<f4", b"U\0010", b"K\0K\1\x85K\1\x85"
+TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n((U\7storage%s%sU\3cpuK\0tQ%stR"
+HOSTILE = {
+    "a key of pairs of pairs": (b"}" + PAIRS + b"Ns", "a key at opcode"),
+    "a key in an argument": (
+        b"ccollections\nOrderedDict\n]" + PAIRS + b"N\x86a\x85R", "takes 0 positional arguments"
+    ),
+    "dictionaries twice in dictionaries": (DICTS, "more than 4,000,000 characters"),
+    "a dictionary in itself": (b"}q\0U\1ah\0s", "more than 4,000,000 characters"),
+    "ten bytes for all the memory": (b"}r\xff\xff\xff\x7f", "sets aside 2,147,483,647"),
+    "a shape of pairs of pairs": (TENSOR % (FLOATS, MEMBER, b"K\0" + PAIRS + b")"), "no known dty"),
+    "a member of pairs of pairs": (TENSOR % (FLOATS, PAIRS, FLAT), "no known dtype or shape"),
+    "very many axes": (
+        TENSOR % (FLOATS, MEMBER, b"K\0(" + 300_000 * b"J\xff\xff\xff\x7f" + b"t)"), "no known dty"
+    ),
+    "objects": (TENSOR % (b"U\1O", MEMBER, FLAT), "no known dtype"),
+    "objects, said later": (TENSOR % (FLOATS, MEMBER, FLAT) + b"}U\5dtypeU\1Osb", "no known dtype"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_pickle_that_would_never_end_or_fill_the_memory_is_refused(tmp_path, name):
+    stream, message = HOSTILE[name]
+    with zipfile.ZipFile(tmp_path / "m.pt", "w") as archive:
+        archive.writestr("m/data.pkl", b"\x80\x02" + stream + b".")
+        archive.writestr("m/data/0", TOKENS.tobytes())
+    begun = time.process_time()
+    with pytest.raises(ValueError, match=rf"m\.pt cannot be read: .*{message}"):
+        load_any(tmp_path / "m.pt")
+    assert time.process_time() - begun < 10
+
+
+def test_the_tensor_of_the_hostile_files_would_be_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.pt", "w") as archive:
+        archive.writestr("m/data.pkl", b"\x80\x02" + TENSOR % (FLOATS, MEMBER, FLAT) + b".")
+        archive.writestr("m/data/0", TOKENS.tobytes())
+    assert load_any(tmp_path / "m.pt").tolist() == [TOKENS[0, 0]]
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.safetensors", "a.pt", "a.txt"])
@@ -157,6 +217,16 @@ def test_keys_that_are_not_there_are_answered_with_those_that_are(tmp_path):
         load_any(f"{file}:third")
     with pytest.raises(FileNotFoundError, match=r"absent\.npz"):
         load_any(tmp_path / "absent.npz")
+
+
+def test_a_header_of_very_many_axes_is_refused(tmp_path):
+    many = {"embed": {"dtype": "F32", "shape": [2**31 - 1] * 300_000, "data_offsets": [0, 4]}}
+    text = json.dumps(many).encode()
+    (tmp_path / "m.safetensors").write_bytes(struct.pack("<Q", len(text)) + text)
+    with pytest.raises(
+        ValueError, match=r"m\.safetensors cannot be read: .*no known dtype or shape"
+    ):
+        load_any(tmp_path / "m.safetensors")
 
 
 def test_a_header_that_declares_too_much_is_refused_before_memory_is_set_aside(tmp_path):

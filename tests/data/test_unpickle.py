@@ -156,17 +156,18 @@ def test_a_file_leaves_nothing_behind_for_the_next(target):
 
 
 LEVELS = b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(60))
+ONE_HASH = b"".join(
+    b"\x8a\x0a%bN" % (i * (2**61 - 1)).to_bytes(10, "little") for i in range(60_000)
+)
 HOSTILE = {
-    "a key of shared pairs": (b"\x80\x02})q\x00" + LEVELS + b"Ns.", "uses a tuple twice"),
+    "a key of shared pairs": (b"\x80\x02})q\x00" + LEVELS + b"Ns.", "a key at opcode 245 is"),
     "the same by DUP": (b"\x80\x02})" + 60 * b"2\x86" + b"Ns.", "DUP as opcode 3 is not admitted"),
     "a place of a high number": (b"\x80\x02}r" + struct.pack("<I", 10**9) + b".", "sets aside"),
-    "a number never given": (b"\x80\x02}h\x05Ns.", "what it has not made"),
-    "integers of one hash": (
-        pickle.dumps({i * (2**61 - 1): None for i in range(1, 60_000)}, 2), "LONG1 as opcode"
-    ),
-    "tuples": (pickle.dumps({(i,): None for i in range(2000)}, 2), "TUPLE1 as opcode .* is not"),
+    "a number never given": (b"\x80\x02}h\x05Ns.", "a key at opcode 4 is"),
+    "integers of one hash": (b"\x80\x02}(" + ONE_HASH + b"u.", "a key at opcode .* is no text"),
+    "tuples": (pickle.dumps({(i,): 0 for i in range(60_000)}, 2), "a key at opcode .* is no text"),
     "too many opcodes": (b"\x80\x02}" + 300_000 * b"N0" + b".", "as opcode .* is not admitted"),
-    "only admitted opcodes, too many": (b"\x80\x02}(" + 300_000 * b"N" + b"u.", "200,001 is not"),
+    "only admitted opcodes, too many": (b"\x80\x02}(" + 1_100_000 * b"N" + b"u.", "1,000,001 is n"),
     "a byte array cut short": (b"\x80\x05}\x96" + struct.pack("<Q", 99) + b"x", "bytearray8"),
     "a set": (pickle.dumps({1: {2}}, 4), "EMPTY_SET as opcode"),
 }  # fmt: skip
@@ -176,10 +177,10 @@ HOSTILE = {
 def test_a_pickle_that_would_never_end_or_fill_the_memory_is_refused(name):
     """Before it is loaded: the first four in C, where Ctrl-C waits."""
     stream, message = HOSTILE[name]
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(ValueError, match=f"^f is refused: .*{message}"):
         read_pickle(stream, "f")
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_text_may_be_used_twice():

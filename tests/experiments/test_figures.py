@@ -10,6 +10,7 @@ from vqnp import cli
 from vqnp.experiments import FIGURES, Figure, figure_module
 from vqnp.experiments.claims import Claim
 from vqnp.experiments.reproduce import reproduce
+from vqnp.experiments.table_plan import TablePlan
 from vqnp.plots import style
 
 
@@ -41,7 +42,9 @@ def fig7(monkeypatch):
 def test_a_new_figure_is_offered(fig7, capsys):
     with pytest.raises(SystemExit, match="0"):
         cli.main(["reproduce", "--help"])
-    assert "Beyond the paper: fig4b, known, fig7" in " ".join(capsys.readouterr().out.split())
+    assert "Beyond the paper: fig4b, known, table, fig7" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_a_new_figure_is_made(fig7, plan, tmp_path):
@@ -58,6 +61,7 @@ def test_every_figure_has_its_parts(name, plan, image_plan):
     module = figure_module(name)
     assert module.TITLE
     assert module.ABOUT
-    assert module.arms(plan if FIGURES[name].plan == "points" else image_plan)
+    plans = {"points": plan, "images": image_plan, "table": TablePlan(plan, image_plan)}
+    assert module.arms(plans[FIGURES[name].plan])
     for part in ("claims", "draw"):
         assert callable(getattr(module, part))

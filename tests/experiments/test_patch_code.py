@@ -5,7 +5,14 @@ import pytest
 
 from vqnp.data import Images, Patches, pixels_to_float
 from vqnp.experiments import patch_code
-from vqnp.experiments.patch_code import PatchCode, all_patches, patch_error, sample_patches
+from vqnp.experiments.patch_code import (
+    PatchCode,
+    PrincipalPatchCode,
+    all_patches,
+    patch_error,
+    patch_numbers,
+    sample_patches,
+)
 from vqnp.experiments.run import fit_patches, load_result
 
 
@@ -69,10 +76,11 @@ def test_resume_does_not_fit_again(tmp_path, monkeypatch):
     code = PatchCode(Patches(12, 5), 4)
     fit_patches(code, tmp_path)
     kept = load_result(code, tmp_path)
-    assert kept.numbers == {"mse": patch_error(code.data.load(0), 4)}
+    assert kept.numbers["mse"] == patch_error(code.data.load(0), 4)
+    assert 1 <= kept.numbers["perplexity"] <= kept.numbers["codes_used"] <= 4
     assert [path.name for path in tmp_path.iterdir()] == [f"{code.slug}.npz"]
     assert next(tmp_path.iterdir()).stat().st_size < 10_000
-    monkeypatch.setattr("vqnp.experiments.run.patch_error", None)
+    monkeypatch.setattr(patch_code, "patch_numbers", None)
     fit_patches(code, tmp_path, resume=True)
     with pytest.raises(TypeError):
         fit_patches(code, tmp_path)
@@ -82,3 +90,20 @@ def test_codes_have_names_of_their_own():
     codes = [PatchCode(Patches(n, 5), k, s) for n in (1, 2) for k in (3, 4) for s in (0, 1)]
     assert len({code.slug for code in codes}) == 8
     assert codes[0].slug.startswith("patches-raw-tokens3-kmeans-seed0-")
+
+
+def test_all_components_lose_nothing_and_few_lose_what_is_outside_their_plane():
+    images = some_images(60)
+    raw = patch_numbers(images, 8)
+    assert patch_numbers(images, 8, components=48)["mse"] == pytest.approx(raw["mse"], rel=0.02)
+    sample = all_patches(images.train).astype(np.float64)
+    plane = np.linalg.svd(sample - sample.mean(axis=0))[2][:2]
+    test = all_patches(images.test) - sample.mean(axis=0)
+    outside = np.square(test - test @ plane.T @ plane).mean()
+    assert patch_numbers(images, 64, components=2)["mse"] > outside
+
+
+def test_components_give_a_name_of_its_own():
+    code = PrincipalPatchCode(Patches(12, 5), 4)
+    assert code.slug != PatchCode(Patches(12, 5), 4).slug
+    assert code != PatchCode(Patches(12, 5), 4)

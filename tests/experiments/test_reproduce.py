@@ -1,20 +1,23 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vqnp.experiments import views
-from vqnp.experiments.machine import machine
+from vqnp.experiments.claims import Claim
 from vqnp.experiments.plans import PointsPlan
-from vqnp.experiments.reproduce import PACKAGES, reproduce
+from vqnp.experiments.reproduce import reproduce
 from vqnp.files import load_arrays
+from vqnp.machine import PACKAGES, machine, thread_layer
 
 
 def outcome(directory):
@@ -53,6 +56,15 @@ def test_what_a_run_leaves_behind(plan, tmp_path, monkeypatch):
     assert set(account["versions"]) == set(PACKAGES)
     assert account["machine"] == machine()
     assert "kernel" in account["machine"]["blas"]
+    assert account["thread_layer"] == thread_layer()
+    assert account["earlier"] == account["elsewhere"] == []
+    page = (tmp_path / "report.html").read_text("utf-8")
+    for said in (
+        *account["machine"].values(),
+        f"({thread_layer()})",
+        "those of images on one kind",
+    ):
+        assert said in page
     # clusters in 2, 3, 4 and 8 dimensions for each seed; the digits are the same
     assert len(account["data"]) == 4 * 2 + 1
     assert not list(tmp_path.rglob("*.part"))
@@ -87,6 +99,54 @@ def test_the_numbers_behind_a_picture(uninterrupted, plan):
     points = PointsPlan(per_class=plan.per_class).clusters(2).load(0).points
     assert rows[0]["mse"] == pytest.approx(np.mean((run["reconstruction"] - points) ** 2))
     assert rows[0]["codes_used"] == len(np.unique(run["codes"]))
+
+
+def test_figures_that_are_there_stay_on_the_page_and_in_the_records(uninterrupted, plan, tmp_path):
+    reproduce(["fig5"], tmp_path, points=plan, scale="quick")
+    first = json.loads((tmp_path / "run.json").read_text())
+    made = reproduce(["fig2"], tmp_path, points=plan, scale="quick")
+    assert made.kept == ["fig5"]
+    assert {claim.figure for claim in made.claims} == {"fig2"}
+    assert outcome(tmp_path) == outcome(uninterrupted)  # as of one command, claims included
+    last = json.loads((tmp_path / "run.json").read_text())
+    assert last["figures"] == ["fig2"]
+    del first["earlier"]
+    assert last["earlier"] == [first]
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert re.findall(r'<h2 id="(\w+)"', page) == ["fig2", "fig5"]
+    assert page.count("kept from an earlier command") == 1
+    assert "fig5, by an earlier command" in page
+    for claim in json.loads((uninterrupted / "claims.json").read_text()):
+        assert f'id="{claim["id"]}"' in page
+
+    reproduce(["fig2", "fig5"], tmp_path, points=plan, resume=True)  # all are made again
+    assert json.loads((tmp_path / "run.json").read_text())["earlier"] == []
+    assert "earlier" not in (tmp_path / "report.html").read_text("utf-8").split("<details>")[0]
+    (tmp_path / "fig5.png").unlink()  # it can be shown no more
+    reproduce(["fig2"], tmp_path, points=plan, resume=True)
+    assert {c["figure"] for c in json.loads((tmp_path / "claims.json").read_text())} == {"fig2"}
+
+
+@pytest.mark.parametrize("name", ["run.json", "claims.json"])
+@pytest.mark.parametrize("text", ["", "[1", "{}", '{"figures": 3}', "[{}]"])
+def test_records_that_cannot_be_kept_are_refused_before_the_first_run(
+    uninterrupted, plan, tmp_path, name, text
+):
+    for whole in ("run.json", "claims.json"):
+        shutil.copy(uninterrupted / whole, tmp_path)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=f"{name} .* move it away"):
+        reproduce(["fig2"], tmp_path, points=plan)
+    assert not list(tmp_path.rglob("*.npz"))
+    assert (tmp_path / name).read_text() == text
+
+
+def test_claims_come_back_from_their_file():
+    kept = Path(__file__).parents[2] / "notebooks" / "results"
+    for path in (kept / "claims.json", kept / "points" / "claims.json"):
+        for entry in json.loads(path.read_text("utf-8")):
+            assert Claim.from_json(entry).to_json() == entry
+            assert Claim.from_json(entry | {"holds": None}).holds == entry["holds"]
 
 
 @pytest.mark.jit
@@ -155,7 +215,7 @@ def plan_arguments(plan):
 def test_an_unknown_figure_is_refused_before_anything_is_written(plan, tmp_path):
     with pytest.raises(
         ValueError,
-        match=r"figures must be among fig2, fig3, fig4, fig4b, fig5, fig6, known; got 'fig9'",
+        match=r"figures must be among fig2, .*, fig6, known, table; got 'fig9'",
     ):
         reproduce(["fig2", "fig9"], tmp_path / "out", points=plan)
     assert not (tmp_path / "out").exists()

@@ -1,5 +1,6 @@
 """Runs: shared pretrainings, the numbers on the test set, and the files after an interruption."""
 
+import functools
 import json
 import shutil
 import signal
@@ -20,6 +21,7 @@ from vqnp.experiments.measure import evaluate_images
 from vqnp.experiments.reproduce import reproduce
 from vqnp.experiments.run import execute, is_finished, load_result, pretrain
 from vqnp.files import load_arrays, load_with_meta, save_arrays
+from vqnp.machine import in_words, machine
 from vqnp.training import InitializeCodebook
 
 FIGURES = ["fig4", "fig6"]
@@ -219,6 +221,55 @@ def test_resume_keeps_what_is_there(uninterrupted, plan, image_plan):
 
 
 @pytest.mark.jit
+def test_resuming_on_another_machine_is_said_in_one_line(
+    uninterrupted, plan, image_plan, monkeypatch, capsys
+):
+    here, there = machine(), {"processor": "Another", "blas": "openblas 9, kernel Zen"}
+    monkeypatch.setattr(run, "machine", lambda: there)
+    monkeypatch.setattr("vqnp.experiments.reproduce.machine", lambda: there)
+    given = {"points": plan, "images": image_plan, "resume": True, "progress": True}
+    reproduce(FIGURES, uninterrupted, **given)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "made on" in line]
+    (line,) = lines
+    assert line.startswith(f"Runs on images in this folder were made on {in_words(here)};")
+    assert "this machine is Another (openblas 9, kernel Zen): their bits may differ." in line
+    assert json.loads((uninterrupted / "run.json").read_text())["elsewhere"] == [in_words(here)]
+    page = (uninterrupted / "report.html").read_text("utf-8")
+    assert f"Runs on images were also made on {in_words(here)}." in page
+
+    monkeypatch.undo()
+    reproduce(FIGURES, uninterrupted, **given)
+    assert "made on" not in capsys.readouterr().err
+    assert json.loads((uninterrupted / "run.json").read_text())["elsewhere"] == []
+
+
+def test_finished_runs_on_images_and_checkpoints_say_what_they_were_made_on(
+    plan, image_plan, tmp_path, monkeypatch
+):
+    spec, on_points = (
+        image_plan.run(4, 0, pretrained=False),
+        plan.run(plan.clusters(2), (2, 1), 0, pretrained=False),
+    )
+    execute(spec, tmp_path)
+    execute(on_points, tmp_path)
+    assert load_result(spec, tmp_path).info["machine"] == machine()
+    assert "machine" not in load_result(on_points, tmp_path).info  # its bits are the same anywhere
+    (tmp_path / f"{spec.slug}.npz").unlink()
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "train", functools.partial(train, checkpoint_seconds=0, on_epoch=stop))
+    monkeypatch.setattr(run, "look_now_and_then", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        execute(spec, tmp_path)
+    assert run.checkpoint_of(spec, tmp_path).exists()
+    assert run.made_elsewhere([spec], tmp_path) == []
+    monkeypatch.setattr(run, "machine", lambda: {"processor": "Another", "blas": "b"})
+    assert run.made_elsewhere([spec], tmp_path) == [in_words(machine())]
+
+
+@pytest.mark.jit
 def test_the_number_of_jobs_changes_nothing(uninterrupted, plan, image_plan, tmp_path):
     reproduce(FIGURES, tmp_path, points=plan, images=image_plan, jobs=2)
     assert outcome(tmp_path) == outcome(uninterrupted)
@@ -226,16 +277,17 @@ def test_the_number_of_jobs_changes_nothing(uninterrupted, plan, image_plan, tmp
 
 @pytest.mark.jit
 @pytest.mark.parametrize(
-    ("pattern", "how"),
+    ("pattern", "how", "jobs"),
     [
-        ("*-autoencoder-*.checkpoint.npz", signal.SIGKILL),
-        ("*-tokens*.checkpoint.npz", signal.SIGKILL),
-        ("*-tokens*.checkpoint.npz", signal.SIGINT),
-        ("*-tokens*-????????.npz", signal.SIGKILL),
+        ("*-autoencoder-*.checkpoint.npz", signal.SIGKILL, 1),
+        ("*-tokens*.checkpoint.npz", signal.SIGKILL, 1),
+        ("*-tokens*.checkpoint.npz", signal.SIGINT, 1),
+        ("*-tokens*-????????.npz", signal.SIGKILL, 1),
+        ("*-????????.npz", signal.SIGINT, 2),
     ],
 )
 def test_interrupted_and_resumed_gives_the_same_bits(
-    uninterrupted, plan, image_plan, tmp_path, pattern, how
+    uninterrupted, plan, image_plan, tmp_path, pattern, how, jobs
 ):
     """Killed, or Ctrl-C, as soon as there is such a file; every step writes a checkpoint."""
     script = f"""
@@ -247,7 +299,7 @@ def test_interrupted_and_resumed_gives_the_same_bits(
         from vqnp.experiments.plans import ImagesPlan
         from vqnp.experiments.reproduce import reproduce
         run.train = functools.partial(training.train, checkpoint_seconds=0)
-        reproduce({FIGURES!r}, Path({str(tmp_path)!r}), images={image_plan!r})
+        reproduce({FIGURES!r}, Path({str(tmp_path)!r}), images={image_plan!r}, jobs={jobs})
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE
@@ -258,6 +310,7 @@ def test_interrupted_and_resumed_gives_the_same_bits(
     errors = process.communicate()[1]
     assert process.returncode == -how, errors.decode()
     assert not (tmp_path / "report.html").exists()
+    assert how == signal.SIGKILL or not list(tmp_path.rglob(".*.part"))
     reproduce(FIGURES, tmp_path, points=plan, images=image_plan, resume=True)
     assert outcome(tmp_path) == outcome(uninterrupted)
 

@@ -6,7 +6,7 @@ holds the package to every rule, ``test_house_rules.py`` every rule to a made-up
 
 from collections.abc import Callable
 
-from house.documented import incomplete, undocumented
+from house.documented import incomplete, needs_what_is_absent, undocumented
 from house.imports import circles, upward_imports
 from house.lines import count_statements, long_lines, long_markdown_lines
 from house.package import Package, docstrings
@@ -25,6 +25,7 @@ __all__ = [
     "long_markdown_lines",
     "long_markdown_sentences",
     "long_sentences",
+    "needs_what_is_absent",
     "sentences",
     "undocumented",
     "upward_imports",

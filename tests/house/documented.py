@@ -2,6 +2,7 @@
 
 import ast
 import re
+from importlib.util import find_spec
 
 from house.package import Module, Package, can_be_documented, names_of
 
@@ -79,6 +80,11 @@ def incomplete(package: Package) -> list[str]:
         if lacks:
             offenders.append(f"{module.at(node)}: the docstring of {name} lacks {', '.join(lacks)}")
     return offenders
+
+
+def needs_what_is_absent(text: str) -> bool:
+    """Tell whether an example in ``text`` imports a framework that is not installed."""
+    return any(f">>> import {name}" in text and not find_spec(name) for name in ("jax", "torch"))
 
 
 def missing_sections(node: ast.FunctionDef | ast.ClassDef) -> list[str]:

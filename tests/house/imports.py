@@ -4,7 +4,7 @@ from house.package import Import, Package
 
 # From the ground. A module may import from its own floor and from the floors below.
 FLOORS = (
-    {"validation", "jit", "threads", "files", "elementary"},
+    {"validation", "jit", "threads", "files", "elementary", "machine"},
     {"losses", "optim", "fast", "layers", "quantize", "data", "tiny"},
     {"networks", "models", "diagnostics", "watch"},
     {"training"},

@@ -7,6 +7,7 @@ import traceback
 
 import numpy as np
 import pytest
+from house import needs_what_is_absent
 from implementations import OURS, ema
 
 import vqnp.testing
@@ -82,9 +83,12 @@ def test_help_of_the_moving_averages_spells_out_the_state():
     ],
 )
 def test_examples_print_what_they_say(module):
-    found = doctest.testmod(importlib.import_module(f"vqnp.testing.{module}"))
-    assert found.attempted > 0
-    assert found.failed == 0
+    runner = doctest.DocTestRunner()
+    for example in doctest.DocTestFinder().find(importlib.import_module(f"vqnp.testing.{module}")):
+        if not needs_what_is_absent(example.docstring):
+            runner.run(example)
+    assert runner.tries > 0
+    assert runner.failures == 0
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,10 +2,12 @@
 
 No file is trusted. What a file declares is compared with its size before memory is set aside, and
 an array stays on disk where its bytes stand there as they are. A ``.pt`` file holds a pickle, which
-is a program. It is read with stand-ins for the few names that a state dict needs, and any other
-name is refused, so nothing in it runs.
+is a program. It is walked before it is read, by :func:`vqnp.data.untrusted.require_plain`. Then
+stand-ins serve the few names that a state dict needs, and any other name is refused. So nothing in
+it runs, and it ends.
 """
 
+import io
 import json
 import math
 import pickle
@@ -22,10 +24,13 @@ import numpy as np
 from numpy.lib import format as npy
 
 from vqnp.data.npy import load_array
+from vqnp.data.untrusted import require_plain
 from vqnp.validation import AnyArray, Array, require_instance
 
 WHOLE_BYTES = 4 << 30  # of an array that must be read whole, because it is compressed or bfloat16
 TEXT_BYTES = 100 << 20  # of the names and shapes: the limit of safetensors' own format
+NAME_CHARACTERS = 4_000_000  # of the names of all tensors; some 40,000 of 100 letters
+MOST_AXES = 128  # and strides: 64 of each, as in NumPy
 BFLOAT16 = "bfloat16"  # no dtype of NumPy's: the upper half of a float32
 
 DTYPES = {  # of safetensors, little-endian
@@ -137,6 +142,7 @@ def in_safetensors(path: Path, key: str | None) -> Array:
     entry = chosen({name: header[name] for name in header if name != "__metadata__"}, key)
     begin, end = entry["data_offsets"]
     place = Place(DTYPES[entry["dtype"]], tuple(entry["shape"]), 8 + length + begin)
+    require_numbers(place)
     if end - begin != math.prod(place.shape) * item_bytes(place.dtype):
         raise ValueError("its offsets and its shape disagree")
     return mapped(path, place)
@@ -176,9 +182,11 @@ def in_torch(path: Path, key: str | None) -> Array:
         (named,) = (name for name in members if name.count("/") == 1 and name.endswith("/data.pkl"))
         if members[named].file_size > TEXT_BYTES:
             raise ValueError(f"{named} is larger than {TEXT_BYTES:,} bytes")
-        with archive.open(named) as member:
-            places = dict(tensors(StateDictReader(member).load()))
+        raw = archive.read(named)
+    require_plain(raw)
+    places = dict(tensors(StateDictReader(io.BytesIO(raw)).load()))
     place = chosen(places, key)
+    require_numbers(place)
     info = members[f"{named.removesuffix('data.pkl')}data/{place.member}"]
     strides = place.strides or ()
     last = place.start + sum((n - 1) * step for n, step in zip(place.shape, strides, strict=True))
@@ -191,13 +199,20 @@ def in_torch(path: Path, key: str | None) -> Array:
     return np.lib.stride_tricks.as_strided(whole, place.shape, bytes_apart, writeable=False)
 
 
-def tensors(found: Any, inside: str = "") -> Iterator[tuple[str, Place]]:
-    """Yield the tensors of nested dictionaries, their keys joined by dots."""
-    if isinstance(found, Place):
-        yield inside, found
-    elif isinstance(found, dict):
-        for key, value in found.items():
-            yield from tensors(value, f"{inside}.{key}" if inside else str(key))
+def tensors(found: Any) -> Iterator[tuple[str, Place]]:
+    """Yield the tensors of nested dictionaries, their keys joined by dots.
+
+    A pickle can hold one dictionary in many others, or in itself. So the names are bounded.
+    """
+    queue, characters = [("", found)], 0
+    for inside, value in queue:  # which grows meanwhile
+        if isinstance(value, Place):
+            yield inside, value
+        for key in value if isinstance(value, dict) else ():
+            queue.append((f"{inside}.{key}" if inside else str(key), value[key]))
+            characters += 1 + len(queue[-1][0])
+            if characters > NAME_CHARACTERS:
+                raise ValueError(f"its names have more than {NAME_CHARACTERS:,} characters")
 
 
 class StateDictReader(pickle.Unpickler):
@@ -207,9 +222,11 @@ class StateDictReader(pickle.Unpickler):
         """Return a stand-in for a known name; raises ``pickle.UnpicklingError`` for another."""
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
-        known = {
-            ("collections", "OrderedDict"): OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+        known = {  # made anew each time, because a pickle may set attributes on what it is given
+            ("collections", "OrderedDict"): lambda: OrderedDict(()),  # always empty at first
+            ("torch._utils", "_rebuild_tensor_v2"): lambda storage, start, shape, strides, *_: (
+                Place(storage[0], tuple(shape), start, storage[1], tuple(strides))
+            ),
             ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
         }
         if (module, name) not in known:
@@ -224,8 +241,12 @@ class StateDictReader(pickle.Unpickler):
         return dtype, member
 
 
-def _tensor(storage: tuple[str, str], start: int, shape: Any, strides: Any, *_: Any) -> Place:
-    return Place(storage[0], tuple(shape), start, storage[1], tuple(strides))
+def require_numbers(place: Place) -> None:
+    """Raise ``ValueError`` unless ``place`` is one of numbers: a file can declare what it likes."""
+    known = place.dtype in (*DTYPES.values(), *STORAGES.values()) and isinstance(place.member, str)
+    numbers = (place.start, *place.shape, *(place.strides or ()))
+    if not (known and len(numbers) <= MOST_AXES and all(isinstance(n, int) for n in numbers)):
+        raise ValueError("it has an array of no known dtype or shape")
 
 
 def item_bytes(dtype: str) -> int:

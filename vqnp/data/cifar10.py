@@ -175,7 +175,7 @@ def _open(path: Path) -> tuple[Layout, str, dict[str, bytes], str]:
                 return layout, f"{archive}: {layout.folder}", files, called
     raise FileNotFoundError(
         f"no CIFAR-10 in {path}: expected {' or '.join(layout.folder for layout in LAYOUTS)}, "
-        "or the .tar.gz of either"
+        "or the .tar.gz of either; `vqnp data cifar10` fetches it"
     )
 
 

@@ -20,8 +20,14 @@ class OwnPoints(Source):
     labels: str | None = None
 
     def load(self, seed: int) -> Dataset:
-        """Return the data; ``seed`` has no effect. Raises as ``load_points`` does."""
-        return load_points(self.points, self.labels)
+        """Return the data; ``seed`` has no effect.
+
+        Raises as ``load_points`` does, and ``ValueError`` for points that are all the same.
+        """
+        data = load_points(self.points, self.labels)
+        if (data.points == data.points[0]).all():
+            raise ValueError(f"{self.points} must hold at least two different points")
+        return data
 
 
 def load_points(path: str | PathLike[str], labels: str | PathLike[str] | None = None) -> Dataset:

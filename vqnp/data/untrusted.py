@@ -23,7 +23,7 @@ import tarfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
-from pickletools import genops
+from pickletools import OpcodeInfo, genops, markobject
 from typing import IO, Any
 
 import numpy as np
@@ -37,8 +37,7 @@ CHUNK_BYTES = 1 << 20
 MEMBERS = 1000  # the most that an archive may have
 HEADER_BYTES = 64 << 10  # the most that a header about the next member may have
 BLOCK_BYTES = 512  # of which a tar is made
-OPCODES = 200_000  # the most that a pickle may have; a file of CIFAR-10 has some 30,000
-RARE_OPCODES = 1000  # the most of those in RARE
+OPCODES = 1_000_000  # the most that a pickle may have; a tensor needs some 50
 ABOUT_NEXT = {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
               tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}  # fmt: skip
 
@@ -160,40 +159,62 @@ ADMITTED: dict[tuple[str, str], type] = {
 
 
 # What a pickled dictionary of texts, numbers, lists and arrays is made of, from protocol 1 on.
-PLAIN = {
-    "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2",
-    "SHORT_BINSTRING", "BINSTRING", "SHORT_BINBYTES", "BINBYTES", "SHORT_BINUNICODE", "BINUNICODE",
-    "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS",
-    "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
+# Texts and numbers of 32 bits may be keys. Thousands of other numbers could have one hash.
+KEYS = {
+    "BININT", "BININT1", "BININT2", "SHORT_BINSTRING", "BINSTRING", "SHORT_BINBYTES", "BINBYTES",
+    "SHORT_BINUNICODE", "BINUNICODE",
 }  # fmt: skip
-# Thousands of these, all of one hash, would take for ever as keys.
-RARE = {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "LONG1", "BINFLOAT"}
 PUTS, GETS = {"BINPUT", "LONG_BINPUT", "MEMOIZE"}, {"BINGET", "LONG_BINGET"}
+PLAIN = {
+    "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "LONG1", "BINFLOAT",
+    "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "LIST", "APPEND", "APPENDS",
+    "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "NEWOBJ",
+    "BUILD", "BINPERSID",
+} | KEYS | PUTS | GETS  # fmt: skip
 
 
-def require_plain(raw: bytes) -> None:
+def require_plain(raw: bytes, *more_keys: str) -> None:
     """Walk the pickle ``raw`` without loading it; raises ``UnpicklingError`` unless it is plain.
 
-    A pickle gives numbers to what it may use again, and the reader sets aside places up to the
-    largest number. It must not exceed the count of opcodes. No tuple may be used again: 60 levels,
-    each a pair of the level below, take for ever to hash.
+    A pickle numbers what it may use again, and the reader sets aside places up to the largest
+    number. It must not exceed the count of opcodes. A key is hashed, which takes for ever for a
+    pair of pairs, 60 levels deep. The walk therefore follows the reader's stack: it keeps of each
+    value the opcode that made it. Only ``KEYS`` and ``more_keys`` may make a key.
     """
-    made, rare = "", 0  # the opcode that made the latest value
-    makers: dict[Any, str] = {}  # of the numbered values
+    keys = KEYS.union(more_keys)
+    stack: list[str] = []
+    marks: list[int] = []  # positions in the stack
+    places: dict[Any, str] = {}  # the numbered values
     for count, (opcode, number, _) in enumerate(genops(raw)):
         name = opcode.name
-        rare += name in RARE
-        if name not in PLAIN | RARE | PUTS | GETS or rare > RARE_OPCODES or count > OPCODES:
+        if name not in PLAIN or count > OPCODES:
             raise pickle.UnpicklingError(f"{name} as opcode {count:,} is not admitted")
-        if name in PUTS:
-            number = len(makers) if number is None else number
+        if name == "MARK":
+            marks.append(len(stack))
+        elif name in PUTS:
+            number = len(places) if number is None else number
             if number > count:
                 raise pickle.UnpicklingError(f"it sets aside {number:,} places")
-            makers[number] = made
+            places[number] = "".join(stack[-1:])
+        elif name in GETS:
+            stack.append(places.get(number, ""))
         else:
-            made = makers.get(number, "TUPLE") if name in GETS else name
-            if name in GETS and "TUPLE" in made:
-                raise pickle.UnpicklingError("it uses a tuple twice, or what it has not made")
+            taken = take(stack, marks, opcode)
+            pairs = {"SETITEM": taken[1:], "SETITEMS": taken[1:], "DICT": taken}.get(name, [])
+            if not keys.issuperset(pairs[::2]):
+                raise pickle.UnpicklingError(f"a key at opcode {count:,} is no text or number")
+
+
+def take(stack: list[str], marks: list[int], opcode: OpcodeInfo) -> list[str]:
+    """Do to the stack what ``opcode`` does, and return what it takes from there.
+
+    Where a value or mark is missing, the reader will refuse the pickle at this opcode.
+    """
+    marked = markobject in opcode.stack_before  # it takes all that came after the last mark
+    start = marks.pop() if marked and marks else len(stack)
+    start = max(0, start + 2 * marked - len(opcode.stack_before))  # mark and slice count as two
+    taken, stack[start:] = stack[start:], [opcode.name] * len(opcode.stack_after)
+    return taken
 
 
 class RestrictedUnpickler(pickle.Unpickler):
@@ -213,7 +234,7 @@ def read_pickle(raw: bytes, where: str) -> dict[str, Any]:
     anything that is no dictionary.
     """
     with named(where, "is refused: not a pickle that can be read safely"):
-        require_plain(raw)
+        require_plain(raw, "REDUCE")  # as Python 3 spells bytes in protocol 2
         found = RestrictedUnpickler(io.BytesIO(raw), encoding="bytes").load()
     if not isinstance(found, dict):
         raise ValueError(f"{where} must hold a pickled dictionary, got {type(found).__name__}")

@@ -39,6 +39,7 @@ from vqnp.validation import (
     TokensLike,
     as_array,
     as_labels,
+    as_latents,
     as_points,
     as_seed,
     require_one_of,
@@ -308,7 +309,8 @@ def diagnose(
     ----------
     embeddings : array-like (..., D)
         The outputs of the encoder, N of them. A memory-mapped array may be larger than memory,
-        because it is read in blocks. Numbers that compare pairs of points use a sample.
+        because it is read in blocks. Numbers that compare pairs of points use a sample. Integers
+        of 8 or 16 bits are taken for quantized latents and become float32.
     tokens : array-like (K, D)
         The codebook.
     labels : array-like (N,) of integers, optional
@@ -335,7 +337,8 @@ def diagnose(
     Raises
     ------
     TypeError
-        For points that are no floats, for labels that are no integers, and for masked arrays.
+        For points that are neither floats nor latents, labels that are no integers, and masked
+        arrays.
     ValueError
         For arrays of shapes that do not fit together, and for NaN or infinity. The message names
         the argument.
@@ -352,8 +355,8 @@ def diagnose(
     shape = as_array(tokens, "tokens").shape
     if len(shape) == 3 and shape[0] > 1:
         raise ValueError(f"tokens have shape {shape}: diagnose_levels takes several codebooks")
-    tokens = as_points(tokens, "tokens")
-    embeddings = as_points(embeddings, "embeddings", dim=tokens.shape[1])
+    tokens = as_latents(tokens, "tokens")
+    embeddings = as_latents(embeddings, "embeddings", dim=tokens.shape[1])
     labels = None if labels is None else as_labels(labels, "labels", len(embeddings))
     data = None if data is None else as_points(data, "data")
     if reconstruction is not None:

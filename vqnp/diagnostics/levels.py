@@ -18,7 +18,7 @@ from vqnp.diagnostics.reading import Comparison, side_by_side
 from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.diagnostics.verdict import VERDICTS_BY_WEIGHT
 from vqnp.quantize.search import nearest
-from vqnp.validation import as_array, as_points
+from vqnp.validation import as_array, as_latents
 
 WideLike = Float[Any, "N W"]  # W is D, or Q · D
 BooksLike = Float[Any, "Q K D"]
@@ -118,9 +118,9 @@ def diagnose_levels(embeddings: WideLike, tokens: BooksLike, **options: Any) -> 
     books = as_array(tokens, "tokens")
     if books.ndim != 3:
         raise ValueError(f"tokens must have shape (Q, K, D), got {books.shape}")
-    rest = as_points(embeddings, "embeddings")
+    rest = as_latents(embeddings, "embeddings")
     kind = kind_of(rest.shape[1], *books.shape)
-    dtype = np.result_type(rest, as_points(books, "tokens"))
+    dtype = np.result_type(rest, as_latents(books, "tokens"))
     rest = rest.astype(dtype)  # a copy: it becomes the residual
     before = rest.var(axis=0, dtype=np.float64).sum()
     levels, joint = [], np.zeros(len(rest), np.int64)

@@ -8,9 +8,10 @@ A figure is one file, such as ``fig4.py``, and one line in ``FIGURES``. Its modu
 
 A table has a row for each arm, a dictionary of its facts and its numbers. Without ``measured``
 these are the numbers at the end of the run. ``references(plan)`` are runs that the numbers compare
-with.
+with. ``section(plan, table)`` is more HTML for the page.
 
-Reading order: spec, plans, measure, run, claims, one figure, report, reproduce.
+Reading order: spec, plans, measure, run, claims, one figure, report, reproduce. The table of
+quantizers: methods, table_plan, method_numbers, table, table_claims, table_page.
 """
 
 from importlib import import_module
@@ -18,9 +19,12 @@ from typing import Any, Literal, NamedTuple
 
 
 class Figure(NamedTuple):
-    """A line of ``FIGURES``: which plan the figure takes, and whether you must ask for it."""
+    """A line of ``FIGURES``: which plan the figure takes, and whether you must ask for it.
 
-    plan: Literal["points", "images"]
+    The plan of the table is of points and images.
+    """
+
+    plan: Literal["points", "images", "table"]
     beyond_paper: bool = False  # made only when it is named
 
 
@@ -32,6 +36,7 @@ FIGURES = {
     "fig5": Figure("points"),
     "fig6": Figure("images"),
     "known": Figure("images", beyond_paper=True),
+    "table": Figure("table", beyond_paper=True),
 }
 
 

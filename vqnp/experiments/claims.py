@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 COMPARE = {"<": np.less, ">": np.greater, "<=": np.less_equal, ">=": np.greater_equal}
+FOR_EVERY_SEED = " for every seed"
 DIRECTION = "the paper names a direction and no size"  # why most bounds are 0 or 1
 
 
@@ -53,7 +54,21 @@ class Claim:
     def bound_in_words(self) -> str:
         """The measure, and the bound on it."""
         side, limit = self.bound
-        return f"{self.measured} {side} {limit:g} for every seed"
+        return f"{self.measured} {side} {limit:g}{FOR_EVERY_SEED}"
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> "Claim":
+        """Return the claim of an entry of ``claims.json``; whether it holds is computed anew."""
+        measured, side, limit = entry["bound"].removesuffix(FOR_EVERY_SEED).rsplit(" ", 2)
+        return cls(
+            **{name: entry[name] for name in ("id", "figure", "statement")},
+            source=entry["paper"],
+            measured=measured,
+            values=[float(value) for value in entry["value"]],
+            bound=(side, float(limit)),
+            because=entry["why"],
+            seeds=tuple(entry["seeds"]),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry for ``claims.json``."""

@@ -26,8 +26,9 @@ from vqnp.diagnostics.reference import SEED
 from vqnp.diagnostics.verdict import LIMITS
 from vqnp.experiments.report import embedded, render
 from vqnp.files import save_text, writable_directory
+from vqnp.machine import environment
 from vqnp.plots import codebook, style
-from vqnp.validation import Array, as_labels, as_points
+from vqnp.validation import Array, as_labels, as_latents
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def of_files(
     cloud, book = load_any(embeddings), load_any(tokens)
     if book.ndim == 3:
         return Case(name, files, diagnose_levels(cloud, book, metric=metric))
-    book = as_points(book, "tokens")
-    cloud = as_points(cloud, "embeddings", dim=book.shape[1])
+    book = as_latents(book, "tokens")
+    cloud = as_latents(cloud, "embeddings", dim=book.shape[1])
     classes = None if labels is None else as_labels(load_any(labels), "labels", len(cloud))
     if metric == "cosine":
         cloud, book = with_length_one(cloud), with_length_one(book)
@@ -133,6 +134,7 @@ def write_cases(cases: Sequence[Case], directory: Path) -> Path:
         address=address,
         limits=LIMITS,
         seed=SEED,
+        made=environment(),
         compared=compared(cases)._repr_html_() if len(cases) > 1 else "",
     )
     save_text(report, text)

@@ -58,6 +58,11 @@ def cases(plan: PointsPlan) -> list[Case]:
     if plan.user_points is not None:
         dim = plan.user_points.load(0).dim
         token_dim = plan.user_token_dim or max(1, min(4, dim // 2))
+        if token_dim > dim:
+            raise ValueError(
+                f"a token of your points (--token-size) may have at most their {dim} dimensions, "
+                f"got {token_dim}"
+            )
         table.append(
             Case(
                 "own",
@@ -236,6 +241,9 @@ def usage(arm: str, rows: Table) -> str:
 
 def draw_reconstruction(figure: Any, axes: Any, seen: CaseView, arm: ArmView) -> Any:
     """Draw the data and, over it, the reconstructions; returns the axes drawn on."""
+    if seen.data.shape[1] == 1:
+        draw_on_line(axes, seen, arm)
+        return axes
     solid = seen.data.shape[1] == 3
     if solid:
         position = axes.get_subplotspec()
@@ -253,6 +261,17 @@ def draw_reconstruction(figure: Any, axes: Any, seen: CaseView, arm: ArmView) ->
         limits = style.span(*(cloud[:, i] for cloud in clouds))
         axes.set(**{f"{axis}lim": limits, f"{axis}label": f"{name} {i + 1}"})
     return axes
+
+
+def draw_on_line(axes: Any, seen: CaseView, arm: ArmView) -> None:
+    """Draw the density of one-dimensional data, and the share of each distinct reconstruction."""
+    low, high = style.span(seen.data, *(each.reconstruction for each in seen.arms))
+    grid = np.linspace(low, high, 800)
+    heights = style.density(seen.data[:, 0], grid, (high - low) / 150)
+    axes.fill_between(grid, heights, color=style.DATA, alpha=0.5, linewidth=0)
+    shares = arm.reconstruction_share / arm.reconstruction_share.max() * heights.max()
+    axes.vlines(arm.reconstruction[:, 0], 0, shares, color=style.RECONSTRUCTION, linewidth=1)
+    axes.set(xlim=(low, high), xlabel="coordinate 1", ylabel="density")
 
 
 def draw_codebook(axes: Any, seen: CaseView, arm: ArmView) -> None:

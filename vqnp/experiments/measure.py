@@ -10,8 +10,10 @@ from vqnp.diagnostics import diagnose
 from vqnp.diagnostics.assignment import Assignment
 from vqnp.diagnostics.usage import perplexity_of_counts
 from vqnp.layers import Layer, ReLU, ResidualBlock, Sequential
-from vqnp.models import VQVAE, as_rows
-from vqnp.quantize import Quantized
+from vqnp.models import VQVAE, as_rows, like_rows
+from vqnp.quantize import Quantized, Quantizer
+from vqnp.quantize.joint import places
+from vqnp.quantize.quantizer import View
 from vqnp.training import encode_in_batches
 from vqnp.validation import Array
 
@@ -50,18 +52,20 @@ def evaluate_images(model: VQVAE, test: Array) -> tuple[dict[str, Any], dict[str
     the first images, uint8. Codes are counted over all images before a perplexity is taken,
     because a batch cannot show more than it has embeddings.
     """
-    counts = np.zeros(len(model.tokens), np.int64)
+    counts = np.zeros(model.quantizer.n_tokens, np.int64)
     squared_error = quantization = 0.0
     clouds, shown = [], []
     for start, (x, points, quantized, reconstruction) in quantized_batches(model, test):
-        counts += np.bincount(quantized.codes, minlength=len(counts))
+        seen = seen_by(model.quantizer, points, quantized)
+        counts += np.bincount(seen.codes, minlength=len(counts))
         squared_error += float(np.square(reconstruction - x).sum(dtype=np.float64))
-        quantization += float(np.square(points - quantized.vectors).sum(dtype=np.float64))
-        clouds.append(points)
+        apart = seen.embeddings - seen.tokens[seen.codes]
+        quantization += float(np.square(apart).sum(dtype=np.float64))
+        clouds.append(seen.embeddings)
         shown.append(as_pixels(reconstruction[: max(0, IMAGES_SHOWN - start)]))
     embeddings = np.concatenate(clouds)
     assignment = Assignment(counts, quantization / len(embeddings))
-    diagnosis = diagnose(embeddings, model.tokens, assignment=assignment, reference=False)
+    diagnosis = diagnose(embeddings, seen.tokens, assignment=assignment, reference=False)
     numbers = {"mse": squared_error / test.size, **diagnosis.numbers, **silent_units(model, test)}
     return numbers, {
         "originals": test[:IMAGES_SHOWN],
@@ -97,10 +101,10 @@ def through(layer: Layer, x: Array, fires: list[Array]) -> Array:
 
 def course_point(model: VQVAE, test: Array) -> dict[str, Any]:
     """Return MSE, perplexity and codes used over a few images: a point in the course of a run."""
-    counts = np.zeros(len(model.tokens), np.int64)
+    counts = np.zeros(model.quantizer.n_tokens, np.int64)
     squared_error = 0.0
     for _, (x, _, quantized, reconstruction) in quantized_batches(model, test):
-        counts += np.bincount(quantized.codes, minlength=len(counts))
+        counts += np.bincount(single_codes(quantized.codes, model), minlength=len(counts))
         squared_error += float(np.square(reconstruction - x).sum(dtype=np.float64))
     return {
         "mse": squared_error / test.size,
@@ -112,13 +116,32 @@ def course_point(model: VQVAE, test: Array) -> dict[str, Any]:
 def quantized_batches(
     model: VQVAE, test: Array
 ) -> Iterator[tuple[int, tuple[Array, Array, Quantized, Array]]]:
-    """Yield the first index of each batch, and its images, embeddings, codes, reconstructions."""
+    """Yield the first index of each batch, and its images, embeddings, codes, reconstructions.
+
+    The reconstructions are made from the codes alone, also where training decodes mixtures.
+    """
     for start in range(0, len(test), IMAGES_A_BATCH):
         x = pixels_to_float(test[start : start + IMAGES_A_BATCH])
         z = model.encode(x)
         points = as_rows(z)  # (B·H/4·W/4, D)
         quantized = model.quantizer.forward(points)[0]
-        yield start, (x, points, quantized, model.decode(quantized.vectors.reshape(z.shape)))
+        vectors = model.quantizer.decode(quantized.codes)
+        yield start, (x, points, quantized, model.decode(like_rows(vectors, z)))
+
+
+def seen_by(quantizer: Quantizer, points: Array, quantized: Quantized) -> View:
+    """Return the quantizer's view of ``points``, without a search where forward has made it."""
+    if type(quantizer).view is Quantizer.view:
+        return View(points, quantizer.tokens, quantized.codes)
+    return quantizer.view(points)
+
+
+def single_codes(codes: Array, model: VQVAE) -> Array:
+    """Return one number for each code: ``(N,)``, also of joint codes ``(N, H)``."""
+    if codes.ndim == 1:
+        return codes
+    quantizer: Any = model.quantizer  # of several parts
+    return codes @ places(quantizer.levels)
 
 
 def as_pixels(images: Array) -> Array:

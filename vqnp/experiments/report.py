@@ -5,24 +5,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vqnp.experiments import figure_module
+from vqnp.experiments import FIGURES, figure_module
 from vqnp.experiments.claims import Claim
 
 
-def page(
-    directory: Path, figures: Sequence[str], claims: Sequence[Claim], record: dict[str, Any]
-) -> str:
-    """Return the report: each figure of ``directory`` with its claims, and the ``record``."""
+def page(directory: Path, claims: Sequence[Claim], records: Sequence[dict[str, Any]]) -> str:
+    """Return the report: each figure of ``directory`` with its claims, and the ``records``.
+
+    ``DIR/NAME.html``, where there is one, stands below the claims of its figure.
+    """
+    record_of = {name: record for record in records for name in record["figures"]}
     shown = [
         {
             "name": name,
             "title": figure_module(name).TITLE,
             "about": figure_module(name).ABOUT,
-            "note": record["notes"].get(name),
+            "record": record_of[name],
+            "note": record_of[name].get("notes", {}).get(name),
             "picture": embedded(directory / f"{name}.png"),
             "claims": [claim for claim in claims if claim.figure == name],
+            "section": beside.read_text("utf-8") if beside.exists() else "",
         }
-        for name in figures
+        for name in FIGURES
+        if name in record_of
+        for beside in [directory / f"{name}.html"]
     ]
     return render(
         "report.html",
@@ -30,7 +36,7 @@ def page(
         figures=shown,
         held=sum(claim.holds for claim in claims),
         total=len(claims),
-        record=record,
+        records=records,
     )
 
 

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ from vqnp.experiments.measure import (
     evaluate_images,
     evaluate_points,
 )
-from vqnp.experiments.patch_code import PatchCode, patch_error
-from vqnp.experiments.spec import RunSpec
+from vqnp.experiments.method_numbers import evaluate_method, seconds_a_step
+from vqnp.experiments.patch_code import PatchCode
+from vqnp.experiments.spec import MethodRun, RunSpec
+from vqnp.experiments.workers import in_processes
 from vqnp.files import load_with_meta, save_with_meta
+from vqnp.machine import in_words, machine
 from vqnp.models import VQVAE
-from vqnp.training import EpochRecord, TrainState, encode_in_batches, train
+from vqnp.training import EpochRecord, TrainState, checkpoints, encode_in_batches, train
 from vqnp.validation import Array
 
 FORMAT = 1  # of results; before, they had none, and no sha256
@@ -61,24 +65,38 @@ class Result:
 def run_all(
     specs: Sequence[Spec], directory: Path, *, jobs: int, resume: bool, progress: bool
 ) -> dict[Spec, Result]:
-    """Run ``specs`` in ``jobs`` processes, shared pretrainings first, and return their results.
-
-    Data that cannot be loaded are refused before the first run.
-    """
-    for data, seed in {spec.data: spec.seed for spec in specs}.items():
-        data.load(seed)
+    """Run ``specs`` in ``jobs`` processes, shared pretrainings first, and return their results."""
     runs = [spec for spec in specs if isinstance(spec, RunSpec)]
     runs.sort(key=lambda spec: -spec.quantizer.n_tokens * spec.finetune)  # longest first
     shared = dict.fromkeys(spec.pretraining for spec in runs if spec.pretraining is not None)
     stages: tuple[tuple[Callable[..., None], Iterable[Spec], str], ...] = (
         (pretrain, shared, "pretraining"),
-        (execute, runs, "runs"),
+        (attempt, runs, "runs"),
         (fit_patches, [spec for spec in specs if isinstance(spec, PatchCode)], "k-means"),
     )
     for work, todo, label in stages:
         tasks = [(spec, directory, resume) for spec in todo]
         in_parallel(work, tasks, jobs, progress=progress, label=label)
     return {spec: load_result(spec, directory) for spec in specs}
+
+
+def require_data(specs: Sequence[Spec]) -> None:
+    """Load all data once, so that what cannot be loaded is refused before the first run."""
+    for data, seed in {spec.data: spec.seed for spec in specs}.items():
+        data.load(seed)
+
+
+def made_elsewhere(specs: Sequence[Spec], directory: Path) -> list[str]:
+    """Name the other machines that finished runs and checkpoints on images were made on."""
+    here, found = machine(), set()
+    of_pretraining = [spec.pretraining for spec in specs if isinstance(spec, RunSpec)]
+    for spec in dict.fromkeys([*specs, *filter(None, of_pretraining)]):
+        finished, begun = directory / f"{spec.slug}.npz", checkpoint_of(spec, directory)
+        for path, format in ((finished, FORMAT), (begun, checkpoints.FORMAT)):
+            with suppress(FileNotFoundError, ValueError):  # such a run is made anew
+                made_on = load_with_meta(path, format)[1].get("machine", here)
+                found.add(in_words(made_on))
+    return sorted(found - {in_words(here)})
 
 
 def pretrain(spec: RunSpec, directory: Path, resume: bool = False) -> None:
@@ -113,14 +131,15 @@ def execute(spec: RunSpec, directory: Path, resume: bool = False) -> None:
         return
     examples, variance = training_examples(data)
     model, looks, points = spec.build(variance), {}, isinstance(data, Dataset)
+    of_table = isinstance(spec, MethodRun)
     begun = time.perf_counter()
     with threads.limit():
-        if points:
+        if points and not of_table:
             looks["untrained"] = encode_in_batches(model, examples, POINTS_A_BATCH)
         history = take_pretrained(model, spec, directory)
         # Initializing takes no epochs. It is done again on resuming, with the same bits.
         train(model, examples, spec.schedule[:2], spec.train, rng=spec.seed, first_phase=1)
-        if points:
+        if points and not of_table:
             looks["at_start"] = encode_in_batches(model, examples, POINTS_A_BATCH)
             looks["tokens_at_start"] = model.tokens.copy()
         course: list[dict[str, Any]] = []
@@ -136,9 +155,27 @@ def execute(spec: RunSpec, directory: Path, resume: bool = False) -> None:
             resume=resume,
             first_phase=2,
         )
-        evaluated = evaluate_points(model, data) if points else evaluate_images(model, data.test)
-    numbers, arrays = evaluated
+        if of_table:
+            numbers = evaluate_method(model, data)
+            numbers["seconds_a_step"] = seconds_a_step(model, examples, spec)
+            arrays: dict[str, Array] = {}
+        elif points:
+            numbers, arrays = evaluate_points(model, data)
+        else:
+            numbers, arrays = evaluate_images(model, data.test)
     save_finished(spec, data, directory, begun, history, numbers, arrays | looks, course)
+
+
+def attempt(spec: RunSpec, directory: Path, resume: bool = False) -> None:
+    """Execute ``spec``; a row of the table that diverges is a result, and no end of the others."""
+    try:
+        execute(spec, directory, resume)
+    except FloatingPointError as error:
+        if not isinstance(spec, MethodRun):
+            raise
+        data = spec.data.load(spec.seed)
+        numbers = {"diverged": str(error)}
+        save_finished(spec, data, directory, time.perf_counter(), [], numbers, {})
 
 
 def fit_patches(spec: PatchCode, directory: Path, resume: bool = False) -> None:
@@ -147,8 +184,7 @@ def fit_patches(spec: PatchCode, directory: Path, resume: bool = False) -> None:
     if resume and is_finished(spec, data, directory):
         return
     begun = time.perf_counter()
-    numbers = {"mse": patch_error(data, spec.n_tokens, rng=spec.seed)}
-    save_finished(spec, data, directory, begun, [], numbers, {})
+    save_finished(spec, data, directory, begun, [], spec.measure(data), {})
 
 
 def training_examples(data: Dataset | Images) -> tuple[Array, float]:
@@ -213,6 +249,8 @@ def save_finished(
         "history": [asdict(record) | {"epoch": i + 1} for i, record in enumerate(history)],
         "course": list(course),
     }
+    if isinstance(data, Images):  # points have the same bits everywhere
+        info["machine"] = machine()
     save_with_meta(directory / f"{spec.slug}.npz", arrays, info | {"format": FORMAT})
     checkpoint_of(spec, directory).unlink(missing_ok=True)
 
@@ -237,15 +275,12 @@ def in_parallel(
     work: Callable[..., None], tasks: Sequence[tuple], jobs: int, *, progress: bool, label: str
 ) -> None:
     """Call ``work(*task)`` for each task in ``jobs`` processes of one thread each, with a bar."""
-    import joblib
     from tqdm import tqdm
 
-    if jobs == 1 or len(tasks) < 2:
-        for task in tqdm(tasks, desc=label, disable=not progress or not tasks):
+    with tqdm(total=len(tasks), desc=label, disable=not progress or not tasks) as bar:
+        if jobs > 1 and len(tasks) > 1:
+            in_processes(work, tasks, jobs, bar.update)
+            return
+        for task in tasks:
             work(*task)
-        return
-    with joblib.parallel_config("loky", inner_max_num_threads=1):
-        pool = joblib.Parallel(n_jobs=min(jobs, len(tasks)), return_as="generator_unordered")
-        done = pool(joblib.delayed(work)(*task) for task in tasks)
-        for _ in tqdm(done, total=len(tasks), desc=label, disable=not progress):
-            pass
+            bar.update()

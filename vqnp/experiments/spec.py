@@ -71,3 +71,8 @@ class RunSpec:
         quantized = "autoencoder" if autoencoder else f"tokens{self.quantizer.n_tokens}-{arm}"
         digest = sha256(repr(self).encode()).hexdigest()[:8]
         return f"{type(self.data).__name__.lower()}-{width}-{quantized}-seed{self.seed}-{digest}"
+
+
+@dataclass(frozen=True)
+class MethodRun(RunSpec):
+    """A run of the table of quantizers: more is measured of it, from its codes alone."""

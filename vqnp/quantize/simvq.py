@@ -63,12 +63,12 @@ class SimVQ(LearntTokens, Quantizer):
 
     Parameters
     ----------
+    n_tokens, beta
+        As for :class:`~vqnp.quantize.GradientCodebook`.
     cloud : {"normal", "k-means"}
         C. The published one is Gaussian with deviation 1/√D, and W is drawn too. After ``k-means``
         C holds the k-means tokens of the embeddings and W is the identity, so that quantization
         begins as with any other codebook; this start is ours.
-    n_tokens, beta
-        As for :class:`~vqnp.quantize.GradientCodebook`.
 
     Raises
     ------

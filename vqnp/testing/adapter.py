@@ -125,7 +125,12 @@ def torch_vjp(forward: Function) -> Function:
 
     Example
     -------
-    ``check_conv2d(forward, torch_vjp(forward), arrays="torch")``
+    ``check_conv2d(forward, torch_vjp(forward), arrays="torch")`` checks autograd's gradients.
+
+    >>> import torch
+    >>> vjp = torch_vjp(lambda x, exponent: x**exponent)
+    >>> vjp(torch.tensor([3.0, 4.0]), 2, torch.tensor([1.0, 10.0]))
+    (tensor([ 6., 80.]),)
     """
     torch = importlib.import_module("torch")
 
@@ -151,7 +156,12 @@ def jax_vjp(forward: Function) -> Function:
 
     Example
     -------
-    ``check_conv2d(forward, jax_vjp(forward), arrays="jax")``
+    ``check_conv2d(forward, jax_vjp(forward), arrays="jax")`` checks JAX's gradients.
+
+    >>> import jax.numpy as jnp
+    >>> vjp = jax_vjp(lambda x, exponent: x**exponent)
+    >>> [gradient.tolist() for gradient in vjp(jnp.array([3.0, 4.0]), 2, jnp.array([1.0, 10.0]))]
+    [[6.0, 80.0]]
     """
     jax = importlib.import_module("jax")
     return _vjp(

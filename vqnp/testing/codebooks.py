@@ -10,18 +10,11 @@ from functools import partial
 import numpy as np
 
 from vqnp.testing.adapter import Functions
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Function,
-    KnownMistake,
-    Tolerance,
-    check,
-    forward_and_vjp,
-)
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check
 from vqnp.testing.ema import State, moved, weighted
 from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 from vqnp.testing.nearest import search
+from vqnp.testing.passes import forward_and_vjp
 
 BETA = 0.375  # neither 1 nor 1/4, which some code has built in
 DECAY = 0.75
@@ -155,14 +148,10 @@ RESIDUAL_MISTAKES = (
         residual(between=True),
     ),
 )
+OF_STAGES = Tolerance(64, "sums of three tokens, of squares, and of some ten embeddings of up to 4")
 
 
-@check(
-    {"residual_quantizer": draw_residual_cases},
-    Tolerance(64, "sums of three tokens, of squares, and of some ten embeddings of up to 4"),
-    RESIDUAL_MISTAKES,
-    right=residual(),
-)
+@check({"residual_quantizer": draw_residual_cases}, OF_STAGES, RESIDUAL_MISTAKES, right=residual())
 def check_residual(
     case: Case, adapter: Adapter, forward: Function, vjp: Function, update: Function
 ) -> Answers:
@@ -286,14 +275,10 @@ PRODUCT_MISTAKES = (
         product(pulls=0.0),
     ),
 )
+OF_HEADS = Tolerance(64, "a mean of 120 squares, and gradients of three factors")
 
 
-@check(
-    {"product": draw_product_cases},
-    Tolerance(64, "a mean of 120 squares, and gradients of three factors"),
-    PRODUCT_MISTAKES,
-    right=product(),
-)
+@check({"product": draw_product_cases}, OF_HEADS, PRODUCT_MISTAKES, right=product())
 def check_product(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
     """Check product quantization: one code for each slice of an embedding.
 

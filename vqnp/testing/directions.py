@@ -7,17 +7,10 @@ divide by the length of an embedding, so there are cases with an embedding at th
 import numpy as np
 
 from vqnp.testing.adapter import Functions
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Function,
-    KnownMistake,
-    Tolerance,
-    check,
-    forward_and_vjp,
-)
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check
 from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 from vqnp.testing.nearest import search
+from vqnp.testing.passes import forward_and_vjp
 
 
 @from_seed
@@ -143,14 +136,10 @@ COSINE_MISTAKES = (
         cosine(lengths=bare_lengths),
     ),
 )
+OF_DIRECTIONS = Tolerance(128, "directions of four numbers, divided by lengths of 1/2 and more")
 
 
-@check(
-    {"cosine": draw_cosine_cases},
-    Tolerance(128, "directions of four numbers, divided by lengths of 1/2 and more"),
-    COSINE_MISTAKES,
-    right=cosine(),
-)
+@check({"cosine": draw_cosine_cases}, OF_DIRECTIONS, COSINE_MISTAKES, right=cosine())
 def check_cosine(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
     """Check cosine codes: embeddings and tokens are compared by direction.
 
@@ -307,14 +296,10 @@ ROTATION_MISTAKES = (
         rotation(forward=lambda z, q: np.where(z.any(axis=1)[:, None], q, 0)),
     ),
 )
+ALMOST_OPPOSITE = Tolerance(4096, "û + v̂ has the length 1/512 where the two are almost opposite")
 
 
-@check(
-    {"rotation": draw_rotation_cases},
-    Tolerance(4096, "û + v̂ has the length 1/512 where the two are almost opposite"),
-    ROTATION_MISTAKES,
-    right=rotation(),
-)
+@check({"rotation": draw_rotation_cases}, ALMOST_OPPOSITE, ROTATION_MISTAKES, right=rotation())
 def check_rotation(case: Case, adapter: Adapter, forward: Function, vjp: Function) -> Answers:
     """Check the rotation trick: the gradient turns and is stretched with the embedding.
 

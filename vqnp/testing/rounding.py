@@ -13,17 +13,9 @@ import numpy as np
 from vqnp.quantize.fsq import EPSILON
 from vqnp.quantize.lfq import vertices
 from vqnp.testing.adapter import Functions
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Function,
-    KnownMistake,
-    Tolerance,
-    check,
-    forward_and_vjp,
-    named,
-)
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check, named
 from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
+from vqnp.testing.passes import forward_and_vjp
 
 Levels = tuple[int, ...]
 
@@ -139,14 +131,10 @@ FSQ_MISTAKES = (
         (FORWARD, lambda z, levels, dvectors: VJP(z, levels, dvectors) * half_of(levels), DECODE),
     ),
 )
+SLOPES = Tolerance(64, "one tanh, and its slope 1 − tanh², which cancels at the edges", scale=8.0)
 
 
-@check(
-    {"fsq": draw_fsq_cases},
-    Tolerance(64, "one tanh, and its slope 1 − tanh², which cancels at the edges", scale=8.0),
-    FSQ_MISTAKES,
-    right=fsq(),
-)
+@check({"fsq": draw_fsq_cases}, SLOPES, FSQ_MISTAKES, right=fsq())
 def check_fsq(
     case: Case, adapter: Adapter, forward: Function, vjp: Function, decode: Function
 ) -> Answers:
@@ -304,14 +292,10 @@ LFQ_MISTAKES = (
         (signs, passed, lambda z, s, diversity: entropy_gap(z, s / 2, diversity)),
     ),
 )
+EXPONENTIALS = Tolerance(64, "squared distances of up to 40, in exponentials")
 
 
-@check(
-    {"lfq": draw_lfq_cases},
-    Tolerance(64, "squared distances of up to 40, in exponentials"),
-    LFQ_MISTAKES,
-    right=gap_with(),
-)
+@check({"lfq": draw_lfq_cases}, EXPONENTIALS, LFQ_MISTAKES, right=gap_with())
 def check_lfq(
     case: Case, adapter: Adapter, forward: Function, vjp: Function, entropy: Function
 ) -> Answers:

@@ -8,17 +8,10 @@ import numpy as np
 
 from vqnp.quantize.rotation import rotation_backward_loop
 from vqnp.testing.adapter import Functions
-from vqnp.testing.check import (
-    Adapter,
-    Answers,
-    Function,
-    KnownMistake,
-    Tolerance,
-    check,
-    forward_and_vjp,
-)
+from vqnp.testing.check import Adapter, Answers, Function, KnownMistake, Tolerance, check
 from vqnp.testing.golden import Array, Case, Cases, draw, from_seed
 from vqnp.testing.nearest import search
+from vqnp.testing.passes import forward_and_vjp
 
 
 @from_seed

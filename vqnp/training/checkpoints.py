@@ -26,6 +26,7 @@ import numpy as np
 
 from vqnp.data.images import pixels_to_float
 from vqnp.files import load_with_meta, named, save_with_meta, writable_directory
+from vqnp.machine import machine
 from vqnp.models import as_rows, fill, require_alike, stored
 from vqnp.quantize import quantizer_from_json
 from vqnp.training.schedule import FineTune, InitializeCodebook
@@ -93,6 +94,7 @@ def save(path: Path, state: TrainState) -> None:
     meta = {
         "format": FORMAT,
         "identity": identity(state),
+        "machine": machine(),
         "place": [state.phase, state.epoch, state.step],
         "optimizer_steps": state.optimizer.steps,
         "tally": {"examples": state.tally.examples, "losses": state.tally.losses},
