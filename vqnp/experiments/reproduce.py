@@ -25,6 +25,7 @@ from vqnp.experiments.table_plan import TablePlan
 from vqnp.files import as_json, named, save_json, save_text, writable_directory
 from vqnp.machine import environment, in_words, machine
 from vqnp.plots import style
+from vqnp.validation import require_instance
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def made_before(directory: Path, figures: Sequence[str]) -> tuple[list[Claim], l
             names = [name for name in one["figures"] if name in FIGURES and name not in figures]
             one["figures"] = [name for name in names if (directory / f"{name}.png").exists()]
     with named(statements, "does not hold the claims of vqnp, move it away"):
-        claims = [Claim.from_json(entry) for entry in json.loads(statements.read_text("utf-8"))]
+        entries = require_instance(json.loads(statements.read_text("utf-8")), list, "claims")
+        claims = [Claim.from_json(entry) for entry in entries]
     records = [one for one in records if one["figures"]]
     kept = {name for one in records for name in one["figures"]}
     return [claim for claim in claims if claim.figure in kept], records
