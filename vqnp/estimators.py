@@ -2,13 +2,12 @@
 
 :class:`VectorQuantizer` adds no algorithm. ``fit`` is the package's k-means (eq. 2), ``predict``
 its search (eq. 1), and ``partial_fit`` the paper's moving averages (eqs. 3 to 5). Its parameters
-have scikit-learn's names where scikit-learn has one: ``random_state``, ``init``, ``n_init``,
-``max_iter``.
+have scikit-learn's names where scikit-learn has one: ``random_state``, ``n_init``, ``max_iter``.
 
 Shapes: X ``(N, D)``, tokens ``(K, D)``, codes ``(N,)``.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, OneToOneFeatureMixin, TransformerMixin
@@ -19,7 +18,6 @@ from vqnp.quantize import Codebook, ema_update, kmeans, nearest
 from vqnp.quantize.lloyd import Start
 from vqnp.validation import Array, Rng, as_array, as_rng, require_codes, require_integer
 
-STARTS: dict[str, Start] = {"k-means++": "greedy k-means++", "random": "random"}  # as there
 SEEDS = 1 << 31  # that a RandomState draws from
 
 
@@ -30,9 +28,9 @@ class VectorQuantizer(OneToOneFeatureMixin, TransformerMixin, ClusterMixin, Base
     ----------
     n_tokens : int
         K, the size of the codebook.
-    init : {"k-means++", "random"}
-        Draw the first tokens far from each other, or any K of the points. The first costs some
-        twenty steps, and the second nothing.
+    start : {"greedy k-means++", "k-means++", "random"}
+        How :func:`vqnp.kmeans` draws the first tokens. The first is that of scikit-learn's
+        ``KMeans``, and takes 2 + ln K times as long as the second.
     n_init : int
         Starts of k-means; the one with the lowest inertia stays.
     max_iter : int
@@ -65,8 +63,7 @@ class VectorQuantizer(OneToOneFeatureMixin, TransformerMixin, ClusterMixin, Base
 
     Notes
     -----
-    Its "k-means++" is the greedy one of scikit-learn's ``KMeans``. Lloyd's
-    algorithm then goes on until no code changes, without a tolerance.
+    Lloyd's algorithm goes on until no code changes, without a tolerance.
 
     Examples
     --------
@@ -82,14 +79,14 @@ class VectorQuantizer(OneToOneFeatureMixin, TransformerMixin, ClusterMixin, Base
         self,
         n_tokens: int = 8,
         *,
-        init: Literal["k-means++", "random"] = "k-means++",
+        start: Start = "greedy k-means++",
         n_init: int = 2,
         max_iter: int = 300,
         decay: float = 0.9,
         random_state: Rng | np.random.RandomState | None = 0,
     ) -> None:
         self.n_tokens = n_tokens
-        self.init = init
+        self.start = start
         self.n_init = n_init
         self.max_iter = max_iter
         self.decay = decay
@@ -102,11 +99,9 @@ class VectorQuantizer(OneToOneFeatureMixin, TransformerMixin, ClusterMixin, Base
         require_integer(self.max_iter, "max_iter", least=1)
         if len(X) < self.n_tokens:
             raise ValueError(f"n_samples={len(X)} must be at least n_tokens={self.n_tokens}")
-        if self.init not in tuple(STARTS):  # which compares, and hashes nothing
-            raise ValueError(f"init must be one of {', '.join(STARTS)}, got {self.init!r:.80}")
-        rng, start = self._rng(), STARTS[self.init]
+        rng = self._rng()
         starts = [
-            kmeans(X, self.n_tokens, rng=rng, start=start, iterations=self.max_iter)
+            kmeans(X, self.n_tokens, rng=rng, start=self.start, iterations=self.max_iter)
             for _ in range(require_integer(self.n_init, "n_init", least=1))
         ]
         best = min(starts, key=lambda found: found.inertia)
