@@ -74,7 +74,11 @@ def test_every_group_runs_and_its_contestants_agree(tmp_path):
     ("module", "arguments", "said"),
     [
         ("watch", "--tiny --repeats 1", "codes and embeddings: .* ms beside a step of"),
-        ("estimators", "--tiny --repeats 1", r"beside MiniBatchKMeans, ours \d+ steps .* inertia"),
+        (
+            "estimators",
+            "--points 500 --tokens 8 --repeats 1",
+            r"beside MiniBatchKMeans, ours \d+ steps .* inertia",
+        ),
         ("large", "--embeddings 900 --tokens 8 --dimension 3", r"900 x 3 .* at most \d.* MB"),
     ],
 )

@@ -321,7 +321,7 @@ def test_diagnose_measures_reads_and_draws(files, capsys):
         ("T", np.zeros((4, 2), np.float32), "must have shape (N, 2), got (500, 3)"),
         ("T", np.zeros((0, 3), np.float32), "tokens is empty"),
         ("E", np.full((5, 3), np.nan, np.float32), "embeddings holds NaN"),
-        ("E", np.zeros((5, 3), np.int64), "embeddings must be float32 or float64, got int64"),
+        ("E", np.zeros((5, 3), np.int64), "embeddings must be floats, or integers of 8 or 16 bits"),
         ("L", np.zeros(3, np.int64), "labels must have shape (500,), got (3,)"),
     ],
 )

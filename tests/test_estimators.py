@@ -52,6 +52,13 @@ def test_more_starts_keep_the_best():
     assert many.inertia_ == min(found.inertia for found in starts) < one.inertia_
 
 
+@pytest.mark.parametrize("start", ["k-means++", "random"])
+def test_other_starts(start):
+    found = kmeans(X, 20, rng=0, start=start, iterations=300)
+    quantizer = VectorQuantizer(20, start=start, n_init=1).fit(X)
+    np.testing.assert_array_equal(quantizer.cluster_centers_, found.tokens)
+
+
 def test_partial_fit_is_the_paper_s_moving_average():
     first, *batches = np.split(X, [100, 150, 280])
     quantizer = VectorQuantizer(4, decay=0.7).partial_fit(first)
@@ -143,6 +150,7 @@ def test_seeds():
     [
         ({"n_tokens": 0}, "n_tokens must be at least 1"),
         ({"n_tokens": 301}, "n_samples=300 must be at least n_tokens=301"),
+        ({"n_tokens": 2, "start": "any"}, "start must be one of .* got 'any'"),
         ({"n_tokens": 2, "n_init": 0}, "n_init must be at least 1"),
         ({"n_tokens": 2, "max_iter": 0}, "max_iter must be at least 1"),
         ({"n_tokens": 2, "random_state": -1}, "random_state must be at least 0"),

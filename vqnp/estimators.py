@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from vqnp.quantize import Codebook, ema_update, kmeans, nearest
+from vqnp.quantize.lloyd import Start
 from vqnp.validation import Array, Rng, as_array, as_rng, require_codes, require_integer
 
 SEEDS = 1 << 31  # that a RandomState draws from
@@ -27,6 +28,9 @@ class VectorQuantizer(OneToOneFeatureMixin, TransformerMixin, ClusterMixin, Base
     ----------
     n_tokens : int
         K, the size of the codebook.
+    start : {"greedy k-means++", "k-means++", "random"}
+        How :func:`vqnp.kmeans` draws the first tokens. The first is that of scikit-learn's
+        ``KMeans``, and takes 2 + ln K times as long as the second.
     n_init : int
         Starts of k-means; the one with the lowest inertia stays.
     max_iter : int
@@ -59,8 +63,7 @@ class VectorQuantizer(OneToOneFeatureMixin, TransformerMixin, ClusterMixin, Base
 
     Notes
     -----
-    The first tokens are drawn by the greedy k-means++ of scikit-learn's ``KMeans``. Lloyd's
-    algorithm then goes on until no code changes, without a tolerance.
+    Lloyd's algorithm goes on until no code changes, without a tolerance.
 
     Examples
     --------
@@ -76,12 +79,14 @@ class VectorQuantizer(OneToOneFeatureMixin, TransformerMixin, ClusterMixin, Base
         self,
         n_tokens: int = 8,
         *,
+        start: Start = "greedy k-means++",
         n_init: int = 2,
         max_iter: int = 300,
         decay: float = 0.9,
         random_state: Rng | np.random.RandomState | None = 0,
     ) -> None:
         self.n_tokens = n_tokens
+        self.start = start
         self.n_init = n_init
         self.max_iter = max_iter
         self.decay = decay
@@ -96,7 +101,7 @@ class VectorQuantizer(OneToOneFeatureMixin, TransformerMixin, ClusterMixin, Base
             raise ValueError(f"n_samples={len(X)} must be at least n_tokens={self.n_tokens}")
         rng = self._rng()
         starts = [
-            kmeans(X, self.n_tokens, rng=rng, start="greedy k-means++", iterations=self.max_iter)
+            kmeans(X, self.n_tokens, rng=rng, start=self.start, iterations=self.max_iter)
             for _ in range(require_integer(self.n_init, "n_init", least=1))
         ]
         best = min(starts, key=lambda found: found.inertia)

@@ -303,7 +303,7 @@ def test_progress_counts_the_embeddings(capsys):
         (
             {"embeddings": EMBEDDINGS.astype(int)},
             TypeError,
-            "embeddings must be float32 or float64, got int64",
+            "embeddings must be floats, or integers of 8 or 16 bits",
         ),
         ({"embeddings": EMBEDDINGS[:0]}, ValueError, "embeddings is empty"),
         ({"tokens": HEALTHY * np.nan}, ValueError, "tokens holds NaN"),
