@@ -39,6 +39,7 @@ def codebook_loss_forward(z: Points, tokens: Tokens) -> tuple[Quantized, Cache]:
 
     Example
     -------
+    >>> import numpy as np
     >>> z, tokens = np.array([[1.0], [4.0], [5.0]]), np.array([[0.0], [5.0]])
     >>> codebook_loss_forward(z, tokens)[0].codes, codebook_loss_forward(z, tokens)[0].losses
     (array([0, 1, 1]), {'codebook': 0.666..., 'commitment': 0.666...})
@@ -54,6 +55,7 @@ def codebook_loss_backward(cache: Cache, n_tokens: int) -> tuple[Points, Tokens]
 
     Example
     -------
+    >>> import numpy as np
     >>> z, tokens = np.array([[1.0], [4.0], [5.0]]), np.array([[0.0], [5.0]])
     >>> dz, dtokens = codebook_loss_backward(codebook_loss_forward(z, tokens)[1], n_tokens=2)
     >>> (3 * dz).tolist(), (3 * dtokens).tolist()
