@@ -64,7 +64,7 @@ class Claim:
             **{name: entry[name] for name in ("id", "figure", "statement")},
             source=entry["paper"],
             measured=measured,
-            values=[v if isinstance(v, int) else float(v) for v in entry["value"]],
+            values=entry["value"],  # as they are: 3 is not written as 3.0
             bound=(side, float(limit)),
             because=entry["why"],
             seeds=tuple(entry["seeds"]),
