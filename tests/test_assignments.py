@@ -1,0 +1,347 @@
+"""The graded assignments: points add up, solutions earn them all, stubs none, and bugs are named.
+
+The quick half needs no otter: hidden tests run in this process. The other half builds a course.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import vqnp.testing
+
+pytest.importorskip("jupytext", reason="the assignments need the extra `teach`")
+pytest.importorskip("yaml", reason="the assignments need the extra `teach`")
+
+FOLDER = Path(__file__).parents[1] / "notebooks" / "assignments"
+sys.path.insert(0, str(FOLDER))  # its modules import each other by name
+import source  # noqa: E402
+
+COURSE, SEED = "demo", 2026
+ALL = [source.read(path, COURSE) for path in sorted(FOLDER.glob("a[0-9]_*.py"))]
+ASSIGNMENTS = [pytest.param(a, id=a.name) for a in ALL]
+QUESTIONS = [pytest.param(a, q, id=f"{a.name}-{q.number}") for a in ALL for q in a.questions]
+BUGS = [
+    pytest.param(a, q, bug, id=f"{a.name}-{q.number}-{bug.name}")
+    for a in ALL
+    for q in a.questions
+    for bug in q.bugs
+]
+TESTED = [each for each in QUESTIONS if each.values[1].cases]
+POINTS, MOST_TITLE = 40, 100
+
+
+def names_of(assignment, bug=None):
+    with np.errstate(all="ignore"):
+        return source.names_of(assignment, bug)
+
+
+SOLVED = {}
+
+
+def solved(assignment):
+    """The names of a solution, made once."""
+    if assignment.name not in SOLVED:
+        SOLVED[assignment.name] = names_of(assignment)
+    return SOLVED[assignment.name]
+
+
+def failures(question, names, **options):
+    found = [source.failure(question, c, names, COURSE, SEED, **options) for c in question.cases]
+    return [said for said in found if said]
+
+
+def stubbed(assignment):
+    """The names of a hand-out in which nothing was written; only the student's name is there."""
+    found = {"__name__": assignment.name}
+    for cell in source.hand_out(assignment, module=True).cells:
+        if cell.cell_type == "code":
+            code = cell.source.replace('student = ""', 'student = "ada@example.edu"')
+            exec(code, found)
+    return found
+
+
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+def test_points_add_up(assignment):
+    assert all(q.adds_up for q in assignment.questions)
+    assert sum(q.points for q in assignment.questions) == POINTS
+    assert [q.number for q in assignment.questions] == [*range(1, len(assignment.questions) + 1)]
+    table = source.table(assignment)
+    assert f"| together | {POINTS} | |" in table
+    stated = [float(p) for p in re.findall(r"\(([\d.]+)\)(?=;| \|)", table)]
+    assert sum(stated) == POINTS
+
+
+@pytest.mark.parametrize(("assignment", "question"), QUESTIONS)
+def test_every_hidden_test_has_a_name_and_a_title_of_its_own(assignment, question):
+    for each in ([c.name for c in question.cases], [c.title for c in question.cases]):
+        assert len(set(each)) == len(each)  # of two with one name, otter runs one
+    for case in question.cases:
+        assert 0 < len(case.title) <= MOST_TITLE
+        assert '"' not in case.title
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(("assignment", "question"), TESTED)
+def test_the_solution_earns_every_point(assignment, question):
+    assert failures(question, solved(assignment)) == []
+
+
+@pytest.mark.parametrize(("assignment", "question"), TESTED)
+def test_the_stub_earns_none(assignment, question):
+    said = failures(question, stubbed(assignment), guards=False)
+    assert len(said) == len(question.cases)
+    for message in said:
+        assert message.startswith("NotImplementedError")
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(("assignment", "question", "bug"), BUGS)
+def test_a_bug_loses_its_own_question_and_is_named(assignment, question, bug):
+    names = names_of(assignment, bug)
+    said = {q.number: failures(q, names, guards=False) for q in assignment.questions}
+    assert [number for number, messages in said.items() if messages] == [question.number]
+    assert bug.says in " ".join(said[question.number])
+
+
+@pytest.mark.parametrize(("assignment", "question"), TESTED)
+def test_every_question_has_bugs(assignment, question):
+    assert len(question.bugs) >= 2
+
+
+def test_an_unknown_tag_and_a_patch_that_does_not_fit_are_refused(tmp_path):
+    path = tmp_path / "a9_x.py"
+    path.write_text('# %% [markdown]\n# # A\n\n# %% tags=["hiden"]\n1\n')
+    with pytest.raises(ValueError, match="hiden"):
+        source.read(path, COURSE)
+    bug = source.Bug("x", "nowhere", "", "")
+    ALL[0].questions[0].bugs.append(bug)
+    with pytest.raises(ValueError, match="fits in 0 places"):
+        names_of(ALL[0], bug)
+    ALL[0].questions[0].bugs.remove(bug)
+
+
+# The variants: for every name the solution passes, and for a neighbour it does not.
+
+
+@pytest.mark.jit
+def test_the_mystery_of_a1_is_another_one_for_another_name():
+    (a1,) = [a for a in ALL if a.name == "a1"]
+    question = a1.questions[4]
+    asked = {}
+    for i in range(50):
+        names = dict(solved(a1)) | {"student": f"s{i}@example.edu"}
+        space = solved(a1)
+        space["student"], before = names["student"], space["student"]
+        try:
+            said = failures(question, names)
+            asked[names["student"]] = space["counterexample"]()[0]
+        finally:
+            space["student"] = before
+        assert said == []
+    assert len(set(asked.values())) == 9
+    first = asked["s0@example.edu"]
+    other = next(name for name, mistake in asked.items() if mistake != first)
+    space = dict(solved(a1))
+    wrong = {"counterexample": lambda: (first, np.eye(2), np.eye(2)), "student": other}
+    assert "has another name" in " ".join(failures(question, space | wrong))
+
+
+# The two cheats, and honest answers of other kinds.
+
+
+def answered(name, function):
+    (a1,) = [a for a in ALL if a.name == "a1"]
+    return failures(a1.questions[0], {name: function})
+
+
+def test_the_package_is_not_an_answer():
+    def nearest_token(points, tokens):
+        return vqnp.nearest(points, tokens)[0]
+
+    said = answered("nearest_token", nearest_token)
+    assert len(said) == len(ALL[0].questions[0].cases)
+    assert all("uses vqnp.nearest: write it yourself" in message for message in said)
+
+
+def test_a_replaced_check_earns_nothing(monkeypatch):
+    monkeypatch.setattr(vqnp.testing, "check_nearest", lambda *args, **options: None)
+    said = answered("nearest_token", lambda points, tokens: None)
+    assert len(said) == len(ALL[0].questions[0].cases)
+    assert all("vqnp.testing.check_nearest" in message for message in said)
+
+
+def test_right_answers_of_other_kinds_pass():
+    numba = pytest.importorskip("numba")
+
+    def in_blocks(points, tokens):
+        found = []
+        for start in range(0, len(points), 256):
+            block = points[start : start + 256, None]
+            found.append(np.square(block - tokens).sum(axis=2).argmin(axis=1))
+        return np.concatenate(found)
+
+    def loop(points, tokens):
+        codes = np.empty(len(points), np.int64)
+        for n in range(len(points)):
+            best = np.inf
+            for k in range(len(tokens)):
+                squared = 0.0
+                for d in range(points.shape[1]):
+                    difference = points[n, d] - tokens[k, d]
+                    squared += difference * difference
+                if squared < best:
+                    best, codes[n] = squared, k
+        return codes
+
+    def helped(points, tokens):
+        return np.asfortranarray(in_blocks(points, tokens).reshape(-1, 1))[:, 0].astype(np.int32)
+
+    for answer in in_blocks, numba.njit(loop), helped:
+        assert answered("nearest_token", answer) == []
+
+
+# What is built. From here on, otter is needed.
+
+
+@pytest.fixture(scope="module")
+def make():
+    pytest.importorskip("otter", reason="building and grading need the extra `teach`")
+    import make
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def course(make, tmp_path_factory):
+    """A course with all assignments, built once."""
+    out = tmp_path_factory.mktemp("built") / "course"
+    make.build([a.name for a in ALL], out, make.course_of(None))
+    return out
+
+
+def otter_run(course, folder, name, text, suffix=".py"):
+    """Grade one text as otter does, and return its report."""
+    (folder / f"{name}{suffix}").write_text(text, encoding="utf-8")
+    zipped = course / "instructors" / name / "autograder.zip"
+    command = [sys.executable, "-m", "otter", "run", "-a", zipped, "-o", folder, "--no-logo"]
+    subprocess.run([*command, folder / f"{name}{suffix}"], check=True, capture_output=True)
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))["tests"]
+
+
+def scores(tests):
+    return {
+        t["name"].split(" ")[0]: (t["score"], t["max_score"])
+        for t in tests
+        if re.match(r"q\d", t["name"])
+    }
+
+
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+@pytest.mark.parametrize("suffix", [".py", ".ipynb"])
+def test_otter_gives_the_solution_all_points_and_the_stub_none(
+    course, tmp_path, assignment, suffix
+):
+    most = assignment.automatic
+    folder = course / "instructors" / assignment.name
+    file = folder / (f"{assignment.name}.py" if suffix == ".py" else "solution.ipynb")
+    tests = otter_run(course, tmp_path, assignment.name, file.read_text("utf-8"), suffix)
+    assert scores(tests) == {name: (points, points) for name, points in most.items()}
+    stub = (course / "students" / assignment.name / f"{assignment.name}{suffix}").read_text("utf-8")
+    tests = otter_run(course, tmp_path, assignment.name, stub, suffix)
+    assert scores(tests) == {name: (0, points) for name, points in most.items()}
+
+
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+def test_otter_names_a_bug_in_every_question(course, tmp_path, assignment):
+    text = (course / "instructors" / assignment.name / f"{assignment.name}.py").read_text("utf-8")
+    tested = [q for q in assignment.questions if q.bugs]
+    for question in tested:
+        assert text.count(question.bugs[0].old) >= 1
+        text = text.replace(question.bugs[0].old, question.bugs[0].new)
+    tests = otter_run(course, tmp_path, assignment.name, text)
+    for question in tested:
+        (said,) = [t for t in tests if t["name"].split(" ")[0] == f"q{question.number}"]
+        assert said["score"] < said["max_score"]
+        assert question.bugs[0].says in said["output"]
+
+
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+def test_nothing_leaks_from_the_hand_out(make, course, tmp_path, assignment):
+    students = course / "students" / assignment.name
+    make.require_no_leak(assignment, students)  # and it finds what is put there:
+    question = next(q for q in assignment.questions if q.cases)
+    secret = max(make.secret_lines(assignment), key=len)
+    (wheel,) = students.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert not [n for n in names if "assignments" in n or n.endswith((".pyc", ".so", ".ipynb"))]
+    for file, added in (
+        (f"{assignment.name}.py", secret),
+        (f"{assignment.name}.py", question.cases[0].source),
+        ("README.md", "/home/someone"),
+        ("a.pyc", ""),
+        ("README.md", "# BEGIN SOLUTION"),
+    ):
+        copied = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        copied.mkdir()
+        for path in students.iterdir():
+            (copied / path.name).write_bytes(path.read_bytes())
+        with (copied / file).open("a", encoding="utf-8") as out:
+            out.write(f"\n{added}\n")
+        with pytest.raises(ValueError, match=r"leaks|holds other files|says"):
+            make.require_no_leak(assignment, copied)
+
+
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+def test_the_public_tests_run_with_pytest(course, tmp_path, assignment):
+    name = assignment.name
+    for folder, passes in (("instructors", True), ("students", False)):
+        text = (course / folder / name / f"{name}.py").read_text("utf-8")
+        (tmp_path / f"{name}.py").write_text(text.replace('student = ""', 'student = "a@b.c"'))
+        tests = (course / "students" / name / f"test_{name}.py").read_text("utf-8")
+        (tmp_path / f"test_{name}.py").write_text(tests)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert (done.returncode == 0) == passes, done.stdout
+        assert " passed" in done.stdout if passes else " passed" not in done.stdout
+        assert passes or "question 1 is not written yet" in done.stdout
+
+
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+def test_every_picture_of_the_solution_has_its_sentence(course, assignment):
+    import nbformat
+
+    solved = nbformat.read(course / "instructors" / assignment.name / "solution.ipynb", 4)
+    followers = [*solved.cells[1:], SimpleNamespace(source="")]
+    for cell, after in zip(solved.cells, followers, strict=True):
+        outputs = cell.get("outputs", [])
+        if any("image/png" in output.get("data", {}) for output in outputs):
+            assert after.source.startswith("*Picture: ")
+        assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+def test_two_builds_are_equal(make, course, tmp_path, assignment):
+    with warnings.catch_warnings():
+        make.build([assignment.name], tmp_path / "course", make.course_of(None))
+    one, two = (
+        json.loads((folder / "manifest.json").read_text("utf-8"))["sha256"]
+        for folder in (course, tmp_path / "course")
+    )
+    assert {name: digest for name, digest in one.items() if f"/{assignment.name}/" in name} == two
+
+
+def test_a_build_is_whole_or_not_at_all(make, tmp_path, monkeypatch):
+    with pytest.raises(FileExistsError, match="already"):
+        make.build(["a1"], tmp_path, make.course_of(None))
+    monkeypatch.setattr(make, "build_wheel", lambda folder: folder / "none.whl")
+    with pytest.raises(FileNotFoundError):  # in the middle of the hand-out
+        make.build(["a1"], tmp_path / "course", make.course_of(None))
+    assert list(tmp_path.iterdir()) == []
