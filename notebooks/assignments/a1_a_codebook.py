@@ -655,9 +655,10 @@ def require_count(hundred_starts, student, n_tokens, start, scale=1.0):
 # new: rng=seed
 
 # %% [markdown] tags=["written"] points=4 rubric="which clusters share which token; the mechanism"
-# In my worst end token 4 serves clusters 2, 7 and 8 (printed above), and two other clusters are cut
-# in two. Token 4 stands at the mean of its three clusters, which is the best place for it, and the
-# two tokens of a cut cluster stand at the means of their halves. Every point already has its
-# nearest token, so neither half of a step changes anything. A token of a cut cluster would have to
-# cross empty space, and on the way the distortion would rise; Lloyd's steps never raise it. My
-# picture shows one end of a hundred: it does not show how often this happens.
+# In my worst end token 0 serves clusters 2 and 9, token 5 clusters 0 and 1, and token 8 clusters 6
+# and 8 (printed above). Tokens 3, 4 and 9 serve no cluster's mean: they share clusters with other
+# tokens. A token of two clusters stands at the mean of both, which is the best place for it, and
+# the tokens of a cut cluster stand at the means of their parts. Every point already has its nearest
+# token, so neither half of a step changes anything. A spare token would have to cross empty space,
+# and on the way the distortion would rise; Lloyd's steps never raise it. My picture shows one end
+# of a hundred: it does not show how often this happens.

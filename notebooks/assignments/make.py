@@ -40,6 +40,7 @@ PAGES = Environment(
 )
 EPOCH = "315532800"  # seconds: 1980-01-01, the first date that a zip can hold
 FORBIDDEN = re.compile(r"BEGIN SOLUTION|END SOLUTION|\bhidden\b.*\bpoints=|/home/|/tmp/|/work/")
+STRANGE_EXTRA = r"extra == .(?!notebooks|test)"
 LEAST_LINE = 20  # characters: shorter lines of a solution are in many programs
 
 
@@ -101,18 +102,16 @@ def for_students(assignment: source.Assignment, folder: Path, wheel: Path) -> No
     save(folder / f"{name}.ipynb", nbformat.writes(source.hand_out(assignment)) + "\n")
     save(folder / f"{name}.py", source.as_module(source.hand_out(assignment, module=True)))
     save(folder / f"test_{name}.py", source.public_tests(assignment))
-    needed = sorted({re.split(r"[<>=;\[ ]", line)[0] for line in requires("vqnp") or []})
-    pinned = [f"{each}=={version(each)}" for each in needed if "extra" not in each and _has(each)]
+    pinned = [f"{each}=={version(each)}" for each in sorted(needed())]
     save(folder / "environment.txt", "\n".join([f"./{wheel.name}[notebooks,test]", *pinned]) + "\n")
     save(folder / "README.md", page("students.md", assignment=assignment))
     shutil.copy(wheel, folder)
 
 
-def _has(package: str) -> bool:
-    try:
-        return bool(version(package))
-    except ModuleNotFoundError:
-        return False
+def needed() -> set[str]:
+    """Return the packages that students install: those of the extras `notebooks` and `test`."""
+    lines = [line for line in requires("vqnp") or [] if not re.search(STRANGE_EXTRA, line)]
+    return {re.split(r"[<>=;\[ ]", line)[0] for line in lines} - {"vqnp"}
 
 
 def for_instructors(

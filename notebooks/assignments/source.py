@@ -303,8 +303,8 @@ def otter_tests(question: Question, course: str, seed: int) -> str:
     return "\n\n\n".join(parts) + "\n"
 
 
-def names_of(assignment: Assignment, bug: Bug | None = None) -> dict[str, Any]:
-    """Run the solution, with a bug if given, and return its names.
+def names_of(assignment: Assignment, bug: Bug | None = None, student: str = "") -> dict[str, Any]:
+    """Run the solution, with a bug or as another student if given, and return its names.
 
     Raises ``ValueError`` unless the bug's patch fits in one place.
     """
@@ -315,6 +315,8 @@ def names_of(assignment: Assignment, bug: Bug | None = None) -> dict[str, Any]:
         if bug and question and bug in question.bugs and role(cell) == "answer":
             fits += code.count(bug.old)
             code = code.replace(bug.old, bug.new)
+        if student and role(cell) == "parameters":
+            code = re.sub('^student = ".*?"', f'student = "{student}"', code, flags=re.MULTILINE)
         exec(compile(code, f"<{cell.id}>", "exec"), found)
     if bug and fits != 1:
         raise ValueError(f"{assignment.name}: the bug {bug.name} fits in {fits} places, not in one")
