@@ -150,9 +150,9 @@ for place in (OUT, ZIP):
         pass
 """
 READS = """
-import glob
-found = [open(path).read() for path in glob.glob('/tmp/**/tests/q*.py', recursive=True)
-         + glob.glob('../**/tests/q*.py', recursive=True)]
+import glob, os
+where = os.environ.get("TMPDIR", "..") + "/**/tests/q*.py"
+found = [open(path).read() for path in glob.glob(where, recursive=True)]
 def nearest_token(points, tokens):
     raise ValueError("STOLEN" + "".join(found))
 """

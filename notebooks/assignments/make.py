@@ -25,6 +25,7 @@ from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
+import exports
 import grading
 import nbformat
 import source
@@ -49,7 +50,9 @@ def course_of(path: Path | None) -> dict[str, Any]:
     return tomllib.loads((path or HERE / "course.toml").read_text(encoding="utf-8"))
 
 
-def build(names: list[str], out: Path, course: dict[str, Any]) -> None:
+def build(
+    names: list[str], out: Path, course: dict[str, Any], *, classroom50: bool = False
+) -> None:
     """Build the assignments into the new folder ``out``; whole or not at all."""
     if out.exists():
         raise FileExistsError(f"{out} is there already: name another folder, or remove it")
@@ -66,6 +69,9 @@ def build(names: list[str], out: Path, course: dict[str, Any]) -> None:
             for_students(assignment, students, wheel)
             for_instructors(assignment, instructors, course, wheel)
             require_no_leak(assignment, students)
+            if classroom50:
+                folder = made_in / "classroom50" / name
+                exports.classroom50(assignment, students, folder, course["name"], course["seed"])
         save_manifest(made_in, course)
         made_in.rename(out)
 
@@ -90,10 +96,9 @@ def require_right(assignment: source.Assignment, course: dict[str, Any]) -> None
     for question in assignment.questions:
         if not question.adds_up:
             raise ValueError(f"{assignment.name}: the points of question {question.number} differ")
-        for case in question.cases:
-            said = source.failure(question, case, names, course["name"], course["seed"])
-            if said:
-                raise ValueError(f"{assignment.name}, {case.title}: the solution fails: {said}")
+        said = source.failures(question, names, course["name"], course["seed"])
+        if said:
+            raise ValueError(f"{assignment.name}: the solution of {question.number} fails: {said}")
 
 
 def for_students(assignment: source.Assignment, folder: Path, wheel: Path) -> None:
@@ -150,7 +155,7 @@ def autograder(
     with tempfile.TemporaryDirectory() as folder:
         tests = Path(folder) / "tests"
         tests.mkdir()
-        for question in assignment.questions:
+        for question in [q for q in assignment.questions if q.cases]:
             text = source.otter_tests(question, course["name"], course["seed"])
             save(tests / f"q{question.number}.py", text)
         save(Path(folder) / "otter_config.json", json.dumps({"lang": "python"}))
@@ -250,6 +255,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     making = commands.add_parser("build", help="hand-outs, solutions and autograders")
     making.add_argument("names", nargs="*", choices=[[], *SOURCES], default=[])
+    making.add_argument("--classroom50", action="store_true", help="also for Classroom 50")
     judging = commands.add_parser("grade", help="grades and feedback of what was handed in")
     judging.add_argument("name", choices=SOURCES)
     judging.add_argument("submissions", type=Path, help="a folder, or Gradescope's or Canvas's zip")
@@ -266,7 +272,7 @@ def main() -> int:
         return verify(given.quick)
     course = course_of(given.course)
     if given.command == "build":
-        build(given.names or list(SOURCES), given.out, course)
+        build(given.names or list(SOURCES), given.out, course, classroom50=given.classroom50)
     else:
         assignment = source.read(SOURCES[given.name], course["name"])
         grader = grading.Grader(

@@ -331,24 +331,20 @@ def _cells_of_module(assignment: Assignment) -> Iterator[tuple[Question | None, 
             yield question, cell
 
 
-def failure(
-    question: Question,
-    case: Case,
-    names: dict[str, Any],
-    course: str,
-    seed: int,
-    *,
-    guards: bool = True,
-) -> str:
-    """Run one hidden test on a student's names, and return its message; empty when it passes."""
+def failures(
+    question: Question, names: dict[str, Any], course: str, seed: int, *, guards: bool = True
+) -> dict[str, str]:
+    """Run a question's hidden tests on a student's names; return what the failing ones say."""
     space: dict[str, Any] = {}
-    test = guarded(question, case) if guards else case.source
-    code = f"{grader_header(question, course, seed)}\n\n{test}"
-    exec(compile(code, f"<{case.name}>", "exec"), space)
-    arguments = functions(case.source)[0].args.args
-    try:
-        with np.errstate(all="ignore"):
-            space[case.name](**{a.arg: names.get(a.arg) for a in arguments})
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
+    exec(compile(grader_header(question, course, seed), "<grader>", "exec"), space)
+    said = {}
+    for case in question.cases:
+        test = guarded(question, case) if guards else case.source
+        exec(compile(test, f"<{case.name}>", "exec"), space)
+        arguments = functions(case.source)[0].args.args
+        try:
+            with np.errstate(all="ignore"):
+                space[case.name](**{a.arg: names.get(a.arg) for a in arguments})
+        except Exception as error:
+            said[case.title] = f"{type(error).__name__}: {error}"
+    return said
