@@ -1,7 +1,7 @@
 """Make the graded assignments from their sources, and grade what students hand in.
 
     python notebooks/assignments/make.py build a1 --out course
-    python notebooks/assignments/make.py grade a1 submissions.zip --out grades --course-dir course
+    python notebooks/assignments/make.py grade a1 submissions.zip --built course --out grades
     python notebooks/assignments/make.py verify
 
 ``build`` writes course/students and course/instructors, whole or not at all. ``README.md`` beside
@@ -254,7 +254,7 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     making = commands.add_parser("build", help="hand-outs, solutions and autograders")
-    making.add_argument("names", nargs="*", choices=[[], *SOURCES], default=[])
+    making.add_argument("names", nargs="*", help=f"of {', '.join(SOURCES)}; all without a name")
     making.add_argument("--classroom50", action="store_true", help="also for Classroom 50")
     judging = commands.add_parser("grade", help="grades and feedback of what was handed in")
     judging.add_argument("name", choices=SOURCES)
@@ -271,6 +271,8 @@ def main() -> int:
     if given.command == "verify":
         return verify(given.quick)
     course = course_of(given.course)
+    if unknown := set(getattr(given, "names", [])) - set(SOURCES):
+        parser.error(f"no assignment is called {unknown.pop()}")
     if given.command == "build":
         build(given.names or list(SOURCES), given.out, course, classroom50=given.classroom50)
     else:
