@@ -231,8 +231,8 @@ def test_who_reads_the_hidden_tests_spoils_one_question_with_otter(graded):
     folder, _, grades = graded
     assert grades["reads"].points == A1.automatic | {"q1": 0}
     for page in (folder / "grades").rglob("*"):
-        if page.is_file() and page.stem != "reads":
-            assert "STOLEN" not in page.read_text("utf-8")
+        assert not page.is_file() or "STOLEN" not in page.read_text("utf-8")
+    assert grades["reads"].notes == ["q1 quotes the hidden tests"]
 
 
 def test_tables_and_pages_with_otter(graded):

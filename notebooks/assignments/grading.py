@@ -3,7 +3,7 @@
 A submission is run by ``otter run`` in an empty folder, with limits of time, memory and file sizes.
 On Linux it has no network, sees the other files read-only, and every process that it leaves behind
 is killed. What it prints is not kept. Student code and hidden tests share one process: who reads
-the tests learns titles and inputs, and can spoil their own grade alone.
+the tests can spoil their own grade alone, and a message that quotes them is withheld.
 """
 
 import csv
@@ -36,6 +36,7 @@ ip link set lo up && cd "$BOX" && exec "$@" """
 LIMITS = 'ulimit -v "$KILOBYTES" -f "$BLOCKS" -c 0; exec "$@"'
 LARGEST_FILE = 200_000_000  # bytes that a submission may write to one file
 LARGEST_RESULT = 5_000_000  # bytes of otter's report
+QUOTED = "otter.test_files"  # the first line of every hidden test file
 LONGEST = 4_000  # characters of one message
 
 
@@ -137,7 +138,11 @@ class Grader:
                 if name in told:
                     earned = float(told[name].get("score") or 0)
                     grade.points[name] = earned if 0 <= earned <= points else 0.0
-                    grade.reports[name] = str(told[name].get("output", ""))[:LONGEST]
+                    said = str(told[name].get("output", ""))[:LONGEST]
+                    if QUOTED in said:
+                        grade.notes.append(f"{name} quotes the hidden tests")
+                        said = "Withheld: the message quotes the hidden tests."
+                    grade.reports[name] = said
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             grade.points.clear()
             grade.notes.append("it left no report")
