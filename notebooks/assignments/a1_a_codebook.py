@@ -49,6 +49,9 @@ from vqnp.testing import (
     mistakes,
 )
 
+# %% tags=["desk"]
+# %matplotlib inline
+
 # %% [markdown]
 # ## Question 1. The nearest token (8 points)
 #
