@@ -19,7 +19,7 @@ PAGES = [
         "tests/testing/PUBLISHED.md",
     )
 ]
-STATEMENTS = 10_150  # the rebuilt house had 5,720; bits, quantizers, checks and a table came after
+STATEMENTS = 10_250  # the rebuilt house had 5,720; bits, quantizers, checks and a table came after
 README_WORDS = 1_500
 
 
