@@ -237,9 +237,13 @@ def test_what_cannot_be_understood_exits_with_2(arguments):
 
 @pytest.fixture
 def handlers():
-    """Give back what a stopped command mutes, because its process would be about to end."""
+    """Give back what a stopped command mutes, because its process would be about to end.
+
+    Before that each signal is heard, also where the tests run under nohup.
+    """
     muted = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    before = [signal.getsignal(one) for one in muted]
+    heard = [signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL]
+    before = [signal.signal(*pair) for pair in zip(muted, heard, strict=True)]
     yield
     for one, handler in zip(muted, before, strict=True):
         signal.signal(one, handler)

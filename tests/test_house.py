@@ -65,6 +65,7 @@ def test_the_examples_of_the_docstrings_print_what_they_say(monkeypatch, tmp_pat
             if ">>> " not in text or house.needs_what_is_absent(text):
                 continue
             names = dict(vars(importlib.import_module(f"vqnp.{module.name}".rstrip("."))))
+            names["__name__"] = "__main__"  # what an example defines is the reader's own
             example = doctest.DocTestParser().get_doctest(
                 text, names, owner, str(module.path), line - 1
             )

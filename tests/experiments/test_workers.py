@@ -85,11 +85,21 @@ def begin(folder, saving=0.5):
     text = textwrap.dedent(SCRIPT).replace("FOLDER", str(folder)).replace("SAVING", str(saving))
     script.write_text(text)
     run = subprocess.Popen(
-        [sys.executable, script], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, script],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear,
     )
     while run.poll() is None and not ((folder / "0").exists() and (folder / "1").exists()):
         time.sleep(0.01)
     return run, [int((folder / name).read_text()) for name in "01"]
+
+
+def hear():
+    """Take all signals by default, also where the tests run under nohup."""
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, signal.SIG_DFL)
 
 
 def lives(process):
