@@ -64,7 +64,7 @@ class Claim:
             **{name: entry[name] for name in ("id", "figure", "statement")},
             source=entry["paper"],
             measured=measured,
-            values=[float(value) for value in entry["value"]],
+            values=[v if isinstance(v, int) else float(v) for v in entry["value"]],
             bound=(side, float(limit)),
             because=entry["why"],
             seeds=tuple(entry["seeds"]),

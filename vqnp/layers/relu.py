@@ -32,8 +32,8 @@ def relu_forward(x: FloatsLike) -> tuple[Floats, Cache]:
 
     Raises
     ------
-    TypeError
-        For anything but floating-point numbers without a mask.
+    TypeError, ValueError
+        For anything but an array of floating-point numbers without a mask.
 
     Example
     -------
@@ -41,6 +41,8 @@ def relu_forward(x: FloatsLike) -> tuple[Floats, Cache]:
     array([0., 2.])
     """
     x = as_floats(x, "x")
+    if x.ndim == 0:
+        raise ValueError("x must be an array, got a single number")
     out = np.empty_like(x, order="C")
     _rectify.sized(x.size, PARALLEL_NUMBERS)(x.ravel(), out.reshape(-1))
     return out, out
