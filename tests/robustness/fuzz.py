@@ -1,6 +1,6 @@
 """Every loader, given damaged files: it reads them, or names them in a documented error.
 
-``python tests/robustness/fuzz.py --inputs 72000`` mutates valid files and reads them. A file may
+``python tests/robustness/fuzz.py --inputs 60000`` mutates valid files and reads them. A file may
 be refused with ``ValueError``, ``TypeError`` or ``OSError`` that name it. Any other exception, a
 read of more than 5 seconds and memory above 1 GB count as failures, and are shown with the number
 of the input: ``--only LOADER --first NUMBER --inputs 1`` repeats it.
@@ -34,7 +34,7 @@ from family import FAMILY
 from runs import SCHEDULE, SETTINGS, small_data, small_model, small_train
 
 from vqnp import VQVAE, MLPSettings, mlp_vqvae, train
-from vqnp.data import load_array, load_cifar10, load_points
+from vqnp.data import load_any, load_array, load_cifar10, load_points
 from vqnp.data.cifar10 import (
     CLASSES,
     LAYOUTS,
@@ -332,7 +332,14 @@ def make_loaders(folder: Path) -> dict[str, Loader]:
     of_run = (mutated, inside_zip, rewritten_meta(checkpoints.FORMAT))
     of_model = (mutated, inside_zip, rewritten_meta(2))
     whole = {f"cifar-10-batches-py/data_batch_{i}" for i in range(1, 6)}
-    return {
+    return states_of_pytorch(folder) | {
+        "safetensors": Loader(
+            [safetensors(dtype) for dtype in ("F32", "BF16")],
+            lambda path: load_any(ending(path, ".safetensors")),
+        ),
+        "any npz": Loader(
+            arrays[:1], lambda path: load_any(f"{ending(path, '.npz')}:a"), (mutated, inside_zip)
+        ),
         "load_points": Loader(points, load_points),
         "labels": Loader(labels, lambda path: load_points(fixed, path)),
         "load_array mmap": Loader(points, lambda path: load_array(path, mmap=True)),
@@ -363,6 +370,32 @@ def make_loaders(folder: Path) -> dict[str, Loader]:
             archives, lambda path: load_cifar10(path, batch_size=IMAGES), (mutated, inside_tar)
         ),
     }  # fmt: skip
+
+
+def ending(path: Path, suffix: str) -> Path:
+    """Give the file an ending, which says how it is read."""
+    return path.rename(path.with_suffix(suffix))
+
+
+def safetensors(dtype: str) -> bytes:
+    """Return a file of one array, 2 × 3: a length, a JSON header, the bytes."""
+    raw = bytes(range(24 if dtype == "F32" else 12))
+    header = {"embed": {"dtype": dtype, "shape": [2, 3], "data_offsets": [0, len(raw)]}}
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + raw
+
+
+def states_of_pytorch(folder: Path) -> dict[str, Loader]:
+    """Return the loader of ``.pt`` files, where there is a PyTorch to write one."""
+    try:
+        import torch
+    except ImportError:
+        return {}
+    tokens = torch.arange(6.0).reshape(2, 3)
+    torch.save({"epoch": 3, "state": {"embed": tokens, "turned": tokens.t()}}, folder / "a.pt")
+    valid = [(folder / "a.pt").read_bytes()]
+    read = lambda path: load_any(f"{ending(path, '.pt')}:state.turned")  # noqa: E731
+    return {"any pt": Loader(valid, read, (mutated, inside_zip))}
 
 
 def family_model(kind: Any, path: Path) -> bytes:
