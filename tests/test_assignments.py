@@ -18,7 +18,7 @@ import pytest
 
 import vqnp.testing
 
-pytest.importorskip("jupytext", reason="the assignments need the extra `teach`")
+pytest.importorskip("otter", reason="the assignments need the extra `teach`")
 pytest.importorskip("yaml", reason="the assignments need the extra `teach`")
 
 FOLDER = Path(__file__).parents[1] / "notebooks" / "assignments"

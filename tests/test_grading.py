@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("jupytext", reason="the assignments need the extra `teach`")
+pytest.importorskip("otter", reason="the assignments need the extra `teach`")
 pytest.importorskip("psutil", reason="grading needs the extra `teach`")
 
 FOLDER = Path(__file__).parents[1] / "notebooks" / "assignments"
