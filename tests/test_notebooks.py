@@ -17,7 +17,8 @@ PAIRS = [
     pytest.param(script, script.with_suffix(".ipynb"), id=script.stem) for script in build.SCRIPTS
 ]
 LARGEST = 1_500_000  # bytes: code-hosting pages show larger notebooks slowly, or not at all
-MACHINE = re.compile(r"/home|/root|/tmp|/work|Users|site-packages|ipykernel_")
+HERE = re.escape(str(LESSONS.parent))  # where this clone lies
+MACHINE = re.compile(rf"/home|/root|/tmp|{HERE}|Users|site-packages|ipykernel_")
 PROGRESS = re.compile(r"\r|it/s")
 LINE_NUMBER = re.compile(r"vqnp/\S+\.py[(:]\d")  # an edit of the package would make it stale
 

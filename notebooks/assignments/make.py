@@ -40,7 +40,10 @@ PAGES = Environment(
     loader=FileSystemLoader(HERE / "pages"), autoescape=select_autoescape(), trim_blocks=True
 )
 EPOCH = "315532800"  # seconds: 1980-01-01, the first date that a zip can hold
-FORBIDDEN = re.compile(r"BEGIN SOLUTION|END SOLUTION|\bhidden\b.*\bpoints=|/home/|/tmp/|/work/")
+# Marks of a solution or a hidden test, and paths of the machine that builds.
+FORBIDDEN = re.compile(
+    rf"BEGIN SOLUTION|END SOLUTION|\bhidden\b.*\bpoints=|/home/|/tmp/|{re.escape(str(ROOT))}"
+)
 STRANGE_EXTRA = r"extra == .(?!notebooks|test)"
 LEAST_LINE = 20  # characters: shorter lines of a solution are in many programs
 

@@ -80,8 +80,9 @@ def patch_numbers(
     """
     random = np.random.default_rng(rng)
     sample = sample_patches(images.train, max(PATCHES_AT_LEAST, PATCHES_A_TOKEN * n_tokens), random)
-    mean, directions = principal_directions(sample, components or 1)
     squared, counts = 0.0, np.zeros(n_tokens, np.int64)
+    if components is not None:
+        mean, directions = principal_directions(sample, components)
 
     def kept(patches: Array) -> Array:
         return patches if components is None else ((patches - mean) @ directions).astype(np.float32)
