@@ -101,13 +101,14 @@ if not FAST:
 
 # %% [markdown]
 # *Embedding modes* counts the peaks of the embeddings' density, *data modes* those of the data (of
-# ten clusters some overlap). Peaks have merged in the small encoders. Note what does not move with
-# the width: *codes used* and *perplexity*. The codebook of the smallest encoder is used about as
-# evenly as that of the largest. It is the embeddings that have collapsed.
+# ten clusters some overlap). Peaks have merged in the small encoders. Note that *codes used* and
+# *perplexity* do not show it: the codebook of the smallest encoder is used about as evenly as that
+# of the largest. It is the embeddings that have collapsed.
 #
-# The last row need not say so. Its sign of collapsed embeddings is fewer than half of the peaks of
-# the data, and that is a convention: fewer may be lost, and yet they are lost. A verdict saves no
-# one from reading the numbers.
+# The last row does not show it either. The encoder of 4 units is called collapsed because of its
+# tokens: without pretraining they collapse as in lesson 4. The sign of collapsed embeddings is
+# fewer than half of the peaks of the data, and that is a convention. Fewer may be lost, and yet
+# they are lost. A verdict saves no one from reading the numbers.
 
 # %% [markdown]
 # ## What an encoder cannot tell apart
