@@ -89,6 +89,7 @@ def bars(axes: Any, rows: list[Row]) -> None:
     for i, (row, value) in enumerate(zip(rows, values, strict=True)):
         share = rate(row) and f"  ({rate(row) / row['sgemm']:.0%} of sgemm)"
         axes.text(max(value, 1), i, f" {value:.2f}{share or ''}", va="center", fontsize=7.5)
+    least, most = min(0.5, *values), max(values)
     names = [
         row["case"] if row["group"] in ("conv", "step") else f"{row['group']}: {row['case']}"
         for row in rows
@@ -97,9 +98,9 @@ def bars(axes: Any, rows: list[Row]) -> None:
         yticks=range(len(rows)),
         yticklabels=names,
         xscale="log",
-        xlim=(min(0.5, *values), 2.2 * max(values)),
+        xlim=(least, 3.5 * most),  # room for what stands beside the longest bar
     )
-    ticks = [tick for tick in (0.25, 0.5, 1, 2, 4, 8, 16) if tick <= 1.2 * max(values)]
+    ticks = [tick for tick in (0.25, 0.5, 1, 2, 4, 8, 16) if least <= tick <= 1.2 * most]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.invert_yaxis()
